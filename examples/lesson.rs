@@ -1,0 +1,184 @@
+//! The lesson as a plain program; the last line that it prints is one JSON object.
+//!
+//! ```text
+//! cargo run --example lesson -- --data DIR --weights FILE|seed:N --part features
+//!     --train N --validation M --epochs E --batch 20 --seed S --device cpu|cuda --precision f32|bf16|auto
+//! ```
+//!
+//! Without arguments: the machine's best device, the lesson's pictures and weights where they can be
+//! had (drawn pictures and seeded weights otherwise), and as much of the lesson as the machine allows.
+
+use std::error::Error;
+use std::time::Instant;
+
+use evcxr_transfer::prelude::*;
+use serde_json::json;
+
+const USAGE: &str = "\
+usage: lesson [--data DIR] [--weights FILE|seed:N] [--part features] [--train N] [--validation M]
+              [--epochs E] [--batch B] [--seed S] [--device cpu|cuda] [--precision f32|bf16|auto]
+              [--plot FILE.png|FILE.svg] [--samples]";
+
+/// The arguments, by name.
+struct Arguments(Vec<(String, String)>);
+
+impl Arguments {
+    fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
+        const NAMES: [&str; 11] = [
+            "data",
+            "weights",
+            "part",
+            "train",
+            "validation",
+            "epochs",
+            "batch",
+            "seed",
+            "device",
+            "precision",
+            "plot",
+        ];
+        let mut words = words;
+        let mut found = Vec::new();
+        while let Some(word) = words.next() {
+            let name = match word.strip_prefix("--") {
+                // The short form that a quick hand types.
+                Some("val") => "validation",
+                Some("samples") => {
+                    found.push(("samples".into(), String::new()));
+                    continue;
+                }
+                Some(name) if NAMES.contains(&name) => name,
+                _ => return Err(format!("unknown argument {word:?}\n{USAGE}")),
+            };
+            let value = words
+                .next()
+                .ok_or_else(|| format!("--{name} needs a value\n{USAGE}"))?;
+            found.push((name.to_owned(), value));
+        }
+        Ok(Self(found))
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .rev()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, String> {
+        let parse = |text: &str| {
+            text.parse()
+                .map_err(|_| format!("--{name} is {text:?}; it must be a whole number"))
+        };
+        self.get(name).map(parse).transpose()
+    }
+}
+
+fn main() -> std::process::ExitCode {
+    match lesson() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn lesson() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse(std::env::args().skip(1))?;
+    if let Some(part) = arguments.get("part")
+        && part != "features"
+    {
+        return Err(format!("--part is {part:?}; the part at hand is features").into());
+    }
+    let lab = open_lab(&arguments)?;
+    println!("{lab}");
+
+    // Section 1: VGG16 without its top.
+    let base = lab.vgg16(150)?;
+    println!("{}", base.summary());
+
+    // Section 2: the pictures.
+    let data = match arguments.get("data") {
+        Some(folder) => Data::open(folder)?,
+        None => lab.cats_and_dogs()?,
+    };
+    let data = data.take(
+        arguments.number("train")?.unwrap_or(usize::MAX),
+        arguments.number("validation")?.unwrap_or(usize::MAX),
+    );
+    println!("{data}");
+
+    // Section 3: every picture once through the base, then a head on what comes out.
+    let start = Instant::now();
+    let train = base.extract_features(&data.train)?;
+    let validation = base.extract_features(&data.validation)?;
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{train}\n{validation}");
+    let mut fit = lab.fit();
+    fit.epochs = arguments.number("epochs")?.unwrap_or(fit.epochs);
+    fit.batch_size = arguments.number("batch")?.unwrap_or(fit.batch_size);
+    fit.seed = arguments.number("seed")?.unwrap_or(fit.seed);
+    let (head, history) = train_head(&train, &validation, &fit)?;
+    println!("{}", head.summary());
+    if let Some(path) = arguments.get("plot") {
+        history.save(path)?;
+        println!("curves written to {path}");
+    }
+
+    let list = |value: fn(&evcxr_transfer::Epoch) -> Option<f64>| {
+        history.epochs.iter().map(value).collect::<Vec<_>>()
+    };
+    let report = json!({
+        "part": "features",
+        "device": format!("{:?}", base.device()).to_lowercase(),
+        "precision": base.precision().to_string(),
+        "images_per_s": (train.len() + validation.len()) as f64 / seconds,
+        "epoch_s": list(|epoch| Some(epoch.seconds)),
+        "train_acc": list(|epoch| Some(epoch.accuracy)),
+        "val_acc": list(|epoch| epoch.val_accuracy),
+        "loss": list(|epoch| Some(epoch.loss)),
+        "val_loss": list(|epoch| epoch.val_loss),
+        "peak_rss_mb": peak_rss_mb(),
+    });
+    println!("{report}");
+    Ok(())
+}
+
+fn open_lab(arguments: &Arguments) -> Result<Lab, Box<dyn Error>> {
+    let mut lab = Lab::open()?;
+    if arguments.get("samples").is_some() {
+        lab = lab.samples();
+    }
+    match arguments.get("device") {
+        None => {}
+        Some("cpu") => lab = lab.device(Device::Cpu),
+        Some("cuda") => lab = lab.device(Device::Cuda(0)),
+        Some(other) => return Err(format!("--device is {other:?}; it must be cpu or cuda").into()),
+    }
+    match arguments.get("precision") {
+        None | Some("auto") => {}
+        Some(word) => lab = lab.precision(word.parse()?),
+    }
+    if let Some(weights) = arguments.get("weights") {
+        lab = match weights.strip_prefix("seed:") {
+            None => lab.weights(weights),
+            Some(seed) => lab.seeded_weights(
+                seed.parse()
+                    .map_err(|_| format!("--weights seed:{seed}: it must be a number"))?,
+            ),
+        };
+    }
+    Ok(lab)
+}
+
+/// The most memory that this process has had, in MB, as Linux counts it.
+fn peak_rss_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some((kilobytes / 1024.0).round())
+}

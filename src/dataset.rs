@@ -1,0 +1,531 @@
+//! Pictures in class folders: sorted class names, the list of files, and their pixels in batches.
+//!
+//! ```text
+//! cats_and_dogs_filtered/          a Data
+//!   train/                         a Dataset
+//!     cats/  cat.0.jpg, ...        class 0
+//!     dogs/  dog.0.jpg, ...        class 1
+//!   validation/
+//! ```
+//!
+//! Classes and files are in the order of Keras' `flow_from_directory`, so that labels and features
+//! can be held against a Keras notebook line by line. Pixels leave here as bytes, (N, H, W, 3) RGB;
+//! scaling belongs to the base.
+//!
+//! ```
+//! use evcxr_transfer::Data;
+//! let data = Data::open("data/samples")?;
+//! assert_eq!(data.train.to_string(), "Found 60 images belonging to 2 classes.");
+//! # Ok::<(), evcxr_transfer::Error>(())
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use crate::display;
+use crate::error::{Error, Result};
+use crate::figure::Figure;
+use crate::grid::Tile;
+use crate::pixels::{Interpolation, Photo};
+
+/// The endings that Keras' directory iterator accepts, in lower case.
+const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff"];
+
+/// Training and validation pictures with the same classes.
+#[derive(Clone)]
+pub struct Data {
+    /// What the model learns from.
+    pub train: Dataset,
+    /// What it is measured on; never augmented, never trained on.
+    pub validation: Dataset,
+}
+
+impl Data {
+    /// Opens a folder that holds `train` and `validation`, each with one folder for each class.
+    ///
+    /// # Errors
+    /// [`Error::Dataset`] if one of the two is missing, has no pictures in class folders, or if
+    /// their classes differ; [`Error::File`] if a folder cannot be read.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        for part in ["train", "validation"] {
+            if !folder.join(part).is_dir() {
+                return Err(Error::Dataset {
+                    path: folder.to_owned(),
+                    problem: format!("there is no folder {part:?} in it"),
+                    remedy: "Make folders train and validation, each with one folder of pictures \
+                             for each class"
+                        .into(),
+                });
+            }
+        }
+        let train = Dataset::open(folder.join("train"))?;
+        let validation = Dataset::open(folder.join("validation"))?;
+        if train.classes != validation.classes {
+            return Err(Error::Dataset {
+                path: folder.to_owned(),
+                problem: format!(
+                    "train has the classes {:?}, validation has {:?}",
+                    train.classes, validation.classes
+                ),
+                remedy: "Give both the same class folders".into(),
+            });
+        }
+        Ok(Self { train, validation })
+    }
+
+    /// The same data with only the first `train` and `validation` pictures, spread over the classes.
+    pub fn take(&self, train: usize, validation: usize) -> Self {
+        Self {
+            train: self.train.take(train),
+            validation: self.validation.take(validation),
+        }
+    }
+
+    /// The folders as an indented tree with the number of pictures in each.
+    pub fn tree(&self) -> String {
+        let root = self.train.folder.parent().unwrap_or(&self.train.folder);
+        let mut text = format!("{}\n", name_of(root));
+        for (dataset, is_last) in [(&self.train, false), (&self.validation, true)] {
+            let (branch, bar) = if is_last {
+                ("└── ", "    ")
+            } else {
+                ("├── ", "│   ")
+            };
+            text += &format!("{branch}{}\n", name_of(&dataset.folder));
+            for (index, (class, count)) in dataset.counts().into_iter().enumerate() {
+                let branch = if index + 1 == dataset.classes.len() {
+                    "└── "
+                } else {
+                    "├── "
+                };
+                text += &format!("{bar}{branch}{class}  {count} pictures\n");
+            }
+        }
+        text
+    }
+
+    /// Shows the tree and the counts under a notebook cell.
+    pub fn evcxr_display(&self) {
+        display::Bundle::text(&self.to_string()).show();
+    }
+}
+
+impl fmt::Display for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}\n{}", self.tree(), self.train, self.validation)?;
+        for note in &self.train.notes {
+            write!(f, "\nNote: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Data {{ train: {:?}, validation: {:?} }}",
+            self.train, self.validation
+        )
+    }
+}
+
+/// A list of picture files with their classes.
+#[derive(Clone)]
+pub struct Dataset {
+    /// The class names; a label is an index into them.
+    pub classes: Vec<String>,
+    folder: PathBuf,
+    files: Vec<PathBuf>,
+    labels: Vec<usize>,
+    interpolation: Interpolation,
+    notes: Vec<String>,
+}
+
+impl Dataset {
+    /// Opens a folder with one folder of pictures for each class.
+    ///
+    /// Class names are sorted; files are sorted within their folder, and folders inside a class
+    /// folder count as part of it, as in Keras' `flow_from_directory`. Unlike there, folders whose
+    /// name starts with a dot are passed over: Jupyter's `.ipynb_checkpoints` is no class.
+    ///
+    /// # Errors
+    /// [`Error::Dataset`] if there are no class folders or no pictures in them, [`Error::File`] if
+    /// a folder cannot be read.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let mut classes = Vec::new();
+        let (mut files, mut labels) = (Vec::new(), Vec::new());
+        for class in sorted_entries(folder)? {
+            let name = name_of(&class);
+            if !class.is_dir() || name.starts_with('.') {
+                continue;
+            }
+            let found = pictures_below(&class)?;
+            labels.extend(std::iter::repeat_n(classes.len(), found.len()));
+            files.extend(found);
+            classes.push(name);
+        }
+        let remedy = "Give each class a folder of its own in it, with pictures inside \
+                      (.jpg, .png, .bmp, .ppm or .tif)";
+        let problem = match (classes.len(), files.len()) {
+            (0, _) => "there are no class folders in it",
+            (_, 0) => "there are no pictures in its class folders",
+            _ => {
+                return Ok(Self {
+                    classes,
+                    folder: folder.to_owned(),
+                    files,
+                    labels,
+                    interpolation: Interpolation::default(),
+                    notes: Vec::new(),
+                });
+            }
+        };
+        Err(Error::Dataset {
+            path: folder.to_owned(),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        })
+    }
+
+    /// How pictures are resized; nearest pixel by default, as Keras' `load_img`.
+    pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
+        self.interpolation = interpolation;
+        self
+    }
+
+    /// The number of pictures.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether there is no picture.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// The folder that was opened.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The picture files, in order.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The class of each file, as an index into `classes`.
+    pub fn labels(&self) -> &[usize] {
+        &self.labels
+    }
+
+    /// What a reader of results should know about these pictures, such as that they are drawn.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    pub(crate) fn with_note(mut self, note: &str) -> Self {
+        self.notes.push(note.to_owned());
+        self
+    }
+
+    /// Each class with its number of pictures, in order.
+    pub fn counts(&self) -> Vec<(String, usize)> {
+        let count = |class| self.labels.iter().filter(|&&label| label == class).count();
+        self.classes
+            .iter()
+            .cloned()
+            .enumerate()
+            .map(|(i, name)| (name, count(i)))
+            .collect()
+    }
+
+    /// The first `n` pictures, taken from the classes in turn so that each is there as often as its
+    /// size allows. All of them if there are fewer.
+    pub fn take(&self, n: usize) -> Self {
+        let mut rank_in_class = vec![0usize; self.classes.len()];
+        let mut order = Vec::with_capacity(self.len());
+        for (index, &label) in self.labels.iter().enumerate() {
+            order.push((rank_in_class[label], label, index));
+            rank_in_class[label] += 1;
+        }
+        order.sort_unstable();
+        let mut chosen = order
+            .into_iter()
+            .take(n)
+            .map(|(.., index)| index)
+            .collect::<Vec<_>>();
+        chosen.sort_unstable();
+        self.select(&chosen)
+    }
+
+    /// The pictures that cannot be decoded, each with the reason. Decodes every picture once.
+    pub fn unreadable(&self) -> Vec<(PathBuf, String)> {
+        let mut found = Vec::new();
+        for_each_picture(&self.files, None, |index, decoded| {
+            if let Err(error) = decoded {
+                found.push((index, reason_of(error)));
+            }
+            true
+        });
+        found.sort_unstable();
+        found
+            .into_iter()
+            .map(|(index, reason)| (self.files[index].clone(), reason))
+            .collect()
+    }
+
+    /// The same dataset less the pictures that cannot be decoded.
+    ///
+    /// # Errors
+    /// [`Error::Dataset`] if no picture is left.
+    pub fn without_unreadable(&self) -> Result<Self> {
+        let unreadable = self.unreadable();
+        let is_readable = |index: &usize| {
+            let file = &self.files[*index];
+            !unreadable.iter().any(|(path, _)| path == file)
+        };
+        let chosen = (0..self.len()).filter(is_readable).collect::<Vec<_>>();
+        if chosen.is_empty() {
+            return Err(Error::Dataset {
+                path: self.folder.clone(),
+                problem: "none of its pictures can be read".into(),
+                remedy: "Put readable pictures into the class folders".into(),
+            });
+        }
+        Ok(self.select(&chosen))
+    }
+
+    fn select(&self, chosen: &[usize]) -> Self {
+        Self {
+            files: chosen.iter().map(|&i| self.files[i].clone()).collect(),
+            labels: chosen.iter().map(|&i| self.labels[i]).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// A grid of `n` pictures, spread over the dataset, each with its class and file name.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] if one of them cannot be decoded.
+    pub fn show(&self, n: usize) -> Result<Figure> {
+        let n = n.min(self.len());
+        let mut tiles = Vec::with_capacity(n);
+        for k in 0..n {
+            // Evenly spaced, so that every class has its share: files are ordered by class.
+            let index = k * self.len() / n;
+            let label = format!(
+                "{}: {}",
+                self.classes[self.labels[index]],
+                name_of(&self.files[index])
+            );
+            tiles.push(Tile {
+                photo: Photo::open(&self.files[index])?,
+                label,
+                highlighted: false,
+            });
+        }
+        let mut title = format!(
+            "{n} of {} pictures from {}",
+            self.len(),
+            name_of(&self.folder)
+        );
+        for note in &self.notes {
+            title += &format!(" ({note})");
+        }
+        Ok(Figure::grid(&title, tiles, n.clamp(1, 4)))
+    }
+
+    /// Hands over all pixels, resized to `size` x `size`, batch by batch and in order:
+    /// `each(first, bytes)` with `bytes` (n, size, size, 3) and `first` the index of its first picture.
+    ///
+    /// Pictures are decoded by threads of their own, a few batches ahead of the caller.
+    pub(crate) fn for_each_batch(
+        &self,
+        size: usize,
+        batch_size: usize,
+        mut each: impl FnMut(usize, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let picture_bytes = size * size * 3;
+        let batches = self.len().div_ceil(batch_size);
+        let length_of = |batch: usize| batch_size.min(self.len() - batch * batch_size);
+        let mut waiting: BTreeMap<usize, (Vec<u8>, usize)> = BTreeMap::new();
+        let mut next = 0;
+        let mut outcome = Ok(());
+        let mut has_unreadable = false;
+        for_each_picture(
+            &self.files,
+            Some((size, self.interpolation)),
+            |index, decoded| {
+                let Ok(photo) = decoded else {
+                    has_unreadable = true;
+                    return false;
+                };
+                let batch = index / batch_size;
+                let (bytes, filled) = waiting
+                    .entry(batch)
+                    .or_insert_with(|| (vec![0; length_of(batch) * picture_bytes], 0));
+                let start = (index % batch_size) * picture_bytes;
+                bytes[start..start + picture_bytes].copy_from_slice(photo.bytes());
+                *filled += 1;
+                while next < batches
+                    && waiting
+                        .get(&next)
+                        .is_some_and(|(_, filled)| *filled == length_of(next))
+                {
+                    if let Some((bytes, _)) = waiting.remove(&next) {
+                        outcome = each(next * batch_size, &bytes);
+                    }
+                    if outcome.is_err() {
+                        return false;
+                    }
+                    next += 1;
+                }
+                true
+            },
+        );
+        if has_unreadable {
+            // One is enough to stop; the reader wants to know of all of them.
+            return Err(Error::Pictures {
+                unreadable: self.unreadable(),
+                total: self.len(),
+            });
+        }
+        outcome
+    }
+}
+
+impl fmt::Display for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The sentence that Keras' flow_from_directory prints.
+        write!(
+            f,
+            "Found {} images belonging to {} classes.",
+            self.len(),
+            self.classes.len()
+        )
+    }
+}
+
+impl fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Dataset({}: {} images, classes {:?})",
+            self.folder.display(),
+            self.len(),
+            self.classes
+        )
+    }
+}
+
+/// Decodes `files` with one thread for each core and hands each picture over as it is ready, in no
+/// fixed order. Stops early when `each` answers `false`.
+///
+/// Threads are scoped, not pooled: a notebook cell links its own copy of the crate, so a pool kept
+/// in a static would be born anew in every cell. They stay outside libtorch, whose own threads slow
+/// small operations down tenfold when the cores are busy.
+fn for_each_picture(
+    files: &[PathBuf],
+    resize_to: Option<(usize, Interpolation)>,
+    mut each: impl FnMut(usize, Result<Photo>) -> bool,
+) {
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(files.len());
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    // Bounded, so that decoding runs a little ahead of the base and memory stays flat.
+    let (sender, receiver) = mpsc::sync_channel(64);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let sender = sender.clone();
+            let (next, stop) = (&next, &stop);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(file) = files.get(index) else { break };
+                    let photo = Photo::open(file).and_then(|photo| match resize_to {
+                        Some((size, interpolation)) => photo.resize(size, size, interpolation),
+                        None => Ok(photo),
+                    });
+                    if sender.send((index, photo)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        // Dropping the receiver (at the end of this block) wakes threads that wait to send.
+        for (index, photo) in receiver {
+            if !each(index, photo) {
+                stop.store(true, Ordering::Relaxed);
+                break;
+            }
+        }
+    });
+}
+
+/// The reason without the path, which the caller names beside it.
+fn reason_of(error: Error) -> String {
+    match error {
+        Error::Picture { problem, .. } => problem,
+        Error::File { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// The last part of a path, for people to read.
+fn name_of(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The entries of a folder, sorted as Python sorts their names: by code point.
+fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).and_then(|entries| {
+        entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<std::io::Result<Vec<_>>>()
+    });
+    let mut entries = entries.map_err(Error::file(folder, "read the folder"))?;
+    entries.sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+    Ok(entries)
+}
+
+/// The pictures in a class folder and in the folders inside it: folders in the order of their whole
+/// path, files sorted within each, which is what Keras makes of `os.walk`.
+fn pictures_below(class: &Path) -> Result<Vec<PathBuf>> {
+    let mut folders = vec![class.to_owned()];
+    let mut visited = 0;
+    while visited < folders.len() {
+        for entry in sorted_entries(&folders[visited])? {
+            // Links to folders are not followed (Keras' follow_links=False): they may lead in circles.
+            if entry.is_dir() && !entry.is_symlink() && !name_of(&entry).starts_with('.') {
+                folders.push(entry);
+            }
+        }
+        visited += 1;
+    }
+    folders.sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+    let mut pictures = Vec::new();
+    for folder in folders {
+        let is_picture = |path: &PathBuf| {
+            let name = name_of(path).to_lowercase();
+            path.is_file()
+                && ENDINGS.iter().any(|ending| {
+                    name.strip_suffix(ending)
+                        .is_some_and(|stem| stem.ends_with('.'))
+                })
+        };
+        pictures.extend(sorted_entries(&folder)?.into_iter().filter(is_picture));
+    }
+    Ok(pictures)
+}

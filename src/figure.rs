@@ -1,0 +1,177 @@
+//! [`Figure`]: what every plot and picture grid of the crate is handed out as.
+//!
+//! `history`, `dataset` and `interpret` say what is to be seen; a figure draws it when a cell
+//! shows it or when it is saved.
+//!
+//! ```no_run
+//! # fn plot() -> evcxr_transfer::Figure { unimplemented!() }
+//! let figure = plot().size(1200, 500);
+//! figure.save("accuracy and loss.png")?;
+//! figure.save("accuracy and loss.svg")?;
+//! # Ok::<(), evcxr_transfer::Error>(())
+//! ```
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::canvas::Drawing;
+use crate::chart::{self, Panel};
+use crate::display::{Bundle, one_line};
+use crate::error::{Error, Result};
+use crate::grid::{Layout, Tile};
+
+/// A plot or a grid of pictures on a white ground.
+///
+/// A cell that ends in a figure shows it. The picture has about twice as many pixels as a page
+/// gives it, so that it stays sharp on fine screens and in print.
+#[derive(Clone)]
+pub struct Figure {
+    title: String,
+    content: Content,
+    size: Option<(u32, u32)>,
+}
+
+#[derive(Clone)]
+enum Content {
+    Lines(Vec<Panel>),
+    Grid { tiles: Vec<Tile>, columns: usize },
+}
+
+impl Figure {
+    /// Line charts side by side. An empty title takes no room.
+    pub(crate) fn lines(title: &str, panels: Vec<Panel>) -> Self {
+        Self {
+            title: one_line(title),
+            content: Content::Lines(panels),
+            size: None,
+        }
+    }
+
+    /// Pictures in rows of `columns` (at least 1), each fitted into a cell with its label below.
+    pub(crate) fn grid(title: &str, tiles: Vec<Tile>, columns: usize) -> Self {
+        Self {
+            title: one_line(title),
+            content: Content::Grid { tiles, columns },
+            size: None,
+        }
+    }
+
+    /// The same figure with another size in pixels, each side within 200 and 8000.
+    ///
+    /// Without this call a chart is 900 x 700 pixels a panel, and a grid as large as its pictures
+    /// need, 1800 pixels wide at most for up to 28 columns.
+    pub fn size(mut self, width: u32, height: u32) -> Self {
+        self.size = Some((width.clamp(200, 8000), height.clamp(200, 8000)));
+        self
+    }
+
+    /// Saves the figure as PNG or SVG, as the file's extension says. An older file of that name
+    /// is replaced, once the new one is complete.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for another extension, [`Error::File`] if the file cannot be written,
+    /// [`Error::Figure`] if the figure cannot be drawn.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let extension = path
+            .extension()
+            .map(|e| e.to_string_lossy().to_ascii_lowercase());
+        let bytes = match extension.as_deref() {
+            Some("png") => self.to_png()?,
+            Some("svg") => self.to_svg()?.into_bytes(),
+            _ => {
+                return Err(Error::Argument {
+                    argument: "path",
+                    value: format!("{:?}", path.display().to_string()),
+                    expected: "a figure's file name must end in .png or .svg".to_owned(),
+                });
+            }
+        };
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        fs::write(&part, bytes).map_err(Error::file(&part, "write"))?;
+        fs::rename(&part, path).map_err(Error::file(path, "write"))
+    }
+
+    /// The figure as the bytes of a PNG file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Figure`] if it cannot be drawn.
+    pub fn to_png(&self) -> Result<Vec<u8>> {
+        self.drawing()?.to_png()
+    }
+
+    /// The figure as the text of an SVG file, with its pictures embedded.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Figure`] if it cannot be drawn.
+    pub fn to_svg(&self) -> Result<String> {
+        self.drawing()?.to_svg()
+    }
+
+    /// Shows the figure under the cell. evcxr calls this for a cell that ends in a figure.
+    ///
+    /// A figure that cannot be drawn shows the reason instead.
+    pub fn evcxr_display(&self) {
+        match self.to_png() {
+            Ok(png) => Bundle::text(&self.to_string()).png(&png).show(),
+            Err(error) => Bundle::text(&format!("{self}: {error}")).show(),
+        }
+    }
+
+    fn drawing(&self) -> Result<Drawing> {
+        match &self.content {
+            Content::Lines(panels) => {
+                let (width, height) = self.dimensions();
+                let mut drawing = Drawing::new(width, height);
+                chart::draw(&self.title, panels, &mut drawing)?;
+                Ok(drawing)
+            }
+            Content::Grid { tiles, columns } => {
+                let layout = Layout::new(&self.title, tiles, *columns, self.size);
+                let mut drawing = Drawing::new(layout.width, layout.height);
+                layout.draw(&self.title, tiles, &mut drawing)?;
+                Ok(drawing)
+            }
+        }
+    }
+
+    fn dimensions(&self) -> (u32, u32) {
+        match (&self.content, self.size) {
+            (_, Some(size)) => size,
+            (Content::Lines(panels), None) => (900 * panels.len().clamp(1, 4) as u32, 700),
+            (Content::Grid { tiles, columns }, None) => {
+                let layout = Layout::new(&self.title, tiles, *columns, None);
+                (layout.width, layout.height)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = match &self.content {
+            Content::Lines(panels) if self.title.is_empty() => {
+                panels.iter().map(|panel| panel.title.as_str()).collect()
+            }
+            _ => vec![self.title.as_str()],
+        };
+        let (width, height) = self.dimensions();
+        write!(f, "Figure: {}, ", names.join(" and "))?;
+        if let Content::Grid { tiles, .. } = &self.content {
+            write!(f, "{} pictures, ", tiles.len())?;
+        }
+        write!(f, "{width} x {height} px")
+    }
+}
+
+impl fmt::Debug for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

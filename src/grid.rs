@@ -1,0 +1,188 @@
+//! Picture grids: photographs, filters or feature maps in rows, each with its label.
+//!
+//! `dataset` and `interpret` fill the [`Tile`]s; [`draw`] lays them out as shapes.
+
+use image::{ImageBuffer, Rgb, RgbImage, imageops};
+
+use crate::canvas::{Align, COLOURS, Drawing, Font, Shape};
+use crate::error::{Error, Result};
+use crate::pixels::Photo;
+
+// Pixels of the finished picture, which a page shows at about half the size.
+const GAP: f64 = 16.0;
+const FRAME: f64 = 8.0;
+const LABEL: f64 = 26.0;
+const TITLE: f64 = 34.0;
+
+/// One picture of a grid.
+#[derive(Clone, Debug)]
+pub(crate) struct Tile {
+    pub(crate) photo: Photo,
+    /// Stands below the picture; may have several lines or none.
+    pub(crate) label: String,
+    /// Marked by a frame and a cross in the label, for wrong predictions.
+    pub(crate) highlighted: bool,
+}
+
+/// Where everything lies in a grid.
+pub(crate) struct Layout {
+    columns: usize,
+    /// Width and height of the place that a picture is fitted into.
+    cell: (f64, f64),
+    labels: f64,
+    top: f64,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
+impl Layout {
+    /// Finds a layout with `columns` pictures a row, by itself or within a given size.
+    pub(crate) fn new(
+        title: &str,
+        tiles: &[Tile],
+        columns: usize,
+        size: Option<(u32, u32)>,
+    ) -> Self {
+        let columns = columns.clamp(1, tiles.len().max(1));
+        let rows = tiles.len().div_ceil(columns).max(1);
+        let num_lines = tiles
+            .iter()
+            .map(|tile| lines(tile).len())
+            .max()
+            .unwrap_or(0);
+        let labels = num_lines as f64 * (LABEL + 4.0) + if num_lines > 0 { 6.0 } else { 0.0 };
+        let top = if title.is_empty() {
+            GAP
+        } else {
+            GAP + TITLE + 14.0
+        };
+        let cell = match size {
+            Some((width, height)) => {
+                let (width, height) = (f64::from(width), f64::from(height));
+                let across = (width - GAP) / columns as f64 - GAP;
+                let down = (height - top) / rows as f64 - GAP - labels;
+                (across.max(8.0).floor(), down.max(8.0).floor())
+            }
+            None => {
+                // Twelve photographs of 230 pixels keep a saved notebook below 1 MB.
+                let largest = if tiles.len() <= 4 { 460.0 } else { 230.0 };
+                let across = ((1800.0 - GAP) / columns as f64 - GAP)
+                    .clamp(48.0, largest)
+                    .floor();
+                let tallest = tiles
+                    .iter()
+                    .map(|tile| shape(&tile.photo))
+                    .fold(0.1, f64::max);
+                (across, (across * tallest.min(1.0)).ceil())
+            }
+        };
+        let (width, height) = size.unwrap_or_else(|| {
+            let width = GAP + columns as f64 * (cell.0 + GAP);
+            let height = top + rows as f64 * (cell.1 + labels + GAP);
+            // A single small picture still leaves room for its title.
+            (width.max(400.0) as u32, height as u32)
+        });
+        Self {
+            columns,
+            cell,
+            labels,
+            top,
+            width,
+            height,
+        }
+    }
+
+    /// Draws the tiles row by row below the title.
+    pub(crate) fn draw(&self, title: &str, tiles: &[Tile], drawing: &mut Drawing) -> Result<()> {
+        let width = f64::from(drawing.width);
+        if !title.is_empty() {
+            let font = Font::new(TITLE).bold();
+            let title = font.fit(title, width - 2.0 * GAP)?;
+            drawing.text(
+                &title,
+                (width / 2.0, GAP + TITLE / 2.0),
+                Align::Centre,
+                font,
+            );
+        }
+        let across = self.columns as f64 * (self.cell.0 + GAP) + GAP;
+        let margin = ((width - across) / 2.0).max(0.0).floor() + GAP;
+        for (index, tile) in tiles.iter().enumerate() {
+            let column = (index % self.columns) as f64;
+            let row = (index / self.columns) as f64;
+            let left = margin + column * (self.cell.0 + GAP);
+            let top = self.top + row * (self.cell.1 + self.labels + GAP);
+            self.tile(tile, left, top, drawing)?;
+        }
+        Ok(())
+    }
+
+    fn tile(&self, tile: &Tile, left: f64, top: f64, drawing: &mut Drawing) -> Result<()> {
+        let inset = if tile.highlighted { FRAME } else { 0.0 };
+        let room = (self.cell.0 - 2.0 * inset, self.cell.1 - 2.0 * inset);
+        let picture = fitted(&tile.photo, room)?;
+        let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
+        // The lower edges line up, so that each label is next to its picture.
+        let x = (left + (self.cell.0 - width) / 2.0).floor();
+        let y = top + self.cell.1 - inset - height;
+        if tile.highlighted {
+            drawing.shapes.push(Shape::Box {
+                left: x - FRAME,
+                top: y - FRAME,
+                right: x + width + FRAME,
+                bottom: y + height + FRAME,
+                colour: COLOURS[1],
+            });
+        }
+        drawing.shapes.push(Shape::Picture {
+            left: x as u32,
+            top: y as u32,
+            picture,
+        });
+        let font = Font::new(LABEL);
+        let font = if tile.highlighted { font.bold() } else { font };
+        for (index, line) in lines(tile).iter().enumerate() {
+            let at = top + self.cell.1 + 6.0 + (index as f64 + 0.5) * (LABEL + 4.0);
+            let line = font.fit(line, self.cell.0)?;
+            drawing.text(&line, (left + self.cell.0 / 2.0, at), Align::Centre, font);
+        }
+        Ok(())
+    }
+}
+
+fn lines(tile: &Tile) -> Vec<String> {
+    let mut lines: Vec<String> = tile.label.lines().map(crate::display::one_line).collect();
+    if tile.highlighted {
+        match lines.first_mut() {
+            Some(first) => first.insert_str(0, "✗ "),
+            None => lines.push("✗".to_owned()),
+        }
+    }
+    lines
+}
+
+/// Height over width.
+fn shape(photo: &Photo) -> f64 {
+    photo.height() as f64 / photo.width().max(1) as f64
+}
+
+/// The picture in its own proportions, as large as fits into `room`.
+fn fitted(photo: &Photo, room: (f64, f64)) -> Result<RgbImage> {
+    let unusable = || Error::Figure {
+        problem: format!("the picture {} has no pixels", photo.name()),
+    };
+    let (width, height) = (photo.width() as u32, photo.height() as u32);
+    let source = ImageBuffer::<Rgb<u8>, _>::from_raw(width, height, photo.bytes())
+        .filter(|_| width > 0 && height > 0)
+        .ok_or_else(unusable)?;
+    let factor = (room.0 / f64::from(width)).min(room.1 / f64::from(height));
+    let side = |length: u32| ((f64::from(length) * factor).floor() as u32).max(1);
+    // Filters are 3 x 3 pixels and late feature maps 4 x 4: much enlarged, pixels stay squares.
+    // Otherwise the triangle filter, which also averages while shrinking.
+    let filter = if factor >= 4.0 {
+        imageops::FilterType::Nearest
+    } else {
+        imageops::FilterType::Triangle
+    };
+    Ok(imageops::resize(&source, side(width), side(height), filter))
+}

@@ -1,0 +1,232 @@
+//! What a training run tells: loss and accuracy of every epoch, as curves, table, CSV and JSON.
+
+use std::fmt;
+
+use serde_json::json;
+
+use crate::chart::{Panel, Series};
+use crate::error::Result;
+use crate::figure::Figure;
+use crate::table::Table;
+
+/// The numbers of one epoch, in Keras' words.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Epoch {
+    /// Mean training loss while the weights moved, dropout on.
+    pub loss: f64,
+    /// Share of training pictures that were right, 0 to 1, as they came by.
+    pub accuracy: f64,
+    /// Mean loss on the validation pictures after the epoch.
+    pub val_loss: Option<f64>,
+    /// Share of validation pictures that were right after the epoch, 0 to 1.
+    pub val_accuracy: Option<f64>,
+    /// How long the epoch took, validation included.
+    pub seconds: f64,
+}
+
+impl Epoch {
+    /// The epoch on one line, in the words of Keras' `fit(verbose=2)`.
+    pub(crate) fn line(&self, number: usize, epochs: usize, steps: usize) -> String {
+        let step_ms = self.seconds * 1000.0 / steps as f64;
+        let mut line = format!(
+            "Epoch {number}/{epochs} - {steps} steps - {:.1}s - {step_ms:.0}ms/step - accuracy: {:.4} - loss: {:.4}",
+            self.seconds, self.accuracy, self.loss
+        );
+        if let (Some(accuracy), Some(loss)) = (self.val_accuracy, self.val_loss) {
+            line += &format!(" - val_accuracy: {accuracy:.4} - val_loss: {loss:.4}");
+        }
+        line
+    }
+}
+
+/// The course of a training run.
+#[derive(Clone, PartialEq)]
+pub struct History {
+    /// One entry for each epoch.
+    pub epochs: Vec<Epoch>,
+    notes: Vec<String>,
+}
+
+/// One measure of a history, by its Keras name.
+type Measure = (&'static str, fn(&Epoch) -> Option<f64>);
+
+const MEASURES: [Measure; 4] = [
+    ("loss", |epoch| Some(epoch.loss)),
+    ("accuracy", |epoch| Some(epoch.accuracy)),
+    ("val_loss", |epoch| epoch.val_loss),
+    ("val_accuracy", |epoch| epoch.val_accuracy),
+];
+
+impl History {
+    pub(crate) fn new(notes: &[String]) -> Self {
+        Self {
+            epochs: Vec::new(),
+            notes: notes.to_vec(),
+        }
+    }
+
+    /// What a reader of these numbers should know: drawn pictures, seeded weights.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The numbers of the last epoch, if there was one.
+    pub fn last(&self) -> Option<Epoch> {
+        self.epochs.last().copied()
+    }
+
+    /// The epoch with the best validation accuracy, counted from 1, with its numbers; the earliest
+    /// of equals. Nothing without validation.
+    pub fn best(&self) -> Option<(usize, Epoch)> {
+        let scored = (1..)
+            .zip(&self.epochs)
+            .filter_map(|(n, e)| Some((n, e, e.val_accuracy?)));
+        scored
+            .reduce(|best, next| if next.2 > best.2 { next } else { best })
+            .map(|(number, epoch, _)| (number, *epoch))
+    }
+
+    /// Accuracy and loss by epoch, side by side: training dashed, validation solid.
+    pub fn plot(&self) -> Figure {
+        let panel = |title: &str, y_label: &str, train: Measure, validation: Measure| {
+            let series = [("training", train, true), ("validation", validation, false)];
+            let series = (0..)
+                .zip(series)
+                .map(|(colour, (name, (_, value), dashed))| {
+                    let points = (1..).zip(&self.epochs);
+                    let points =
+                        points.filter_map(|(n, epoch)| Some((f64::from(n), value(epoch)?)));
+                    Series {
+                        name: name.to_owned(),
+                        points: points.collect(),
+                        dashed,
+                        colour,
+                    }
+                });
+            let series = series.filter(|series| !series.points.is_empty()).collect();
+            Panel {
+                title: title.to_owned(),
+                x_label: "epoch".into(),
+                y_label: y_label.to_owned(),
+                series,
+                y_range: None,
+            }
+        };
+        let [loss, accuracy, val_loss, val_accuracy] = MEASURES;
+        let title = match self.notes.as_slice() {
+            [] => "Training and validation".to_owned(),
+            notes => format!("Training and validation ({})", notes.join("; ")),
+        };
+        Figure::lines(
+            &title,
+            vec![
+                panel("Accuracy", "share of right answers", accuracy, val_accuracy),
+                panel("Loss", "mean cross-entropy", loss, val_loss),
+            ],
+        )
+    }
+
+    /// The numbers as a table, an epoch a row.
+    pub fn table(&self) -> Table {
+        let columns = [
+            "epoch",
+            "loss",
+            "accuracy",
+            "val_loss",
+            "val_accuracy",
+            "seconds",
+        ];
+        let mut table = Table::new("History", &columns).right_aligned(&[0, 1, 2, 3, 4, 5]);
+        for (number, epoch) in (1..).zip(&self.epochs) {
+            let mut row = vec![number.to_string()];
+            for (_, value) in MEASURES {
+                row.push(value(epoch).map_or_else(|| "-".into(), |value| format!("{value:.4}")));
+            }
+            row.push(format!("{:.2}", epoch.seconds));
+            table.push(row);
+        }
+        self.notes
+            .iter()
+            .fold(table, |table, note| table.note(&format!("Note: {note}")))
+    }
+
+    /// The numbers as comma-separated values with a header, as Keras' `CSVLogger` writes them;
+    /// all digits are kept, a missing number is empty.
+    pub fn to_csv(&self) -> String {
+        let mut text = "epoch,loss,accuracy,val_loss,val_accuracy,seconds\n".to_owned();
+        for (number, epoch) in (1..).zip(&self.epochs) {
+            text += &number.to_string();
+            for (_, value) in MEASURES {
+                text.push(',');
+                text += &value(epoch).map_or_else(String::new, |value| value.to_string());
+            }
+            text += &format!(",{}\n", epoch.seconds);
+        }
+        text
+    }
+
+    /// The numbers as JSON: a list for each measure, as Keras' `history.history` has them.
+    pub fn to_json(&self) -> String {
+        let mut object = serde_json::Map::new();
+        for (name, value) in MEASURES {
+            object.insert(
+                name.into(),
+                json!(self.epochs.iter().map(value).collect::<Vec<_>>()),
+            );
+        }
+        let seconds = self
+            .epochs
+            .iter()
+            .map(|epoch| epoch.seconds)
+            .collect::<Vec<_>>();
+        object.insert("seconds".into(), json!(seconds));
+        object.insert("notes".into(), json!(self.notes));
+        serde_json::Value::Object(object).to_string()
+    }
+
+    /// Writes the curves (`.png`, `.svg`) or the numbers (`.csv`, `.json`), by the path's ending.
+    ///
+    /// # Errors
+    /// [`crate::Error::File`] if the file cannot be written, [`crate::Error::Argument`] for another
+    /// ending.
+    pub fn save(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
+        let path = path.as_ref();
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("csv") => crate::store::write_whole(path, self.to_csv().as_bytes()),
+            Some("json") => crate::store::write_whole(path, self.to_json().as_bytes()),
+            _ => self.plot().save(path),
+        }
+    }
+
+    /// Shows the curves under a notebook cell.
+    pub fn evcxr_display(&self) {
+        self.plot().evcxr_display();
+    }
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.last() {
+            None => write!(f, "no epochs"),
+            Some(last) => {
+                write!(
+                    f,
+                    "{} epochs, the last: accuracy {:.4}, loss {:.4}",
+                    self.epochs.len(),
+                    last.accuracy,
+                    last.loss
+                )?;
+                if let (Some(accuracy), Some(loss)) = (last.val_accuracy, last.val_loss) {
+                    write!(f, ", val_accuracy {accuracy:.4}, val_loss {loss:.4}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "History({self})")
+    }
+}

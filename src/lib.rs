@@ -1,0 +1,114 @@
+//! Transfer learning with VGG16 in Rust notebooks.
+//!
+//! Each step of the lesson is one line, and each result shows itself under the cell:
+//!
+//! ```no_run
+//! use evcxr_transfer::prelude::*;
+//!
+//! # fn main() -> Result<(), Error> {
+//! let lab = Lab::open()?; // device, precision, folders, online or not
+//! let base = lab.vgg16(150)?; // ImageNet weights
+//! let data = lab.cats_and_dogs()?; // downloaded once
+//! data.train.show(12)?;
+//!
+//! let train = base.extract_features(&data.train)?; // (2000, 4, 4, 512)
+//! let validation = base.extract_features(&data.validation)?;
+//! let (head, history) = train_head(&train, &validation, &lab.fit())?;
+//! history.save("curves.png")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The same without `Lab`, every choice made by hand:
+//!
+//! ```no_run
+//! use evcxr_transfer::prelude::*;
+//!
+//! # fn main() -> Result<(), Error> {
+//! let data = Data::open("my_pictures")?; // my_pictures/train/CLASS/*.jpg, .../validation/...
+//! let weights = Weights::load("vgg16.safetensors")?;
+//! let base = Base::vgg16(224, &weights, Device::Cpu, Precision::F32)?;
+//! let train = base.extract_features(&data.train)?;
+//! train.save("train.safetensors")?;
+//! let validation = base.extract_features(&data.validation)?;
+//! let mut head = Head::dense(256).dropout(0.3).build(&train, 42)?;
+//! let history = head.fit(&train, &validation, &Fit::default().learning_rate(1e-4).epochs(10))?;
+//! println!("{}", history.to_csv());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! How the files follow the data:
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `error` | what can go wrong, and what to do about it |
+//! | `device`, `random`, `store`, `fetch`, `unpack` | device and precision; seeded numbers; tensor files; downloads and archives |
+//! | `display`, `table` | the notebook protocol and progress; tables |
+//! | `figure`, `chart`, `grid`, `canvas` | what is drawn: curves, picture grids, and how |
+//! | `pixels` | one picture: decode, resize, scaling |
+//! | `dataset` | folders of pictures: classes, files, batches |
+//! | `weights`, `keras_file`, `torch_file` | weight files of every kind |
+//! | `base` | VGG16 and VGG19: pictures to features |
+//! | `features` | stored features with their labels |
+//! | `fit`, `history` | training options and loop; its numbers |
+//! | `head` | the classifier on top |
+//! | `lab` | the machine, and the lesson's data and weights |
+
+mod base;
+mod canvas;
+mod chart;
+mod dataset;
+mod device;
+mod display;
+mod error;
+mod features;
+mod fetch;
+mod figure;
+mod fit;
+mod grid;
+mod head;
+mod history;
+mod keras_file;
+mod lab;
+mod pixels;
+mod random;
+mod store;
+mod table;
+mod torch_file;
+mod unpack;
+mod weights;
+
+pub use base::{Architecture, Base, Layer, LayerKind};
+pub use dataset::{Data, Dataset};
+pub use device::{Cuda, Precision, cuda};
+pub use display::{Progress, Task};
+pub use error::{Error, Result};
+pub use features::Features;
+pub use fetch::{Remote, fetch, reachable};
+pub use figure::Figure;
+pub use fit::{Evaluation, Fit};
+pub use head::{Head, HeadModel, train_head};
+pub use history::{Epoch, History};
+pub use lab::Lab;
+pub use pixels::{Interpolation, Photo, Scaling};
+pub use table::Table;
+pub use unpack::{Unpacked, unpack};
+pub use weights::{LayerWeights, Weights, WeightsKind};
+
+/// The crates whose types the API hands out, so that a notebook names them without a `:dep` line.
+pub use ndarray;
+pub use tch;
+pub use tch::{Device, Tensor};
+
+/// Everything that a notebook cell uses: `use evcxr_transfer::prelude::*;`.
+///
+/// There is no `Result` in it: a second one in scope breaks the code that evcxr wraps around a cell.
+pub mod prelude {
+    pub use crate::{
+        Architecture, Base, Data, Dataset, Device, Error, Features, Figure, Fit, Head, HeadModel,
+        History, Interpolation, Lab, Photo, Precision, Progress, Scaling, Table, Tensor, Weights,
+        train_head,
+    };
+    pub use crate::{ndarray, tch};
+}

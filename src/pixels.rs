@@ -1,0 +1,487 @@
+//! One picture: decoded, resized and scaled as Keras does it.
+//!
+//! Keras' `load_img` is Pillow: JPEGs are decoded by libjpeg-turbo, alpha is dropped, orientation
+//! tags are ignored, and resizing takes the nearest pixel unless said otherwise. Here the same
+//! pixels come out (tests/pixels.rs compares them with Pillow's). Layout: (H, W, 3), RGB bytes.
+//!
+//! ```
+//! use evcxr_transfer::{Interpolation, Photo};
+//! let photo = Photo::open("data/samples/train/cats/cat.0.jpg")?;
+//! let small = photo.resize(150, 150, Interpolation::Nearest)?;
+//! assert_eq!(small.bytes().len(), 150 * 150 * 3);
+//! # Ok::<(), evcxr_transfer::Error>(())
+//! ```
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+use libjpeg_turbo_rs::decode::pipeline::Decoder;
+use libjpeg_turbo_rs::{DecodeLimits, DecodeWarning, PixelFormat};
+use ndarray::Array3;
+use tch::{Kind, TchError, Tensor};
+
+use crate::display;
+use crate::error::{Error, Result};
+
+/// Pillow refuses larger pictures as decompression bombs (twice its `MAX_IMAGE_PIXELS`).
+const MOST_PIXELS: u64 = 178_956_970;
+
+/// How a picture is resized, with Pillow's and Keras' names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Interpolation {
+    /// The nearest pixel: Keras' default.
+    #[default]
+    Nearest,
+    /// A triangle as wide as a target pixel, at least two source pixels.
+    Bilinear,
+    /// Keys' cubic with a = -0.5, as wide as two target pixels on each side.
+    Bicubic,
+}
+
+impl Interpolation {
+    /// How far the filter reaches at its original size, in source pixels.
+    fn support(self) -> f64 {
+        match self {
+            Self::Nearest => 0.0,
+            Self::Bilinear => 1.0,
+            Self::Bicubic => 2.0,
+        }
+    }
+
+    /// The filter's weight at a distance from its centre.
+    fn weight(self, distance: f64) -> f64 {
+        const A: f64 = -0.5;
+        let x = distance.abs();
+        match self {
+            Self::Nearest => 0.0,
+            Self::Bilinear if x < 1.0 => 1.0 - x,
+            Self::Bicubic if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
+            Self::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
+            Self::Bilinear | Self::Bicubic => 0.0,
+        }
+    }
+}
+
+impl fmt::Display for Interpolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nearest => "nearest",
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+        })
+    }
+}
+
+/// How bytes become the numbers that a network takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scaling {
+    /// 0 to 1: the lesson's `rescale=1./255`.
+    #[default]
+    Unit,
+    /// What Keras' VGG weights were trained with (`preprocess_input`, mode "caffe"): BGR, less the
+    /// mean of ImageNet's pixels, 103.939, 116.779 and 123.68.
+    Caffe,
+    /// What torchvision's weights were trained with: 0 to 1, less the mean (0.485, 0.456, 0.406),
+    /// over the standard deviation (0.229, 0.224, 0.225).
+    Torch,
+}
+
+impl Scaling {
+    /// (N, H, W, 3) RGB bytes to f32 of the same shape.
+    pub(crate) fn apply(self, bytes: &Tensor) -> std::result::Result<Tensor, TchError> {
+        let pixels = bytes.f_to_kind(Kind::Float)?;
+        let device = pixels.device();
+        let per_channel = |values: [f32; 3]| Tensor::f_from_slice(&values)?.f_to_device(device);
+        // Keras multiplies by the f32 nearest to 1/255; dividing by 255 differs in the last bit.
+        let unit = || pixels.f_mul_scalar(f64::from(1.0f32 / 255.0));
+        match self {
+            Self::Unit => unit(),
+            Self::Caffe => pixels
+                .f_flip([3])?
+                .f_sub(&per_channel([103.939, 116.779, 123.68])?),
+            Self::Torch => unit()?
+                .f_sub(&per_channel([0.485, 0.456, 0.406])?)?
+                .f_div(&per_channel([0.229, 0.224, 0.225])?),
+        }
+    }
+}
+
+impl fmt::Display for Scaling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unit => "scaled by 1/255",
+            Self::Caffe => "BGR less ImageNet's mean (Keras' preprocess_input)",
+            Self::Torch => "normalised by ImageNet's mean and deviation (torchvision)",
+        })
+    }
+}
+
+/// A picture in memory: RGB bytes, (H, W, 3), with the name that it goes by.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Photo {
+    name: String,
+    width: usize,
+    height: usize,
+    bytes: Vec<u8>,
+}
+
+impl Photo {
+    /// Reads a picture file at its own size. The format is told from the content: JPEG, PNG, BMP,
+    /// GIF (first frame), TIFF, PPM, WebP.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file cannot be read, [`Error::Picture`] if it is no whole picture.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let encoded = std::fs::read(path).map_err(Error::file(path, "read"))?;
+        let mut photo = decoded(path, &encoded)?;
+        photo.name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok(photo)
+    }
+
+    /// Decodes a picture file that is in memory already; `name` is what it is called in titles.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] if the bytes are no whole picture.
+    pub fn from_bytes(name: &str, encoded: &[u8]) -> Result<Self> {
+        let photo = decoded(Path::new(name), encoded)?;
+        Ok(Self {
+            name: name.to_owned(),
+            ..photo
+        })
+    }
+
+    /// A picture from its pixels: RGB bytes in rows, (height, width, 3).
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if a side is 0 or the number of bytes is not height x width x 3.
+    pub fn from_pixels(name: &str, width: usize, height: usize, bytes: Vec<u8>) -> Result<Self> {
+        let expected = width
+            .checked_mul(height)
+            .and_then(|pixels| pixels.checked_mul(3));
+        if bytes.is_empty() || expected != Some(bytes.len()) {
+            return Err(Error::Argument {
+                argument: "bytes",
+                value: format!("{} bytes", bytes.len()),
+                expected: format!(
+                    "a picture of {width} x {height} needs width x height x 3, not 0"
+                ),
+            });
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            width,
+            height,
+            bytes,
+        })
+    }
+
+    /// What the picture is called in titles: its file name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// The pixels, (H, W, 3) RGB.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The pixels as an array, (H, W, 3) RGB, a copy.
+    pub fn to_array(&self) -> Array3<u8> {
+        Array3::from_shape_fn((self.height, self.width, 3), |(y, x, channel)| {
+            self.bytes[(y * self.width + x) * 3 + channel]
+        })
+    }
+
+    /// The picture at another size; the aspect changes with it, as in Keras. The same size gives
+    /// the same picture.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if a side is 0, or so large that the picture would be a bomb.
+    pub fn resize(&self, width: usize, height: usize, how: Interpolation) -> Result<Self> {
+        for (argument, value) in [("width", width), ("height", height)] {
+            if value == 0 || value as u64 > 65_535 || (width * height) as u64 > MOST_PIXELS {
+                return Err(Error::Argument {
+                    argument,
+                    value: value.to_string(),
+                    expected: "a picture has sides from 1 to 65,535 pixels".into(),
+                });
+            }
+        }
+        let bytes = match how {
+            Interpolation::Nearest => self.nearest(width, height),
+            _ => self.filtered(width, height, how),
+        };
+        Ok(Self {
+            name: self.name.clone(),
+            width,
+            height,
+            bytes,
+        })
+    }
+
+    fn nearest(&self, width: usize, height: usize) -> Vec<u8> {
+        let columns = nearest_sources(self.width, width);
+        let mut bytes = Vec::with_capacity(width * height * 3);
+        for y in nearest_sources(self.height, height) {
+            let row = &self.bytes[y * self.width * 3..(y + 1) * self.width * 3];
+            for &x in &columns {
+                bytes.extend_from_slice(&row[x * 3..x * 3 + 3]);
+            }
+        }
+        bytes
+    }
+
+    /// Two passes, columns first, each rounded to bytes, as Pillow does it; a pass that would not
+    /// change the size is left out.
+    fn filtered(&self, width: usize, height: usize, how: Interpolation) -> Vec<u8> {
+        let mut narrow = self.bytes.clone();
+        if width != self.width {
+            let filters = filters(self.width, width, how);
+            narrow = Vec::with_capacity(width * self.height * 3);
+            for row in self.bytes.chunks_exact(self.width * 3) {
+                for filter in &filters {
+                    narrow.extend(filter.apply(|k| &row[k * 3..k * 3 + 3]));
+                }
+            }
+        }
+        if height == self.height {
+            return narrow;
+        }
+        let mut bytes = Vec::with_capacity(width * height * 3);
+        for filter in filters(self.height, height, how) {
+            for x in 0..width {
+                let pixel = |k: usize| &narrow[(k * width + x) * 3..(k * width + x) * 3 + 3];
+                bytes.extend(filter.apply(pixel));
+            }
+        }
+        bytes
+    }
+
+    /// The picture as a PNG file, losslessly.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] if it cannot be encoded.
+    pub fn to_png(&self) -> Result<Vec<u8>> {
+        let mut encoded = std::io::Cursor::new(Vec::new());
+        image::write_buffer_with_format(
+            &mut encoded,
+            &self.bytes,
+            self.width as u32,
+            self.height as u32,
+            image::ExtendedColorType::Rgb8,
+            ImageFormat::Png,
+        )
+        .map_err(|error| unusable(Path::new(&self.name), error.to_string()))?;
+        Ok(encoded.into_inner())
+    }
+
+    /// Shows the picture under a notebook cell.
+    pub fn evcxr_display(&self) {
+        match self.to_png() {
+            Ok(png) => display::Bundle::text(&format!("{self:?}")).png(&png).show(),
+            Err(error) => display::Bundle::text(&error.to_string()).show(),
+        }
+    }
+}
+
+impl fmt::Debug for Photo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Photo {} ({}, {}, 3)",
+            self.name, self.height, self.width
+        )
+    }
+}
+
+/// For each target pixel the source pixel: Pillow walks in f64 from half a step on and truncates.
+/// The closed form floor((k + 0.5) x step) rounds elsewhere where a step ends on a pixel's edge.
+fn nearest_sources(from: usize, to: usize) -> Vec<usize> {
+    let step = from as f64 / to as f64;
+    let mut position = step * 0.5;
+    let mut sources = Vec::with_capacity(to);
+    for _ in 0..to {
+        // The walk's rounding errors can lead past the last pixel.
+        sources.push((position as usize).min(from - 1));
+        position += step;
+    }
+    sources
+}
+
+/// The weights of consecutive source pixels for one target pixel.
+struct Filter {
+    first: usize,
+    /// In units of 2^-22, Pillow's fixed point for bytes.
+    weights: Vec<i32>,
+}
+
+impl Filter {
+    const BITS: u32 = 22;
+
+    /// The weighted sum of the pixels that `pixel(index)` gives, rounded and clipped to bytes.
+    fn apply<'a>(&self, pixel: impl Fn(usize) -> &'a [u8]) -> [u8; 3] {
+        let mut sums = [1i32 << (Self::BITS - 1); 3];
+        for (index, &weight) in (self.first..).zip(&self.weights) {
+            for (sum, &value) in sums.iter_mut().zip(pixel(index)) {
+                *sum += i32::from(value) * weight;
+            }
+        }
+        sums.map(|sum| (sum >> Self::BITS).clamp(0, 255) as u8)
+    }
+}
+
+/// Pillow's `precompute_coeffs` (src/libImaging/Resample.c): the filter is widened by the shrinking
+/// factor, cut at the edges and made to add up to 1.
+fn filters(from: usize, to: usize, how: Interpolation) -> Vec<Filter> {
+    let scale = from as f64 / to as f64;
+    let widening = scale.max(1.0);
+    let support = how.support() * widening;
+    let filter = |target: usize| {
+        let centre = (target as f64 + 0.5) * scale;
+        let first = (centre - support + 0.5).max(0.0) as usize;
+        let end = ((centre + support + 0.5) as usize).min(from);
+        let weights = (first..end)
+            .map(|source| how.weight((source as f64 - centre + 0.5) * (1.0 / widening)))
+            .collect::<Vec<_>>();
+        let total = weights.iter().sum::<f64>();
+        let fixed = |weight: f64| {
+            let exact = weight / total * f64::from(1u32 << Filter::BITS);
+            (exact + if exact < 0.0 { -0.5 } else { 0.5 }) as i32
+        };
+        Filter {
+            first,
+            weights: weights.into_iter().map(fixed).collect(),
+        }
+    };
+    (0..to).map(filter).collect()
+}
+
+fn unusable(path: &Path, problem: impl Into<String>) -> Error {
+    Error::Picture {
+        path: PathBuf::from(path),
+        problem: problem.into(),
+    }
+}
+
+/// Decodes a picture of any known format, with an empty name.
+fn decoded(path: &Path, encoded: &[u8]) -> Result<Photo> {
+    if encoded.is_empty() {
+        return Err(unusable(path, "the file is empty"));
+    }
+    // Decoders have panicked on damaged files before (fuzzing found two such JPEGs); one bad picture
+    // must not end a run.
+    let decode = || match encoded {
+        [0xff, 0xd8, ..] => decode_jpeg(encoded),
+        _ => decode_other(encoded),
+    };
+    match std::panic::catch_unwind(decode) {
+        Ok(Ok(photo)) => Ok(photo),
+        Ok(Err(problem)) => Err(unusable(path, problem)),
+        Err(_) => Err(unusable(path, "the file is damaged: its decoder gave up")),
+    }
+}
+
+/// JPEG by a port of libjpeg-turbo, since only that decodes as Pillow does: the `image` crate's
+/// decoder differs in a fifth of the lesson's pixels, by up to 19.
+fn decode_jpeg(encoded: &[u8]) -> std::result::Result<Photo, String> {
+    let mut decoder = Decoder::new(encoded).map_err(|error| error.to_string())?;
+    let limits = DecodeLimits {
+        max_pixels: MOST_PIXELS,
+        ..DecodeLimits::default()
+    };
+    decoder.set_limits(limits);
+    // Damaged entropy data is passed over, as libjpeg does with a warning; an end too soon is not.
+    decoder.set_lenient(true);
+    let is_cmyk = decoder.header().components.len() == 4;
+    decoder.set_output_format(if is_cmyk {
+        PixelFormat::Cmyk
+    } else {
+        PixelFormat::Rgb
+    });
+    let image = decoder.decode_image().map_err(|error| error.to_string())?;
+    let is_cut = |warning: &DecodeWarning| matches!(warning, DecodeWarning::TruncatedData { .. });
+    if image.warnings.iter().any(is_cut) {
+        return Err("the file is truncated".into());
+    }
+    let bytes = if is_cmyk {
+        rgb_of_cmyk(&image.data)
+    } else {
+        image.data
+    };
+    photo(image.width, image.height, bytes)
+}
+
+/// Pillow's conversion (src/libImaging/Convert.c). The bytes come inverted, as Adobe stores them.
+fn rgb_of_cmyk(inverted: &[u8]) -> Vec<u8> {
+    let pixel = |inks: &[u8]| {
+        let white = u32::from(inks[3]);
+        let part = |inverted: u8| {
+            // x / 255, rounded, in integers.
+            let product = (255 - u32::from(inverted)) * white + 128;
+            (white - (((product >> 8) + product) >> 8)) as u8
+        };
+        [part(inks[0]), part(inks[1]), part(inks[2])]
+    };
+    inverted.chunks_exact(4).flat_map(pixel).collect()
+}
+
+/// Every other format by the `image` crate. Alpha is dropped, not blended, as in Pillow.
+fn decode_other(encoded: &[u8]) -> std::result::Result<Photo, String> {
+    let mut reader = ImageReader::new(std::io::Cursor::new(encoded))
+        .with_guessed_format()
+        .map_err(|error| error.to_string())?;
+    if reader.format().is_none() {
+        return Err("this is not a picture in a known format".into());
+    }
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_PIXELS * 4);
+    reader.limits(limits);
+    let image: DynamicImage = reader.decode().map_err(|error| error.to_string())?;
+    photo(
+        image.width() as usize,
+        image.height() as usize,
+        image.into_rgb8().into_raw(),
+    )
+}
+
+fn photo(width: usize, height: usize, bytes: Vec<u8>) -> std::result::Result<Photo, String> {
+    Photo::from_pixels("", width, height, bytes).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_adds_up_to_one_whatever_the_sizes() {
+        for (from, to) in [(500, 150), (41, 150), (3, 7), (1, 5)] {
+            for how in [Interpolation::Bilinear, Interpolation::Bicubic] {
+                for filter in filters(from, to, how) {
+                    let total = filter.weights.iter().sum::<i32>();
+                    // Each weight is rounded by at most half a unit.
+                    let slack = filter.weights.len() as i32 / 2 + 1;
+                    assert!(
+                        (total - (1 << Filter::BITS)).abs() <= slack,
+                        "{from} -> {to}, {how}"
+                    );
+                }
+            }
+        }
+    }
+}
