@@ -1,0 +1,29 @@
+//! `cargo lab clean`: back to the state of a fresh checkout, downloads excepted.
+
+use std::process::ExitCode;
+
+use crate::disk;
+use crate::lock::Lock;
+use crate::place::Place;
+use crate::python::remove;
+use crate::say;
+use crate::trouble::Result;
+
+/// Removes `.venv`, `.lab` and `target`.
+pub fn command(place: &Place) -> Result<ExitCode> {
+    let _lock = Lock::take(place)?;
+    // `target` holds this very program, which keeps running: the system removes the file behind
+    // its back. `.lab` holds the lock and goes last.
+    for name in [".venv", "target", ".lab"] {
+        let path = place.root.join(name);
+        if path.symlink_metadata().is_err() {
+            say::line(format!("{name}: not there"));
+            continue;
+        }
+        let bytes = disk::used(&path);
+        remove(&path)?;
+        say::line(format!("{name}: removed, {} freed", say::size(bytes)));
+    }
+    say::line("data/ stays as it is: downloaded weights and pictures are kept");
+    Ok(ExitCode::SUCCESS)
+}
