@@ -8,6 +8,12 @@
 //! Without arguments: the machine's best device, the lesson's pictures and weights where they can be
 //! had (drawn pictures and seeded weights otherwise), and as much of the lesson as the machine allows.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program's results are what it prints"
+)]
+
 use std::error::Error;
 use std::time::Instant;
 

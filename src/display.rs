@@ -301,7 +301,7 @@ pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
         0..120 => format!("{whole} s"),
-        120..3600 if whole % 60 == 0 => format!("{} min", whole / 60),
+        120..3600 if whole.is_multiple_of(60) => format!("{} min", whole / 60),
         120..3600 => format!("{} min {} s", whole / 60, whole % 60),
         _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
     }

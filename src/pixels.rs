@@ -215,7 +215,10 @@ impl Photo {
     /// [`Error::Argument`] if a side is 0, or so large that the picture would be a bomb.
     pub fn resize(&self, width: usize, height: usize, how: Interpolation) -> Result<Self> {
         for (argument, value) in [("width", width), ("height", height)] {
-            if value == 0 || value as u64 > 65_535 || (width * height) as u64 > MOST_PIXELS {
+            if value == 0
+                || value as u64 > 65_535
+                || width.saturating_mul(height) as u64 > MOST_PIXELS
+            {
                 return Err(Error::Argument {
                     argument,
                     value: value.to_string(),

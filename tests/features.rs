@@ -1,0 +1,219 @@
+//! Features against Keras', and how they are stored.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::path::Path;
+
+use evcxr_transfer::{
+    Base, Data, Dataset, Device, Error, Features, Precision, Progress, Scaling, Tensor, Weights,
+};
+use ndarray::Array4;
+
+/// f32 sums of up to 4,608 products in another order, thirteen layers deep: measured at 3e-6 of the
+/// largest feature between Keras on PyTorch and this crate; ten times that is allowed.
+const RELATIVE_TOLERANCE: f64 = 3e-5;
+
+fn samples() -> Data {
+    Data::open(common::repository("data/samples")).unwrap()
+}
+
+fn base(weights: &Weights, precision: Precision) -> Base {
+    let base = Base::vgg16(150, weights, Device::Cpu, precision).unwrap();
+    base.progress(Progress::quiet()).batch_size(4).unwrap()
+}
+
+fn tensor(features: &Features) -> Tensor {
+    features.tensor()
+}
+
+fn relative_difference(found: &Tensor, expected: &Tensor) -> f64 {
+    assert_eq!(found.size(), expected.size());
+    let difference = (found - expected).abs().max().double_value(&[]);
+    difference / expected.abs().max().double_value(&[])
+}
+
+#[test]
+fn features_are_keras_features_for_both_scalings() {
+    let folder = tempfile::tempdir().unwrap();
+    let only = ["--only", "official.h5"].map(Path::new);
+    common::python("weights.py", &[folder.path(), only[0], only[1]]);
+    let weights = folder.path().join("official.h5");
+    // An odd number, so that the last batch of four is short.
+    let pictures = samples().validation.take(7);
+    let out = folder.path().join("features.safetensors");
+    let mut arguments = vec![weights.as_path(), out.as_path()];
+    arguments.extend(pictures.files().iter().map(|file| file.as_path()));
+    common::python("keras_features.py", &arguments);
+    let keras = Tensor::read_safetensors(&out).unwrap();
+    let expected = |name: &str| {
+        keras
+            .iter()
+            .find(|(found, _)| found == name)
+            .unwrap()
+            .1
+            .shallow_clone()
+    };
+
+    let weights = Weights::load(weights).unwrap();
+    let unit = base(&weights, Precision::F32)
+        .extract_features(&pictures)
+        .unwrap();
+    assert_eq!(unit.shape(), [7, 4, 4, 512]);
+    let difference = relative_difference(&tensor(&unit), &expected("unit"));
+    assert!(difference < RELATIVE_TOLERANCE, "1/255: {difference}");
+
+    let caffe = base(&weights, Precision::F32).scaling(Scaling::Caffe);
+    let caffe = caffe.extract_features(&pictures).unwrap();
+    let difference = relative_difference(&tensor(&caffe), &expected("caffe"));
+    assert!(
+        difference < RELATIVE_TOLERANCE,
+        "preprocess_input: {difference}"
+    );
+
+    // The same bytes as an array, in the lesson's order (N, H, W, C).
+    let array = unit.array().unwrap();
+    assert_eq!(array.shape(), [7, 4, 4, 512]);
+    assert_eq!(
+        f64::from(array[[6, 3, 2, 100]]),
+        tensor(&unit).double_value(&[6, 3, 2, 100])
+    );
+    assert_eq!(unit.labels().to_vec(), pictures.labels());
+}
+
+#[test]
+fn bf16_features_point_where_f32_features_point() {
+    let pictures = samples().validation.take(4);
+    let weights = Weights::seeded(7);
+    let exact = tensor(
+        &base(&weights, Precision::F32)
+            .extract_features(&pictures)
+            .unwrap(),
+    );
+    let rough = tensor(
+        &base(&weights, Precision::BFloat16)
+            .extract_features(&pictures)
+            .unwrap(),
+    );
+    let cosine = |a: &Tensor, b: &Tensor| {
+        let dot = |a: &Tensor, b: &Tensor| (a * b).sum(tch::Kind::Double).double_value(&[]);
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    };
+    for picture in 0..4 {
+        // The bound that the project asks of bf16 (8 bits of mantissa, errors that average out).
+        let cosine = cosine(&exact.get(picture), &rough.get(picture));
+        assert!(cosine > 0.999, "picture {picture}: {cosine}");
+    }
+}
+
+#[test]
+fn the_size_of_a_batch_changes_no_feature_and_loses_no_picture() {
+    let pictures = samples().train.take(5);
+    let weights = Weights::seeded(1);
+    let one = Base::vgg16(32, &weights, Device::Cpu, Precision::F32).unwrap();
+    let one = one.progress(Progress::quiet());
+    let all = one.extract_features(&pictures).unwrap();
+    let one = one.batch_size(2).unwrap();
+    let pairs = one.extract_features(&pictures).unwrap();
+    assert_eq!(pairs.shape(), [5, 1, 1, 512]);
+    let difference = relative_difference(&tensor(&pairs), &tensor(&all));
+    assert!(difference < RELATIVE_TOLERANCE, "{difference}");
+    assert!(matches!(
+        one.batch_size(0),
+        Err(Error::Argument {
+            argument: "batch_size",
+            ..
+        })
+    ));
+}
+
+#[test]
+fn stored_features_come_back_whole_and_damaged_ones_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.safetensors");
+    let pictures = samples().train.take(4);
+    let base = Base::vgg16(32, &Weights::seeded(1), Device::Cpu, Precision::F32).unwrap();
+    let features = base
+        .progress(Progress::quiet())
+        .extract_features(&pictures)
+        .unwrap();
+    features.save(&path).unwrap();
+    let loaded = Features::load(&path, Device::Cpu).unwrap();
+    assert_eq!(tensor(&loaded), tensor(&features));
+    assert_eq!(loaded.labels(), features.labels());
+    assert_eq!(loaded.classes(), ["cats", "dogs"]);
+    assert!(
+        loaded.to_string().contains("seeded random weights"),
+        "{loaded}"
+    );
+
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 3]).unwrap();
+    let text = Features::load(&path, Device::Cpu).unwrap_err().to_string();
+    assert!(text.contains("train.safetensors"), "{text}");
+    let text = features
+        .save(folder.path().join("no/such/folder.safetensors"))
+        .unwrap_err();
+    assert!(text.to_string().contains("cannot write"), "{text}");
+    let names = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(names, 1, "a failed save leaves nothing behind");
+}
+
+#[test]
+fn unreadable_pictures_stop_the_run_and_are_all_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let cats = folder.path().join("cats");
+    let dogs = folder.path().join("dogs");
+    for class in [&cats, &dogs] {
+        std::fs::create_dir(class).unwrap();
+        let picture = common::repository("data/samples/train/cats/cat.0.jpg");
+        std::fs::copy(picture, class.join("good.jpg")).unwrap();
+    }
+    std::fs::write(cats.join("bad.jpg"), b"not a picture").unwrap();
+    std::fs::write(dogs.join("worse.jpg"), b"").unwrap();
+    let dataset = Dataset::open(folder.path()).unwrap();
+    let base = Base::vgg16(32, &Weights::seeded(1), Device::Cpu, Precision::F32).unwrap();
+    let base = base.progress(Progress::quiet());
+    match base.extract_features(&dataset).unwrap_err() {
+        Error::Pictures { unreadable, total } => {
+            let names = unreadable
+                .iter()
+                .map(|(path, _)| path.file_name().unwrap().to_owned());
+            assert_eq!(names.collect::<Vec<_>>(), ["bad.jpg", "worse.jpg"]);
+            assert_eq!(total, 4);
+        }
+        other => panic!("{other}"),
+    }
+    let rest = dataset.without_unreadable().unwrap();
+    assert_eq!(base.extract_features(&rest).unwrap().len(), 2);
+}
+
+#[test]
+fn arrays_of_ones_own_are_checked() {
+    let values = Array4::<f32>::zeros((3, 1, 1, 2));
+    assert!(Features::from_array(&values, &[0, 1, 1], &["a", "b"]).is_ok());
+    assert!(matches!(
+        Features::from_array(&values, &[0, 1], &["a", "b"]),
+        Err(Error::Mismatch { .. })
+    ));
+    assert!(matches!(
+        Features::from_array(&values, &[0, 1, 2], &["a", "b"]),
+        Err(Error::Argument {
+            argument: "labels",
+            ..
+        })
+    ));
+    assert!(matches!(
+        Features::from_array(&values, &[0, 0, 0], &["a"]),
+        Err(Error::Argument {
+            argument: "classes",
+            ..
+        })
+    ));
+}

@@ -1,0 +1,72 @@
+//! The machine's choices, and what happens offline.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use evcxr_transfer::{Device, Error, Lab, Precision, Progress};
+
+/// A lab with a data folder of its own, which never looks for the network.
+fn lab(folder: &std::path::Path) -> Lab {
+    let lab = Lab::open().unwrap().folder(folder).offline().device(Device::Cpu);
+    lab.progress(Progress::quiet())
+}
+
+#[test]
+fn each_choice_is_shown_with_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = lab(folder.path()).precision(Precision::F32).full().to_string();
+    for part in ["device", "cpu", "precision", "f32", "network", "offline", "asked for in this cell"]
+    {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    for part in ["drawn samples", "seeded random", "30 epochs", "not how well VGG16 does"] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn offline_the_drawn_pictures_and_seeded_weights_stand_in_and_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let lab = lab(folder.path());
+    let data = lab.cats_and_dogs().unwrap();
+    assert_eq!((data.train.len(), data.validation.len()), (60, 30));
+    assert!(data.to_string().contains("drawn sample pictures"), "{data}");
+    let base = lab.vgg16(32).unwrap();
+    assert!(base.summary().to_string().contains("seeded random weights"));
+    let features = base.extract_features(&data.train.take(4)).unwrap();
+    assert_eq!(features.notes().len(), 2, "{:?}", features.notes());
+}
+
+#[test]
+fn what_is_in_the_data_folder_is_taken_without_a_network() {
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["train", "validation"] {
+        for class in ["cats", "dogs", "owls"] {
+            let class = folder.path().join("cats_and_dogs_filtered").join(part).join(class);
+            std::fs::create_dir_all(&class).unwrap();
+            std::fs::write(class.join("1.jpg"), b"").unwrap();
+        }
+    }
+    let lab = lab(folder.path());
+    assert_eq!(lab.cats_and_dogs().unwrap().train.classes.len(), 3);
+    assert_eq!(lab.samples().cats_and_dogs().unwrap().train.classes.len(), 2);
+}
+
+#[test]
+fn a_quick_run_has_fewer_epochs_than_a_full_one() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(lab(folder.path()).quick().fit().epochs, 10);
+    assert_eq!(lab(folder.path()).full().fit().epochs, 30);
+}
+
+#[test]
+fn a_weight_file_that_is_asked_for_must_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = lab(folder.path()).weights("absent.h5").vgg16(32).unwrap_err();
+    assert!(matches!(error, Error::File { .. }), "{error}");
+    assert!(error.to_string().contains("absent.h5"), "{error}");
+}

@@ -1,0 +1,113 @@
+//! Decoding and resizing, pixel for pixel as Pillow (and so Keras' `load_img`) does it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use evcxr_transfer::{Error, Interpolation, Photo};
+
+#[test]
+fn every_format_and_size_has_pillows_pixels() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = common::python("pixels.py", &[folder.path()]);
+    let cases: serde_json::Value = serde_json::from_str(&cases).unwrap();
+    let cases = cases.as_array().unwrap();
+    assert!(cases.len() > 300, "{} cases", cases.len());
+    let mut wrong = Vec::new();
+    for case in cases {
+        let text = |key: &str| case[key].as_str().unwrap();
+        let number = |key: &str| case[key].as_u64().unwrap() as usize;
+        let interpolation = match text("interpolation") {
+            "nearest" => Interpolation::Nearest,
+            "bilinear" => Interpolation::Bilinear,
+            _ => Interpolation::Bicubic,
+        };
+        let photo = Photo::open(folder.path().join(text("file"))).unwrap();
+        let resized = photo
+            .resize(number("width"), number("height"), interpolation)
+            .unwrap();
+        let expected = std::fs::read(folder.path().join(text("expected"))).unwrap();
+        // No tolerance: both are whole numbers, made by the same arithmetic.
+        if resized.bytes() != expected {
+            let pairs = resized.bytes().iter().zip(&expected);
+            let most = pairs.map(|(a, b)| a.abs_diff(*b)).max();
+            wrong.push(format!("{} (differs by up to {most:?})", text("expected")));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {} differ: {wrong:#?}",
+        wrong.len(),
+        cases.len()
+    );
+}
+
+#[test]
+fn damaged_and_foreign_files_are_errors_that_name_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(common::repository("data/samples/train/cats/cat.0.jpg")).unwrap();
+    let html = b"<html>404</html>".to_vec();
+    let cases = [
+        ("empty.jpg", Vec::new(), "empty"),
+        ("cut.jpg", whole[..whole.len() / 2].to_vec(), "truncated"),
+        ("header.jpg", whole[..30].to_vec(), ""),
+        ("page.jpg", html, "not a picture"),
+        ("noise.png", vec![7; 500], "not a picture"),
+    ];
+    for (name, bytes, reason) in cases {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let error = Photo::open(&path).unwrap_err();
+        assert!(matches!(error, Error::Picture { .. }), "{name}: {error:?}");
+        let text = error.to_string();
+        assert!(text.contains(name) && text.contains(reason), "{text}");
+    }
+    let text = Photo::open(folder.path().join("absent.jpg"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("cannot read") && text.contains("absent.jpg"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_picture_that_claims_to_be_huge_is_refused_without_taking_the_memory() {
+    // A PNG header of 100,000 x 100,000 pixels: 30 GB as RGB.
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
+    png.extend(100_000u32.to_be_bytes());
+    png.extend(100_000u32.to_be_bytes());
+    png.extend([8, 2, 0, 0, 0]);
+    png.extend([0; 4]);
+    assert!(matches!(
+        Photo::from_bytes("bomb.png", &png),
+        Err(Error::Picture { .. })
+    ));
+}
+
+#[test]
+fn sizes_that_make_no_sense_are_refused() {
+    let photo = Photo::from_pixels("dot", 1, 1, vec![1, 2, 3]).unwrap();
+    for (width, height) in [
+        (0, 10),
+        (10, 0),
+        (usize::MAX, 2),
+        (70_000, 1),
+        (60_000, 60_000),
+    ] {
+        let error = photo
+            .resize(width, height, Interpolation::Nearest)
+            .unwrap_err();
+        assert!(
+            matches!(error, Error::Argument { .. }),
+            "{width} x {height}: {error:?}"
+        );
+    }
+    assert!(Photo::from_pixels("short", 2, 2, vec![0; 11]).is_err());
+    assert_eq!(photo.to_array().shape(), [1, 1, 3]);
+}
