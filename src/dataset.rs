@@ -31,7 +31,7 @@ use crate::figure::Figure;
 use crate::grid::Tile;
 use crate::pixels::{Interpolation, Photo};
 
-/// The endings that Keras' directory iterator accepts, in lower case.
+/// What a name may end with for Keras' directory iterator, in lower case; the dot is not asked for.
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff"];
 
 /// Training and validation pictures with the same classes.
@@ -519,11 +519,7 @@ fn pictures_below(class: &Path) -> Result<Vec<PathBuf>> {
     for folder in folders {
         let is_picture = |path: &PathBuf| {
             let name = name_of(path).to_lowercase();
-            path.is_file()
-                && ENDINGS.iter().any(|ending| {
-                    name.strip_suffix(ending)
-                        .is_some_and(|stem| stem.ends_with('.'))
-                })
+            path.is_file() && ENDINGS.iter().any(|ending| name.ends_with(ending))
         };
         pictures.extend(sorted_entries(&folder)?.into_iter().filter(is_picture));
     }

@@ -11,19 +11,38 @@ use evcxr_transfer::{Device, Error, Lab, Precision, Progress};
 
 /// A lab with a data folder of its own, which never looks for the network.
 fn lab(folder: &std::path::Path) -> Lab {
-    let lab = Lab::open().unwrap().folder(folder).offline().device(Device::Cpu);
+    let lab = Lab::open()
+        .unwrap()
+        .folder(folder)
+        .offline()
+        .device(Device::Cpu);
     lab.progress(Progress::quiet())
 }
 
 #[test]
 fn each_choice_is_shown_with_its_reason() {
     let folder = tempfile::tempdir().unwrap();
-    let text = lab(folder.path()).precision(Precision::F32).full().to_string();
-    for part in ["device", "cpu", "precision", "f32", "network", "offline", "asked for in this cell"]
-    {
+    let text = lab(folder.path())
+        .precision(Precision::F32)
+        .full()
+        .to_string();
+    for part in [
+        "device",
+        "cpu",
+        "precision",
+        "f32",
+        "network",
+        "offline",
+        "asked for in this cell",
+    ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
-    for part in ["drawn samples", "seeded random", "30 epochs", "not how well VGG16 does"] {
+    for part in [
+        "drawn samples",
+        "seeded random",
+        "30 epochs",
+        "not how well VGG16 does",
+    ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
 }
@@ -46,14 +65,21 @@ fn what_is_in_the_data_folder_is_taken_without_a_network() {
     let folder = tempfile::tempdir().unwrap();
     for part in ["train", "validation"] {
         for class in ["cats", "dogs", "owls"] {
-            let class = folder.path().join("cats_and_dogs_filtered").join(part).join(class);
+            let class = folder
+                .path()
+                .join("cats_and_dogs_filtered")
+                .join(part)
+                .join(class);
             std::fs::create_dir_all(&class).unwrap();
             std::fs::write(class.join("1.jpg"), b"").unwrap();
         }
     }
     let lab = lab(folder.path());
     assert_eq!(lab.cats_and_dogs().unwrap().train.classes.len(), 3);
-    assert_eq!(lab.samples().cats_and_dogs().unwrap().train.classes.len(), 2);
+    assert_eq!(
+        lab.samples().cats_and_dogs().unwrap().train.classes.len(),
+        2
+    );
 }
 
 #[test]
@@ -66,7 +92,10 @@ fn a_quick_run_has_fewer_epochs_than_a_full_one() {
 #[test]
 fn a_weight_file_that_is_asked_for_must_be_there() {
     let folder = tempfile::tempdir().unwrap();
-    let error = lab(folder.path()).weights("absent.h5").vgg16(32).unwrap_err();
+    let error = lab(folder.path())
+        .weights("absent.h5")
+        .vgg16(32)
+        .unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");
     assert!(error.to_string().contains("absent.h5"), "{error}");
 }

@@ -49,9 +49,9 @@ fn every_kind_of_file_gives_the_weights_that_were_written() {
     common::python("weights.py", &[folder.path()]);
     let expected = vgg16(&Weights::seeded(SEED)).unwrap();
     use WeightsKind::*;
-    // Half precision keeps 11 bits and bfloat16 8: a kernel's limit is at most 0.47 (fan-in 27), so
-    // rounding moves a value by at most 0.47 x 2^-12 and 0.47 x 2^-9.
-    let (exact, half, brain) = (0.0, 0.47 / 4096.0, 0.47 / 512.0);
+    // Kernels stay within 0.48 (fan-in 27). From 0.25 to 0.5 half precision (11 significant bits)
+    // has steps of 2^-12 and bfloat16 (8 bits) of 2^-9; rounding moves a value by half a step.
+    let (exact, half, brain) = (0.0, 0.5f64.powi(13), 0.5f64.powi(10));
     let kinds = [
         ("official.h5", KerasH5, exact),
         ("official_variable_length.h5", KerasH5, exact),
