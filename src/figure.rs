@@ -12,14 +12,14 @@
 //! ```
 
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::canvas::Drawing;
 use crate::chart::{self, Panel};
 use crate::display::{Bundle, one_line};
 use crate::error::{Error, Result};
 use crate::grid::{Layout, Tile};
+use crate::store;
 
 /// A plot or a grid of pictures on a white ground.
 ///
@@ -89,11 +89,7 @@ impl Figure {
                 });
             }
         };
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        fs::write(&part, bytes).map_err(Error::file(&part, "write"))?;
-        fs::rename(&part, path).map_err(Error::file(path, "write"))
+        store::write_whole(path, &bytes)
     }
 
     /// The figure as the bytes of a PNG file.

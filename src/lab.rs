@@ -240,9 +240,7 @@ impl Lab {
         if self.samples_only || !(self.online.value || has_pictures(folder)) {
             let mut data = Data::open(sample_folder(folder))?;
             for part in [&mut data.train, &mut data.validation] {
-                *part = part
-                    .clone()
-                    .with_note("drawn sample pictures, not photographs");
+                *part = part.clone().with_note("drawn sample pictures");
             }
             return Ok(data);
         }
@@ -256,8 +254,7 @@ impl Lab {
             return Ok(data);
         }
         let mut data = data.take(400, 200);
-        let note = "a quick run with 400 + 200 of the pictures; `Lab::open()?.full()` takes all";
-        data.train = data.train.with_note(note);
+        data.train = data.train.with_note("quick run, 400 + 200 pictures");
         Ok(data)
     }
 

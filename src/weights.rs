@@ -164,7 +164,7 @@ impl Weights {
     /// What a reader of results should know about these weights.
     pub(crate) fn notes(&self) -> Vec<String> {
         match self.kind {
-            WeightsKind::Seeded => vec!["seeded random weights, not ImageNet's".into()],
+            WeightsKind::Seeded => vec!["seeded random weights".into()],
             _ => Vec::new(),
         }
     }

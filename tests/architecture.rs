@@ -65,7 +65,7 @@ fn the_summary_shows_every_layer_and_says_that_the_weights_are_not_real() {
         "(None, 9, 9, 512)",
         "2,359,808",
         "Total params: 14,714,688",
-        "seeded random weights, not ImageNet's",
+        "Note: seeded random weights",
         "scaled by 1/255",
     ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");

@@ -20,11 +20,11 @@ pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
     }
     say::line(format!("the lesson: {}", words.join(" ")));
     let status = place
-        .cargo(["run", "--release", "--example", "lesson", "--"])
+        // Not `--release`: the tests' profile optimises dependencies too, and tch is built once.
+        .cargo(["run", "--example", "lesson", "--"])
         .args(words)
         // Paths among the arguments are meant from where the user stands.
         .current_dir(std::env::current_dir().unwrap_or_else(|_| place.root.clone()))
-        .env("CARGO_LAB_ROOT", &place.root)
         .status()
         .map_err(|error| Trouble::program("cargo", &error))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());

@@ -62,9 +62,10 @@ fn say(mut to: impl Write, text: &str, code: ExitCode) -> ExitCode {
 }
 
 fn options(arguments: &[String]) -> Result<Options, String> {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data/samples");
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let project = package.ancestors().nth(2).unwrap_or(package);
     let mut options = Options {
-        out: project,
+        out: project.join("data/samples"),
         seed: 2017,
         train: 30,
         validation: 15,
