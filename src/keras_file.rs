@@ -11,16 +11,29 @@
 use std::path::Path;
 
 use hdf5_reader::group::Group;
-use hdf5_reader::{Datatype, Hdf5File};
+use hdf5_reader::{Datatype, Hdf5File, OpenOptions};
 use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::weights::{StoredLayer, WeightsKind, f32_tensor, unusable};
 
+/// How deep models may be nested in one another. Links of a damaged file can lead back to a group
+/// above; without a limit the search would go on until the stack is full, which ends the kernel.
+const DEEPEST: usize = 32;
+
+/// How many bytes one tensor may have for each byte of the file. A damaged size would otherwise be
+/// allocated before it is doubted: 2 GB for a file of 40 kB. Compressed weights need less than 2.
+const LARGEST_EXPANSION: u64 = 64;
+
 /// Reads every layer that has a kernel and a bias.
 pub(crate) fn read(path: &Path) -> Result<(WeightsKind, Vec<StoredLayer>)> {
     let damaged = |error| damaged(path, error);
-    let file = Hdf5File::open(path).map_err(damaged)?;
+    let length = std::fs::metadata(path)
+        .map_err(Error::file(path, "read"))?
+        .len();
+    let limit = usize::try_from(length.saturating_mul(LARGEST_EXPANSION)).unwrap_or(usize::MAX);
+    let options = OpenOptions::default().with_max_read_bytes(limit);
+    let file = Hdf5File::open_with_options(path, options).map_err(damaged)?;
     let root = file.root_group().map_err(damaged)?;
     let weights = match root.group("model_weights") {
         Ok(group) => group,
@@ -35,7 +48,7 @@ pub(crate) fn read(path: &Path) -> Result<(WeightsKind, Vec<StoredLayer>)> {
             Ok((WeightsKind::KerasH5, layers))
         }
         None => {
-            read_new_group(path, &weights, &mut layers)?;
+            read_new_group(path, &weights, DEEPEST, &mut layers)?;
             Ok((WeightsKind::Keras3H5, layers))
         }
     }
@@ -79,13 +92,25 @@ fn layer_of(weight_name: &str) -> String {
 }
 
 /// Goes down Keras 3's groups, in the model's order, to every `vars` with a kernel and a bias.
-fn read_new_group(path: &Path, group: &Group, layers: &mut Vec<StoredLayer>) -> Result<()> {
+fn read_new_group(
+    path: &Path,
+    group: &Group,
+    depth: usize,
+    layers: &mut Vec<StoredLayer>,
+) -> Result<()> {
+    let Some(depth) = depth.checked_sub(1) else {
+        return Err(unusable(
+            path,
+            "the HDF5 file is damaged: its groups never end",
+            "Download it again",
+        ));
+    };
     let mut groups = group.groups().map_err(|error| damaged(path, error))?;
     // Alphabetically conv2d_10 would come before conv2d_2.
     groups.sort_by_key(|group| numbered(group.name()));
     for inner in groups {
         if inner.name().rsplit('/').next() != Some("vars") {
-            read_new_group(path, &inner, layers)?;
+            read_new_group(path, &inner, depth, layers)?;
             continue;
         }
         let (_, datasets) = inner.member_names().map_err(|error| damaged(path, error))?;

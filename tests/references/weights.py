@@ -149,6 +149,12 @@ def main():
                     group.create_dataset(key, data=plain[name][key][()], compression="gzip")
         path.with_suffix(".plain").unlink()
 
+    def cyclic(path):
+        """Groups that lead back to themselves, as a damaged link can."""
+        with h5py.File(path, "w") as file:
+            inner = file.create_group("layers/conv2d")
+            inner["again"] = file["layers"]
+
     def as_keras_names(kernel, bias):
         named = {}
         for name, pair in weights.items():
@@ -177,6 +183,7 @@ def main():
         # Keras 3.
         "keras3.weights.h5": lambda p: keras_model(args, weights).save_weights(p),
         "keras3_renamed.weights.h5": lambda p: keras_model(args, weights, True).save_weights(p),
+        "cyclic.weights.h5": cyclic,
         "whole_model.keras": lambda p: keras_model(args, weights).save(p),
         # torchvision's names.
         "torchvision.safetensors": lambda p: safetensors.torch.save_file(
