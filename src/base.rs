@@ -22,7 +22,7 @@ use crate::display::Progress;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::pixels::Scaling;
-use crate::table::Table;
+use crate::table::{Table, grouped};
 use crate::weights::{LayerWeights, Weights};
 
 /// Which of the VGG networks (Simonyan and Zisserman 2014, configurations D and E).
@@ -258,8 +258,10 @@ impl Base {
                             .f_to_device(device)?
                             .f_to_kind(precision.kind())?,
                     )?,
+                    // Copied, since on the CPU it would share its memory with what was loaded.
                     bias: layer
                         .bias
+                        .f_detach_copy()?
                         .f_to_device(device)?
                         .f_to_kind(precision.kind())?,
                 })
@@ -339,7 +341,7 @@ impl Base {
         self.precision
     }
 
-    /// The kernel and bias of a layer, f32 on the CPU, as they were loaded.
+    /// The kernel and bias of a layer, f32 on the CPU, as they were loaded; a copy.
     ///
     /// # Errors
     /// [`Error::UnknownLayer`] if no layer with weights has that name.
@@ -350,7 +352,9 @@ impl Base {
                 .filter(|layer| !layer.kernel_shape.is_empty())
         };
         match with_weights().position(|layer| layer.name == name) {
-            Some(index) => Ok(self.loaded[index].shallow_clone()),
+            Some(index) => self.loaded[index]
+                .copied()
+                .map_err(Error::compute(format!("copying the weights of {name}"))),
             None => Err(Error::UnknownLayer {
                 name: name.to_owned(),
                 known: with_weights().map(|layer| layer.name.clone()).collect(),
@@ -535,30 +539,4 @@ fn channels_last(kernel: &Tensor) -> std::result::Result<Tensor, tch::TchError> 
 fn shape_with_batch(shape: &[usize]) -> String {
     let sizes = shape.iter().map(|n| n.to_string()).collect::<Vec<_>>();
     format!("(None, {})", sizes.join(", "))
-}
-
-/// `14,714,688`.
-pub(crate) fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        assert_eq!(
-            [0, 999, 1000, 14_714_688].map(grouped),
-            ["0", "999", "1,000", "14,714,688"].map(String::from)
-        );
-    }
 }

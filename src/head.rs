@@ -24,14 +24,13 @@ use ndarray::Array2;
 use serde_json::json;
 use tch::{Device, Kind, Reduction, TchError, Tensor};
 
-use crate::base::grouped;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::fit::{self, Evaluation, Fit, Learner, Step};
 use crate::history::History;
 use crate::random::Random;
 use crate::store::{self, Store};
-use crate::table::Table;
+use crate::table::{Table, grouped};
 
 /// How a head is built; it gets its weights from [`Head::build`].
 #[derive(Debug, Clone, PartialEq)]

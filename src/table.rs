@@ -250,3 +250,27 @@ fn quoted(cell: &str) -> String {
         cell.to_owned()
     }
 }
+
+/// `14,714,688`.
+pub(crate) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let texts = [0, 999, 1000, 14_714_688].map(grouped);
+        assert_eq!(texts, ["0", "999", "1,000", "14,714,688"]);
+    }
+}

@@ -21,6 +21,7 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::pixels::Scaling;
+use crate::table::grouped;
 use crate::{keras_file, store, torch_file};
 
 /// Where weights come from.
@@ -63,12 +64,12 @@ pub struct LayerWeights {
 }
 
 impl LayerWeights {
-    /// The same tensors under another handle; no copy.
-    pub(crate) fn shallow_clone(&self) -> Self {
-        Self {
-            kernel: self.kernel.shallow_clone(),
-            bias: self.bias.shallow_clone(),
-        }
+    /// The same values in memory of their own.
+    pub(crate) fn copied(&self) -> std::result::Result<Self, TchError> {
+        Ok(Self {
+            kernel: self.kernel.f_detach_copy()?,
+            bias: self.bias.f_detach_copy()?,
+        })
     }
 }
 
@@ -272,7 +273,17 @@ impl fmt::Display for Weights {
             return write!(f, "seeded random numbers (seed {})", self.seed);
         }
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        write!(f, "{name} ({}, {} layers)", self.kind, self.layers.len())
+        let parameters = self
+            .layers
+            .iter()
+            .map(|layer| layer.kernel.numel() + layer.bias.numel());
+        write!(
+            f,
+            "{name} ({}, {} layers, {} parameters)",
+            self.kind,
+            self.layers.len(),
+            grouped(parameters.sum())
+        )
     }
 }
 
