@@ -116,16 +116,19 @@ fn lesson() -> Result<(), Box<dyn Error>> {
     );
     println!("{data}");
 
+    let mut fit = lab.fit();
+    fit.epochs = arguments.number("epochs")?.unwrap_or(fit.epochs);
+    fit.batch_size = arguments.number("batch")?.unwrap_or(fit.batch_size);
+    fit.seed = arguments.number("seed")?.unwrap_or(fit.seed);
+    // Before the long part, not after it.
+    fit.check()?;
+
     // Section 3: every picture once through the base, then a head on what comes out.
     let start = Instant::now();
     let train = base.extract_features(&data.train)?;
     let validation = base.extract_features(&data.validation)?;
     let seconds = start.elapsed().as_secs_f64();
     println!("{train}\n{validation}");
-    let mut fit = lab.fit();
-    fit.epochs = arguments.number("epochs")?.unwrap_or(fit.epochs);
-    fit.batch_size = arguments.number("batch")?.unwrap_or(fit.batch_size);
-    fit.seed = arguments.number("seed")?.unwrap_or(fit.seed);
     let (head, history) = train_head(&train, &validation, &fit)?;
     println!("{}", head.summary());
     if let Some(path) = arguments.get("plot") {
@@ -138,7 +141,7 @@ fn lesson() -> Result<(), Box<dyn Error>> {
     };
     let report = json!({
         "part": "features",
-        "device": format!("{:?}", base.device()).to_lowercase(),
+        "device": if base.device().is_cuda() { "cuda" } else { "cpu" },
         "precision": base.precision().to_string(),
         "images_per_s": (train.len() + validation.len()) as f64 / seconds,
         "epoch_s": list(|epoch| Some(epoch.seconds)),

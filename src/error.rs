@@ -16,7 +16,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// A file or folder could not be read, written, moved or removed.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}. {}", path.display(), next_step(source))]
     File {
         /// The file or folder.
         path: PathBuf,
@@ -242,6 +242,19 @@ fn first_line(error: &tch::TchError) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
     line.trim_start_matches("Internal torch error: ").to_owned()
+}
+
+/// What to do about an answer of the operating system.
+fn next_step(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound => {
+            "Check the path; it is meant from the folder that the program runs in"
+        }
+        ErrorKind::PermissionDenied => "Check the rights on it",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "Make room on that disk",
+        _ => "Check that it is a file or folder of that kind, and that its disk is sound",
+    }
 }
 
 fn first_of(unreadable: &[(PathBuf, String)]) -> String {

@@ -77,7 +77,11 @@ impl Fit {
         self
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Whether the options make sense; every training call asks this first.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] names the option that does not.
+    pub fn check(&self) -> Result<()> {
         check_positive("epochs", self.epochs)?;
         check_positive("batch_size", self.batch_size)?;
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {

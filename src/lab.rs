@@ -334,7 +334,7 @@ impl Lab {
         let run = if self.full.value {
             "full: all pictures, 30 epochs"
         } else {
-            "quick: 400 + 200 pictures, 10 epochs"
+            "quick: at most 400 + 200 pictures, 10 epochs"
         };
         let rows = [
             (

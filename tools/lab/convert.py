@@ -25,7 +25,7 @@ def load(path):
         text = str(error)
         if "TorchScript" in text:
             fail(f"{path} is a TorchScript program, not a state dict", SAVE_STATE_DICT)
-        if "Unsupported global" in text or "Unsupported class" in text or "Unsupported operand" in text:
+        if "Unsupported global" in text or "Unsupported class" in text:
             fail(f"{path} holds a whole pickled model or other Python objects, not just weights", SAVE_STATE_DICT)
         fail(
             f"{path} is damaged or no PyTorch file",
@@ -66,6 +66,10 @@ def main(source, result):
     part = f"{result}.part"
     try:
         save_file(tensors, part, metadata={"format": "pt"})
+        # The library writes for the owner alone; others may read weights as they may other files.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(part, 0o666 & ~mask)
         os.replace(part, result)
     except Exception as error:
         if os.path.isfile(part):
