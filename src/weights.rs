@@ -57,9 +57,9 @@ impl fmt::Display for WeightsKind {
 
 /// The kernel and bias of one layer.
 pub struct LayerWeights {
-    /// [out, in, 3, 3] for a convolution, [out, in] for a dense layer.
+    /// `[out, in, 3, 3]` for a convolution, `[out, in]` for a dense layer.
     pub kernel: Tensor,
-    /// [out].
+    /// `[out]`.
     pub bias: Tensor,
 }
 

@@ -1,7 +1,7 @@
 //! `cargo lab`: prepares a machine for the notebooks, runs the tests and says what is wrong.
 //!
 //! This file picks the command; each command has a file of its own. The order in which a fresh
-//! machine meets them: [`setup`] (`.venv` and libtorch), [`test`] or [`run`], and [`checks`] when
+//! machine meets them: [`setup`] (`.venv` and libtorch), [mod@test] or [`run`], and [`checks`] when
 //! something does not work.
 //!
 //! ```text
