@@ -19,6 +19,7 @@ use plotters::style::{Color as _, FontDesc, FontFamily, FontStyle, FontTransform
 use plotters_bitmap::BitMapBackend;
 use plotters_svg::SVGBackend;
 
+use crate::display::one_line;
 use crate::error::{Error, Result};
 
 pub(crate) type Colour = (u8, u8, u8);
@@ -179,7 +180,8 @@ impl Drawing {
 
     pub(crate) fn text(&mut self, text: &str, at: (f64, f64), align: Align, font: Font) {
         self.shapes.push(Shape::Text {
-            text: text.to_owned(),
+            // A control character would make the SVG unreadable as XML.
+            text: one_line(text),
             at,
             align,
             font,
@@ -269,7 +271,9 @@ impl Drawing {
                             .map_err(failed)?;
                     }
                     for &joint in points.iter().skip(1).take(points.len().saturating_sub(2)) {
-                        let dot = Circle::new(joint, fine(width / 2.0), style.filled());
+                        // Rounded down: a joint thicker than the line would look like a mark.
+                        let radius = (width * scale / 2.0 - 0.5) as i32;
+                        let dot = Circle::new(joint, radius, style.filled());
                         area.draw(&dot).map_err(failed)?;
                     }
                 }

@@ -319,6 +319,8 @@ impl Axis {
             low.abs().max(1.0) * 0.5
         };
         let whole = values.iter().all(|v| v.fract() == 0.0) && !values.is_empty();
+        // Less than a whole step: there is no epoch 0, and none after the last.
+        let room = if whole { room.min(0.9) } else { room };
         Self {
             low: low - room,
             high: high + room,
@@ -392,6 +394,19 @@ mod tests {
             labels(0.0, 9e8, false),
             ["0", "2.0e8", "4.0e8", "6.0e8", "8.0e8"]
         );
+    }
+
+    #[test]
+    fn there_is_no_epoch_before_the_first_or_after_the_last() {
+        for last in [1_u32, 2, 40, 300] {
+            let points: Vec<_> = (1..=last).map(|epoch| (f64::from(epoch), 0.5)).collect();
+            let ticks = Axis::over(points.iter(), |p| p.0, None).ticks(6);
+            let inside = |tick: &f64| (1.0..=f64::from(last)).contains(tick);
+            assert!(
+                !ticks.is_empty() && ticks.iter().all(|(tick, _)| inside(tick)),
+                "{ticks:?}"
+            );
+        }
     }
 
     #[test]

@@ -21,6 +21,9 @@ use crate::error::{Error, Result};
 use crate::grid::{Layout, Tile};
 use crate::store;
 
+/// A grid of this height and the usual width takes 350 MB while it is drawn.
+const LONGEST_SIDE: u32 = 16_000;
+
 /// A plot or a grid of pictures on a white ground.
 ///
 /// A cell that ends in a figure shows it. The picture has about twice as many pixels as a page
@@ -130,6 +133,17 @@ impl Figure {
             }
             Content::Grid { tiles, columns } => {
                 let layout = Layout::new(&self.title, tiles, *columns, self.size);
+                if layout.width.max(layout.height) > LONGEST_SIDE {
+                    return Err(Error::Figure {
+                        problem: format!(
+                            "{} pictures would take {} x {} pixels, and a side may have \
+                             {LONGEST_SIDE}. Show fewer pictures at a time",
+                            tiles.len(),
+                            layout.width,
+                            layout.height
+                        ),
+                    });
+                }
                 let mut drawing = Drawing::new(layout.width, layout.height);
                 layout.draw(&self.title, tiles, &mut drawing)?;
                 Ok(drawing)
@@ -160,7 +174,12 @@ impl fmt::Display for Figure {
         let (width, height) = self.dimensions();
         write!(f, "Figure: {}, ", names.join(" and "))?;
         if let Content::Grid { tiles, .. } = &self.content {
-            write!(f, "{} pictures, ", tiles.len())?;
+            let pictures = if tiles.len() == 1 {
+                "picture"
+            } else {
+                "pictures"
+            };
+            write!(f, "{} {pictures}, ", tiles.len())?;
         }
         write!(f, "{width} x {height} px")
     }

@@ -27,12 +27,17 @@ pub(crate) struct Tile {
 /// Where everything lies in a grid.
 pub(crate) struct Layout {
     columns: usize,
-    /// Width and height of the place that a picture is fitted into.
-    cell: (f64, f64),
-    labels: f64,
-    top: f64,
+    /// The width of a column.
+    across: f64,
+    rows: Vec<Row>,
     pub(crate) width: u32,
     pub(crate) height: u32,
+}
+
+struct Row {
+    top: f64,
+    /// The height of the place for pictures; the labels follow below.
+    down: f64,
 }
 
 impl Layout {
@@ -44,49 +49,42 @@ impl Layout {
         size: Option<(u32, u32)>,
     ) -> Self {
         let columns = columns.clamp(1, tiles.len().max(1));
-        let rows = tiles.len().div_ceil(columns).max(1);
-        let num_lines = tiles
-            .iter()
-            .map(|tile| lines(tile).len())
-            .max()
-            .unwrap_or(0);
-        let labels = num_lines as f64 * (LABEL + 4.0) + if num_lines > 0 { 6.0 } else { 0.0 };
-        let top = if title.is_empty() {
-            GAP
-        } else {
-            GAP + TITLE + 14.0
-        };
-        let cell = match size {
-            Some((width, height)) => {
-                let (width, height) = (f64::from(width), f64::from(height));
-                let across = (width - GAP) / columns as f64 - GAP;
-                let down = (height - top) / rows as f64 - GAP - labels;
-                (across.max(8.0).floor(), down.max(8.0).floor())
-            }
-            None => {
-                // Twelve photographs of 230 pixels keep a saved notebook below 1 MB.
-                let largest = if tiles.len() <= 4 { 460.0 } else { 230.0 };
-                let across = ((1800.0 - GAP) / columns as f64 - GAP)
-                    .clamp(48.0, largest)
-                    .floor();
-                let tallest = tiles
-                    .iter()
-                    .map(|tile| shape(&tile.photo))
-                    .fold(0.1, f64::max);
-                (across, (across * tallest.min(1.0)).ceil())
-            }
-        };
+        // Twelve photographs of 230 pixels keep a saved notebook below 1 MB.
+        let largest = if tiles.len() <= 4 { 460.0 } else { 230.0 };
+        let across = match size {
+            Some((width, _)) => ((f64::from(width) - GAP) / columns as f64 - GAP).max(8.0),
+            None => ((1800.0 - GAP) / columns as f64 - GAP).clamp(48.0, largest),
+        }
+        .floor();
+        let mut top = GAP;
+        if !title.is_empty() {
+            top += TITLE + 14.0;
+        }
+        let labels: Vec<f64> = tiles.chunks(columns).map(label_height).collect();
+        let given = size.map(|(_, height)| {
+            let taken = top + labels.iter().map(|labels| labels + GAP).sum::<f64>();
+            let down = (f64::from(height) - taken) / labels.len().max(1) as f64;
+            down.max(8.0).floor()
+        });
+        let mut rows = Vec::with_capacity(labels.len());
+        for (tiles, labels) in tiles.chunks(columns).zip(labels) {
+            let tallest = tiles
+                .iter()
+                .map(|tile| shape(&tile.photo))
+                .fold(0.1, f64::max);
+            let down = given.unwrap_or_else(|| (across * tallest.min(1.0)).ceil());
+            rows.push(Row { top, down });
+            top += down + labels + GAP;
+        }
         let (width, height) = size.unwrap_or_else(|| {
-            let width = GAP + columns as f64 * (cell.0 + GAP);
-            let height = top + rows as f64 * (cell.1 + labels + GAP);
+            let width = GAP + columns as f64 * (across + GAP);
             // A single small picture still leaves room for its title.
-            (width.max(400.0) as u32, height as u32)
+            (width.max(400.0) as u32, top as u32)
         });
         Self {
             columns,
-            cell,
-            labels,
-            top,
+            across,
+            rows,
             width,
             height,
         }
@@ -105,26 +103,25 @@ impl Layout {
                 font,
             );
         }
-        let across = self.columns as f64 * (self.cell.0 + GAP) + GAP;
+        let across = self.columns as f64 * (self.across + GAP) + GAP;
         let margin = ((width - across) / 2.0).max(0.0).floor() + GAP;
-        for (index, tile) in tiles.iter().enumerate() {
-            let column = (index % self.columns) as f64;
-            let row = (index / self.columns) as f64;
-            let left = margin + column * (self.cell.0 + GAP);
-            let top = self.top + row * (self.cell.1 + self.labels + GAP);
-            self.tile(tile, left, top, drawing)?;
+        for (row, tiles) in self.rows.iter().zip(tiles.chunks(self.columns)) {
+            for (column, tile) in tiles.iter().enumerate() {
+                let left = margin + column as f64 * (self.across + GAP);
+                self.tile(tile, left, row, drawing)?;
+            }
         }
         Ok(())
     }
 
-    fn tile(&self, tile: &Tile, left: f64, top: f64, drawing: &mut Drawing) -> Result<()> {
+    fn tile(&self, tile: &Tile, left: f64, row: &Row, drawing: &mut Drawing) -> Result<()> {
         let inset = if tile.highlighted { FRAME } else { 0.0 };
-        let room = (self.cell.0 - 2.0 * inset, self.cell.1 - 2.0 * inset);
+        let room = (self.across - 2.0 * inset, row.down - 2.0 * inset);
         let picture = fitted(&tile.photo, room)?;
         let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
         // The lower edges line up, so that each label is next to its picture.
-        let x = (left + (self.cell.0 - width) / 2.0).floor();
-        let y = top + self.cell.1 - inset - height;
+        let x = (left + (self.across - width) / 2.0).floor();
+        let y = row.top + row.down - inset - height;
         if tile.highlighted {
             drawing.shapes.push(Shape::Box {
                 left: x - FRAME,
@@ -142,11 +139,19 @@ impl Layout {
         let font = Font::new(LABEL);
         let font = if tile.highlighted { font.bold() } else { font };
         for (index, line) in lines(tile).iter().enumerate() {
-            let at = top + self.cell.1 + 6.0 + (index as f64 + 0.5) * (LABEL + 4.0);
-            let line = font.fit(line, self.cell.0)?;
-            drawing.text(&line, (left + self.cell.0 / 2.0, at), Align::Centre, font);
+            let at = row.top + row.down + 6.0 + (index as f64 + 0.5) * (LABEL + 4.0);
+            let line = font.fit(line, self.across)?;
+            drawing.text(&line, (left + self.across / 2.0, at), Align::Centre, font);
         }
         Ok(())
+    }
+}
+
+/// The room that the labels of a row need.
+fn label_height(tiles: &[Tile]) -> f64 {
+    match tiles.iter().map(|tile| lines(tile).len()).max() {
+        None | Some(0) => 0.0,
+        Some(most) => most as f64 * (LABEL + 4.0) + 6.0,
     }
 }
 
