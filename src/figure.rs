@@ -3,11 +3,10 @@
 //! `history`, `dataset` and `interpret` say what is to be seen; a figure draws it when a cell
 //! shows it or when it is saved.
 //!
-//! ```no_run
-//! # fn plot() -> evcxr_transfer::Figure { unimplemented!() }
-//! let figure = plot().size(1200, 500);
-//! figure.save("accuracy and loss.png")?;
-//! figure.save("accuracy and loss.svg")?;
+//! ```
+//! use evcxr_transfer::Data;
+//! let figure = Data::open("data/samples")?.train.show(4)?;
+//! assert!(figure.size(600, 400).to_png()?.starts_with(b"\x89PNG"));
 //! # Ok::<(), evcxr_transfer::Error>(())
 //! ```
 
