@@ -111,3 +111,47 @@ fn sizes_that_make_no_sense_are_refused() {
     assert!(Photo::from_pixels("short", 2, 2, vec![0; 11]).is_err());
     assert_eq!(photo.to_array().shape(), [1, 1, 3]);
 }
+
+#[test]
+fn damaged_pictures_never_bring_a_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    common::python("pixels.py", &[folder.path()]);
+    // A generator of a line (Numerical Recipes' constants); any would do.
+    let mut state = 1u32;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize % below
+    };
+    let mut refused = 0;
+    for name in [
+        "420.jpg",
+        "progressive.jpg",
+        "cmyk.jpg",
+        "palette.png",
+        "lzw.tif",
+        "palette.gif",
+    ] {
+        let whole = std::fs::read(folder.path().join(name)).unwrap();
+        for _ in 0..150 {
+            let mut bytes = whole.clone();
+            for _ in 0..1 + random(8) {
+                let place = random(bytes.len());
+                bytes[place] = random(256) as u8;
+            }
+            if random(4) == 0 {
+                bytes.truncate(random(bytes.len()));
+            }
+            match Photo::from_bytes(name, &bytes) {
+                Ok(photo) => assert_eq!(photo.bytes().len(), photo.width() * photo.height() * 3),
+                Err(error) => {
+                    assert!(matches!(error, Error::Picture { .. }), "{error:?}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(
+        refused > 100,
+        "the damage was real: {refused} of 900 refused"
+    );
+}
