@@ -400,6 +400,13 @@ impl Dataset {
     }
 }
 
+impl Dataset {
+    /// Shows the line under a notebook cell.
+    pub fn evcxr_display(&self) {
+        display::Bundle::text(&self.to_string()).show();
+    }
+}
+
 impl fmt::Display for Dataset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The sentence that Keras' flow_from_directory prints.

@@ -10,11 +10,12 @@
 //! assert_eq!((fit.epochs, fit.batch_size), (5, 20));
 //! ```
 
+use std::fmt;
 use std::time::Instant;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::display::Progress;
+use crate::display::{self, Progress};
 use crate::error::{Error, Result};
 use crate::history::{Epoch, History};
 use crate::random::Random;
@@ -114,6 +115,19 @@ pub struct Evaluation {
     pub loss: f64,
     /// The share of pictures whose class is right, 0 to 1.
     pub accuracy: f64,
+}
+
+impl Evaluation {
+    /// Shows the line under a notebook cell.
+    pub fn evcxr_display(&self) {
+        display::Bundle::text(&self.to_string()).show();
+    }
+}
+
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "accuracy: {:.4} - loss: {:.4}", self.accuracy, self.loss)
+    }
 }
 
 /// The loss of one batch, with its graph, and how many of its pictures were right.

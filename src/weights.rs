@@ -19,6 +19,7 @@ use rand_xoshiro::SplitMix64;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use tch::{Kind, TchError, Tensor};
 
+use crate::display;
 use crate::error::{Error, Result};
 use crate::pixels::Scaling;
 use crate::table::grouped;
@@ -264,6 +265,13 @@ impl Weights {
             kernel: kernel.map_err(failed())?,
             bias: stored.bias.shallow_clone(),
         })
+    }
+}
+
+impl Weights {
+    /// Shows the line under a notebook cell.
+    pub fn evcxr_display(&self) {
+        display::Bundle::text(&self.to_string()).show();
     }
 }
 
