@@ -19,9 +19,14 @@ def fail(what, remedy):
 
 def load(path):
     try:
+        open(path, "rb").close()
+    except OSError as error:
+        fail(f"{path} cannot be read: {error.strerror or error}", "check the rights on the file")
+    try:
         # weights_only: a pickle may run any code, and weights need none.
         return torch.load(path, weights_only=True, map_location="cpu")
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
+    # OSError too: PyTorch seeks past the end of a file whose download broke off.
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
         text = str(error)
         if "TorchScript" in text:
             fail(f"{path} is a TorchScript program, not a state dict", SAVE_STATE_DICT)
@@ -33,8 +38,6 @@ def load(path):
         )
     except MemoryError:
         fail(f"{path} does not fit into memory", "close other programs, or convert it on another machine")
-    except OSError as error:
-        fail(f"{path} cannot be read: {error.strerror or error}", "check the rights on the file")
 
 
 def state_dict(content, path):

@@ -33,6 +33,7 @@ pub fn renew(place: &Place, lock: &Lock) -> Result<()> {
     if version(&String::from_utf8_lossy(&output.stdout)).is_some_and(|found| found >= OLDEST_PIP) {
         return Ok(());
     }
+    say::line(format!("  renewing pip ({PIP})"));
     pip(place, lock, &["--progress-bar", "off", PIP])
 }
 
