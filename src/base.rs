@@ -25,6 +25,9 @@ use crate::pixels::Scaling;
 use crate::table::{Table, grouped};
 use crate::weights::{LayerWeights, Weights};
 
+/// At 4,096 pixels the two largest activations of one picture, 64 channels in f32, take 8.6 GB.
+const MOST_SIDE: usize = 4096;
+
 /// Which of the VGG networks (Simonyan and Zisserman 2014, configurations D and E).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -181,7 +184,7 @@ impl Base {
     /// Keras: `VGG16(weights=..., include_top=False, input_shape=(150, 150, 3))`.
     ///
     /// # Errors
-    /// [`Error::Argument`] if `size` is below 32, [`Error::Weights`] or [`Error::LayerShape`] if the
+    /// [`Error::Argument`] if `size` is not from 32 to 4,096, [`Error::Weights`] or [`Error::LayerShape`] if the
     /// weights do not fit, [`Error::Device`] or [`Error::Compute`] if the device cannot hold them.
     pub fn vgg16(
         size: usize,
@@ -234,6 +237,13 @@ impl Base {
                 argument: "size",
                 value: size.to_string(),
                 expected: "it must be 32 or more, because five poolings halve it".into(),
+            });
+        }
+        if size > MOST_SIDE {
+            return Err(Error::Argument {
+                argument: "size",
+                value: size.to_string(),
+                expected: format!("it may be {MOST_SIDE} at most, or one picture takes 10 GB"),
             });
         }
         crate::device::check(device)?;
@@ -406,8 +416,15 @@ impl Base {
         };
         let mut size = vec![dataset.len() as i64];
         size.extend(self.output_shape().iter().map(|&n| n as i64));
-        let stored = Tensor::f_empty(&size, (Kind::Float, self.device))
-            .map_err(Error::batch(doing(), self.batch_size))?;
+        // No question of the batch size: the remedy is fewer pictures.
+        let values = dataset.len() * self.output_shape().iter().product::<usize>();
+        let stored = Tensor::f_empty(&size, (Kind::Float, self.device)).map_err(Error::compute(
+            format!(
+                "making room for the features of {} pictures ({:.1} GB; `take` fewer if that is too much)",
+                dataset.len(),
+                values as f64 * 4e-9
+            ),
+        ))?;
         let side = self.size() as i64;
         let mut task = self
             .progress

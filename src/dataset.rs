@@ -137,8 +137,7 @@ impl fmt::Debug for Data {
 /// A list of picture files with their classes.
 #[derive(Clone)]
 pub struct Dataset {
-    /// The class names; a label is an index into them.
-    pub classes: Vec<String>,
+    classes: Vec<String>,
     folder: PathBuf,
     files: Vec<PathBuf>,
     labels: Vec<usize>,
@@ -212,6 +211,11 @@ impl Dataset {
     /// The folder that was opened.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The class names, sorted; a label is an index into them.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
     }
 
     /// The picture files, in order.
@@ -357,14 +361,16 @@ impl Dataset {
         let mut waiting: BTreeMap<usize, (Vec<u8>, usize)> = BTreeMap::new();
         let mut next = 0;
         let mut outcome = Ok(());
-        let mut has_unreadable = false;
         for_each_picture(
             &self.files,
             Some((size, self.interpolation)),
             |index, decoded| {
-                let Ok(photo) = decoded else {
-                    has_unreadable = true;
-                    return false;
+                let photo = match decoded {
+                    Ok(photo) => photo,
+                    Err(error) => {
+                        outcome = Err(error);
+                        return false;
+                    }
                 };
                 let batch = index / batch_size;
                 let (bytes, filled) = waiting
@@ -389,14 +395,14 @@ impl Dataset {
                 true
             },
         );
-        if has_unreadable {
+        match outcome {
             // One is enough to stop; the reader wants to know of all of them.
-            return Err(Error::Pictures {
+            Err(Error::Picture { .. } | Error::File { .. }) => Err(Error::Pictures {
                 unreadable: self.unreadable(),
                 total: self.len(),
-            });
+            }),
+            other => other,
         }
-        outcome
     }
 }
 

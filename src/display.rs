@@ -244,7 +244,7 @@ impl Task {
         if elapsed < self.next_report || self.total == Some(done) {
             return None;
         }
-        self.next_report = elapsed + self.progress.every;
+        self.next_report = elapsed.saturating_add(self.progress.every);
         let mut line = format!("{}: {}", self.name, self.amount(done as f64));
         if let Some(total) = self.total {
             let so_far = self.number(done as f64);

@@ -156,9 +156,8 @@ pub enum Error {
 
     /// The device's memory is full.
     #[error(
-        "out of memory while {doing}, with a batch size of {batch_size}. Nothing is lost: try \
-         again with a batch size of {}",
-        (batch_size / 2).max(1)
+        "out of memory while {doing}, with a batch size of {batch_size}. Nothing is lost: {}",
+        smaller_batch(*batch_size)
     )]
     OutOfMemory {
         /// What was being computed.
@@ -169,8 +168,8 @@ pub enum Error {
 
     /// The loss of a run is no longer a finite number.
     #[error(
-        "the loss is {loss} in epoch {epoch}: training has diverged. The model is back at the \
-         end of the epoch before; try a smaller learning rate"
+        "the loss is {loss} in epoch {epoch}: training has diverged. Try a smaller learning rate; \
+         a model that was there before has the weights of its last good epoch"
     )]
     NotFinite {
         /// The loss: infinite or not a number.
@@ -242,6 +241,14 @@ fn first_line(error: &tch::TchError) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
     line.trim_start_matches("Internal torch error: ").to_owned()
+}
+
+/// What may fit where `batch_size` pictures did not.
+fn smaller_batch(batch_size: usize) -> String {
+    match batch_size {
+        0 | 1 => "use smaller pictures, or `Device::Cpu`".into(),
+        _ => format!("try again with a batch size of {}", batch_size / 2),
+    }
 }
 
 /// What to do about an answer of the operating system.

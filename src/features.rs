@@ -29,7 +29,7 @@ impl Features {
         Self {
             tensor,
             labels: dataset.labels().to_vec(),
-            classes: dataset.classes.clone(),
+            classes: dataset.classes().to_vec(),
             base: base.to_owned(),
             notes,
         }
@@ -38,8 +38,7 @@ impl Features {
     /// Features from numbers of one's own: `values` (N, H, W, C), one label for each picture.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] if the counts differ, [`Error::Argument`] if a label has no class or
-    /// there are fewer than two classes.
+    /// [`Error::Mismatch`] if the counts differ, [`Error::Argument`] if a label has no class.
     pub fn from_array(values: &Array4<f32>, labels: &[usize], classes: &[&str]) -> Result<Self> {
         let size = values.shape().iter().map(|&n| n as i64).collect::<Vec<_>>();
         let flat = values.iter().copied().collect::<Vec<f32>>();
@@ -66,13 +65,6 @@ impl Features {
                 expected: format!("{}, one for each picture", self.len()),
                 found: self.labels.len().to_string(),
                 remedy: "Pass one label for each picture".into(),
-            });
-        }
-        if self.classes.len() < 2 {
-            return Err(Error::Argument {
-                argument: "classes",
-                value: format!("{:?}", self.classes),
-                expected: "there must be at least two".into(),
             });
         }
         match self

@@ -32,6 +32,9 @@ use crate::error::{Error, Result};
 /// How often one call of [`fetch`] asks the server before it gives up.
 const TRIES: u32 = 3;
 
+/// The longest wait that is asked of a clock.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Bytes read at once, and so the least that lies between two calls of the progress callback.
 pub(crate) const CHUNK: usize = 64 * 1024;
 
@@ -138,8 +141,10 @@ impl Remote {
         }
     }
 
-    /// The same file, from a server that may stay silent for this long.
+    /// The same file, from a server that may stay silent for this long, a day at most.
     pub fn patience(self, patience: Duration) -> Self {
+        // Clocks overflow far out; nobody waits for a day.
+        let patience = patience.min(LONGEST_PATIENCE);
         Self { patience, ..self }
     }
 
@@ -203,11 +208,17 @@ impl Remote {
                 },
                 other => other,
             })?;
+        if path.exists() {
+            // Another file of that name is somebody's: it makes room and is kept.
+            let aside = with_suffix(&path, ".replaced");
+            fs::rename(&path, &aside).map_err(Error::file(&path, "move aside"))?;
+        }
         fs::rename(&part, &path).map_err(Error::file(&path, "rename the download to"))?;
         Ok(path)
     }
 
     fn reachable(&self, within: Duration) -> std::result::Result<(), String> {
+        let within = within.min(LONGEST_PATIENCE);
         let answer = self.ask(within, Some(within), |agent| agent.head(&self.url).call());
         match answer {
             Ok(answer) if self.is_web_page(answer.headers()) || answer.status() == 511 => {
@@ -436,7 +447,8 @@ impl Remote {
     }
 
     /// What is wrong with the file at `path`, as the end of a sentence; `None` if it fits.
-    fn misfit(&self, path: &Path) -> Result<Option<String>> {
+    /// Why the file at `path` is not this one; nothing if it is.
+    pub(crate) fn misfit(&self, path: &Path) -> Result<Option<String>> {
         let found = fs::metadata(path).map_err(Error::file(path, "read"))?.len();
         if let Some(bytes) = self.bytes.filter(|bytes| *bytes != found) {
             return Ok(Some(format!("has {found} bytes instead of {bytes}")));

@@ -62,9 +62,29 @@ impl Head {
     /// A head with fresh weights for features like these; they follow from `seed` alone.
     ///
     /// # Errors
-    /// [`Error::Argument`] if there are no units or the dropout is not a share.
+    /// [`Error::Argument`] if there are no units or more than fit into memory, if the dropout is
+    /// not a share, or if there are fewer than two classes.
     pub fn build(&self, features: &Features, seed: u64) -> Result<HeadModel> {
         fit::check_positive("units", self.units)?;
+        if features.classes().len() < 2 {
+            return Err(Error::Argument {
+                argument: "classes",
+                value: format!("{:?}", features.classes()),
+                expected: "there must be at least two to tell apart".into(),
+            });
+        }
+        let weights = features.width().checked_mul(self.units);
+        if weights.is_none_or(|weights| weights > MOST_WEIGHTS) {
+            return Err(Error::Argument {
+                argument: "units",
+                value: self.units.to_string(),
+                expected: format!(
+                    "with {} inputs it may be {} at most",
+                    features.width(),
+                    MOST_WEIGHTS / features.width().max(1)
+                ),
+            });
+        }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(Error::Argument {
                 argument: "dropout",
@@ -88,6 +108,9 @@ impl Head {
         })
     }
 }
+
+/// 2^30 weights are 4 GB, and training takes four times as much: a larger head is a typing slip.
+const MOST_WEIGHTS: usize = 1 << 30;
 
 /// One output for two classes, one for each class otherwise.
 fn outputs_for(classes: usize) -> usize {

@@ -281,6 +281,18 @@ impl Lab {
     }
 
     fn fetch(&self, remote: &Remote) -> Result<PathBuf> {
+        if !self.online.value {
+            let path = self.folder.value.join(&remote.file_name);
+            return match remote.misfit(&path)? {
+                None => Ok(path),
+                Some(problem) => Err(Error::Weights {
+                    path,
+                    problem: format!("the file {problem}"),
+                    remedy: "It is cut or changed: copy it again, or remove it to go on without"
+                        .into(),
+                }),
+            };
+        }
         let mut task = None;
         let path = fetch::fetch(remote, &self.folder.value, &mut |done, total| {
             let done = done as usize;

@@ -222,7 +222,9 @@ impl Photo {
                 return Err(Error::Argument {
                     argument,
                     value: value.to_string(),
-                    expected: "a picture has sides from 1 to 65,535 pixels".into(),
+                    expected: format!(
+                        "a picture has sides from 1 to 65,535 and {MOST_PIXELS} pixels at most"
+                    ),
                 });
             }
         }

@@ -113,7 +113,10 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
             source,
         });
     }
-    std::fs::rename(&part, path).map_err(Error::file(path, "rename a finished file to"))
+    std::fs::rename(&part, path).map_err(|source| {
+        let _ = std::fs::remove_file(&part);
+        Error::file(path, "rename a finished file to")(source)
+    })
 }
 
 /// The file beside `path` that is written first; the process number keeps two writers apart.

@@ -167,10 +167,15 @@ impl Table {
         for (index, &width) in widths.iter().enumerate() {
             let cell = cells.get(index).map_or("", String::as_str);
             let gap = if index == 0 { "" } else { "  " };
+            // By hand: format strings take widths up to 65,535 and panic beyond.
+            let pad = " ".repeat(width.saturating_sub(cell.chars().count()));
+            line.push_str(gap);
             if self.right_aligned.contains(&index) {
-                line.push_str(&format!("{gap}{cell:>width$}"));
+                line.push_str(&pad);
+                line.push_str(cell);
             } else {
-                line.push_str(&format!("{gap}{cell:<width$}"));
+                line.push_str(cell);
+                line.push_str(&pad);
             }
         }
         line.trim_end().to_owned()

@@ -50,6 +50,13 @@ pub fn unpack(archive: impl AsRef<Path>, into: impl AsRef<Path>) -> Result<Unpac
             expected: "it must end in the name of the folder to make".into(),
         });
     }
+    if into.is_file() {
+        return Err(Error::Argument {
+            argument: "into",
+            value: format!("{into:?}"),
+            expected: "there is a file of that name; name a folder".into(),
+        });
+    }
     let damaged = |problem: String| Error::Archive {
         path: archive.into(),
         problem,

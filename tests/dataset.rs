@@ -53,7 +53,7 @@ fn classes_files_and_labels_are_in_the_order_of_flow_from_directory() {
             .unwrap()
             .to_owned()
     });
-    assert_eq!(serde_json::json!(dataset.classes), keras["classes"]);
+    assert_eq!(serde_json::json!(dataset.classes()), keras["classes"]);
     assert_eq!(serde_json::json!(files.collect::<Vec<_>>()), keras["files"]);
     assert_eq!(serde_json::json!(dataset.labels()), keras["labels"]);
 }
@@ -70,7 +70,7 @@ fn jupyters_hidden_folders_are_no_classes() {
         touch(folder.path(), path);
     }
     let dataset = Dataset::open(folder.path()).unwrap();
-    assert_eq!(dataset.classes, ["cats", "dogs"]);
+    assert_eq!(dataset.classes(), ["cats", "dogs"]);
     assert_eq!(dataset.len(), 2);
 }
 

@@ -12,7 +12,8 @@ mod common;
 use std::path::Path;
 
 use evcxr_transfer::{
-    Base, Data, Dataset, Device, Error, Features, Precision, Progress, Scaling, Tensor, Weights,
+    Base, Data, Dataset, Device, Error, Features, Head, Precision, Progress, Scaling, Tensor,
+    Weights,
 };
 use ndarray::Array4;
 
@@ -209,8 +210,10 @@ fn arrays_of_ones_own_are_checked() {
             ..
         })
     ));
+    // One class can be stored and looked at; there is nothing to train.
+    let one_class = Features::from_array(&values, &[0, 0, 0], &["a"]).unwrap();
     assert!(matches!(
-        Features::from_array(&values, &[0, 0, 0], &["a"]),
+        Head::dense(4).build(&one_class, 0),
         Err(Error::Argument {
             argument: "classes",
             ..

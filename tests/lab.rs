@@ -75,9 +75,9 @@ fn what_is_in_the_data_folder_is_taken_without_a_network() {
         }
     }
     let lab = lab(folder.path());
-    assert_eq!(lab.cats_and_dogs().unwrap().train.classes.len(), 3);
+    assert_eq!(lab.cats_and_dogs().unwrap().train.classes().len(), 3);
     assert_eq!(
-        lab.samples().cats_and_dogs().unwrap().train.classes.len(),
+        lab.samples().cats_and_dogs().unwrap().train.classes().len(),
         2
     );
 }

@@ -272,6 +272,7 @@ fn what_does_not_fit_together_is_refused_before_anything_is_computed() {
     }
     for head in [
         Head::dense(0),
+        Head::dense(usize::MAX),
         Head::dense(8).dropout(1.0),
         Head::dense(8).dropout(-0.1),
     ] {
