@@ -92,6 +92,13 @@ fn main() -> std::process::ExitCode {
 }
 
 fn lesson() -> Result<(), Box<dyn Error>> {
+    if std::env::args()
+        .skip(1)
+        .any(|word| word == "--help" || word == "-h")
+    {
+        println!("{USAGE}");
+        return Ok(());
+    }
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     if let Some(part) = arguments.get("part")
         && part != "features"
@@ -131,10 +138,8 @@ fn lesson() -> Result<(), Box<dyn Error>> {
     println!("{train}\n{validation}");
     let (head, history) = train_head(&train, &validation, &fit)?;
     println!("{}", head.summary());
-    if let Some(path) = arguments.get("plot") {
-        history.save(path)?;
-        println!("curves written to {path}");
-    }
+    // Reported at the end: a picture that cannot be written must not cost the numbers.
+    let plotted = arguments.get("plot").map(|path| history.save(path));
 
     let list = |value: fn(&evcxr_transfer::Epoch) -> Option<f64>| {
         history.epochs.iter().map(value).collect::<Vec<_>>()
@@ -152,11 +157,19 @@ fn lesson() -> Result<(), Box<dyn Error>> {
         "peak_rss_mb": peak_rss_mb(),
     });
     println!("{report}");
+    plotted.transpose()?;
     Ok(())
 }
 
 fn open_lab(arguments: &Arguments) -> Result<Lab, Box<dyn Error>> {
     let mut lab = Lab::open()?;
+    // Whoever says which pictures means those, not the quick choice of them.
+    if ["data", "train", "validation"]
+        .iter()
+        .any(|name| arguments.get(name).is_some())
+    {
+        lab = lab.full();
+    }
     if arguments.get("samples").is_some() {
         lab = lab.samples();
     }

@@ -172,6 +172,7 @@ pub struct Base {
     device: Device,
     precision: Precision,
     scaling: Scaling,
+    own_scaling: Scaling,
     weights: String,
     notes: Vec<String>,
     batch_size: usize,
@@ -291,6 +292,7 @@ impl Base {
                 Scaling::Caffe if !with_top => Scaling::Unit,
                 own => own,
             },
+            own_scaling: weights.own_scaling(),
             weights: weights.to_string(),
             notes: weights.notes(),
             batch_size: if device.is_cuda() { 250 } else { 50 },
@@ -387,7 +389,7 @@ impl Base {
         table = table
             .note(&format!("Total params: {}", grouped(self.num_parameters())))
             .note(&format!("Weights: {}", self.weights))
-            .note(&format!("Pixels: {}", self.scaling))
+            .note(&self.pixels_line())
             .note(&format!(
                 "Computes on {}, in {}",
                 crate::device::name(self.device),
@@ -396,6 +398,18 @@ impl Base {
         self.notes
             .iter()
             .fold(table, |table, note| table.note(&format!("Note: {note}")))
+    }
+
+    /// How pixels are scaled, and what the weights were trained with where that is something else.
+    fn pixels_line(&self) -> String {
+        if self.scaling == self.own_scaling {
+            format!("Pixels: {}", self.scaling)
+        } else {
+            format!(
+                "Pixels: {}; the weights were trained on pixels {}",
+                self.scaling, self.own_scaling
+            )
+        }
     }
 
     /// Sends every picture through the base once, without augmentation, and keeps what comes out.

@@ -14,12 +14,14 @@ use std::str::FromStr;
 
 use tch::{Device, Kind};
 
+use crate::display;
 use crate::error::Error;
 
 /// The number format that the base computes in. Weights are kept, and heads trained, in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// 32-bit floating point: the numbers that Keras gives.
+    /// 32-bit floating point: the numbers that Keras gives. (On a GPU libtorch's convolutions round
+    /// their inputs to TF32, 10 bits of mantissa, unless told otherwise, which tch cannot.)
     #[default]
     F32,
     /// bfloat16: 8 bits of mantissa, about twice as fast where the hardware has it.
@@ -83,6 +85,11 @@ impl Cuda {
     /// Whether tensors can be put on the GPU.
     pub fn is_ready(&self) -> bool {
         matches!(self, Self::Ready(_))
+    }
+
+    /// Shows the line under a notebook cell.
+    pub fn evcxr_display(&self) {
+        display::Bundle::text(&self.to_string()).show();
     }
 }
 
@@ -182,18 +189,34 @@ pub(crate) fn cpu_has_bf16() -> Option<String> {
     None
 }
 
-/// Why the GPU should compute in bfloat16, or nothing if it has no units for it: those came with
-/// compute capability 8.0 (CUDA C++ Programming Guide, "Compute Capabilities"). tch cannot ask for
-/// it, so the driver's own tool is asked.
-pub(crate) fn gpu_has_bf16() -> Option<String> {
+/// Whether every GPU has units for bfloat16, with the reason: those came with compute capability
+/// 8.0 (CUDA C++ Programming Guide, "Compute Capabilities"). tch cannot ask for it, so the driver's
+/// own tool is asked.
+pub(crate) fn gpu_has_bf16() -> (bool, String) {
     let answer = std::process::Command::new("nvidia-smi")
         .args(["--query-gpu=compute_cap", "--format=csv,noheader"])
         .output()
-        .ok()?;
-    let text = String::from_utf8(answer.stdout).ok()?;
-    let capability = text.lines().next()?.trim();
-    let major: u32 = capability.split('.').next()?.parse().ok()?;
-    (major >= 8).then(|| format!("compute capability {capability}"))
+        .ok()
+        .and_then(|answer| String::from_utf8(answer.stdout).ok())
+        .unwrap_or_default();
+    let capabilities = answer.lines().map(str::trim).collect::<Vec<_>>();
+    let majors = capabilities
+        .iter()
+        .map(|capability| capability.split('.').next()?.parse::<u32>().ok())
+        .collect::<Option<Vec<_>>>()
+        .unwrap_or_default();
+    let list = capabilities.join(", ");
+    match majors.iter().min() {
+        None => (
+            false,
+            "nvidia-smi does not tell whether the GPU has bf16".into(),
+        ),
+        Some(8..) => (true, format!("the GPU has it (compute capability {list})")),
+        Some(_) => (
+            false,
+            format!("bf16 needs compute capability 8.0, this is {list}"),
+        ),
+    }
 }
 
 #[cfg(unix)]

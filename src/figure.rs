@@ -1,6 +1,6 @@
 //! [`Figure`]: what every plot and picture grid of the crate is handed out as.
 //!
-//! `history`, `dataset` and `interpret` say what is to be seen; a figure draws it when a cell
+//! `history` and `dataset` say what is to be seen; a figure draws it when a cell
 //! shows it or when it is saved.
 //!
 //! ```

@@ -78,6 +78,11 @@ impl Fit {
         self
     }
 
+    /// Shows the options under a notebook cell.
+    pub fn evcxr_display(&self) {
+        display::Bundle::text(&format!("{self:?}")).show();
+    }
+
     /// Whether the options make sense; every training call asks this first.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Picture grids: photographs, filters or feature maps in rows, each with its label.
 //!
-//! `dataset` and `interpret` fill the [`Tile`]s; [`draw`] lays them out as shapes.
+//! `dataset` fills the [`Tile`]s; [`Layout`] lays them out as shapes.
 
 use image::{ImageBuffer, Rgb, RgbImage, imageops};
 

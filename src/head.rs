@@ -105,6 +105,7 @@ impl Head {
             classes: features.classes().to_vec(),
             layers,
             device: features.device(),
+            notes: features.notes().to_vec(),
         })
     }
 }
@@ -156,6 +157,8 @@ pub struct HeadModel {
     classes: Vec<String>,
     layers: Vec<Dense>,
     device: Device,
+    /// What a reader should know of the features that it was made for.
+    notes: Vec<String>,
 }
 
 impl HeadModel {
@@ -194,9 +197,11 @@ impl HeadModel {
                 grouped(parameters),
             ]);
         }
-        table
+        table = table
             .note(&format!("Total params: {}", grouped(self.num_parameters())))
-            .note(&format!("Classes: {}", self.classes.join(", ")))
+            .note(&format!("Classes: {}", self.classes.join(", ")));
+        let notes = self.notes.iter();
+        notes.fold(table, |table, note| table.note(&format!("Note: {note}")))
     }
 
     /// Trains on `train` and measures on `validation` after each epoch. Call it again to go on from
@@ -219,7 +224,14 @@ impl HeadModel {
             validation,
             masks: None,
         };
-        fit::run(fit, &mut learner, train.notes())
+        let mut notes = train.notes().to_vec();
+        let others = validation.notes().iter().chain(&learner.model.notes);
+        for note in others {
+            if !notes.contains(note) {
+                notes.push(note.clone());
+            }
+        }
+        fit::run(fit, &mut learner, &notes)
     }
 
     /// Loss and accuracy on other features, dropout off.
@@ -291,6 +303,7 @@ impl HeadModel {
                 "input_shape".to_owned(),
                 json!(self.input_shape).to_string(),
             ),
+            ("notes".to_owned(), json!(self.notes).to_string()),
             ("dropout".to_owned(), json!(self.head.dropout).to_string()),
             ("classes".to_owned(), json!(self.classes).to_string()),
         ]);
@@ -310,6 +323,7 @@ impl HeadModel {
         let input_shape: Vec<usize> = store.read_json("input_shape", path, WHAT)?;
         let classes: Vec<String> = store.read_json("classes", path, WHAT)?;
         let dropout: f64 = store.read_json("dropout", path, WHAT)?;
+        let notes: Vec<String> = store.read_json("notes", path, WHAT)?;
         let mut take = |name: String| {
             store
                 .tensors
@@ -364,6 +378,7 @@ impl HeadModel {
             classes,
             layers,
             device,
+            notes,
         })
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::json;
 
 use crate::chart::{Panel, Series};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::figure::Figure;
 use crate::table::Table;
 
@@ -150,7 +150,7 @@ impl History {
             .fold(table, |table, note| table.note(&format!("Note: {note}")))
     }
 
-    /// The numbers as comma-separated values with a header, as Keras' `CSVLogger` writes them;
+    /// The numbers as comma-separated values with a header of Keras' names, epochs counted from 1;
     /// all digits are kept, a missing number is empty.
     pub fn to_csv(&self) -> String {
         let mut text = "epoch,loss,accuracy,val_loss,val_accuracy,seconds\n".to_owned();
@@ -187,14 +187,20 @@ impl History {
     /// Writes the curves (`.png`, `.svg`) or the numbers (`.csv`, `.json`), by the path's ending.
     ///
     /// # Errors
-    /// [`crate::Error::File`] if the file cannot be written, [`crate::Error::Argument`] for another
+    /// [`Error::File`] if the file cannot be written, [`Error::Argument`] for another
     /// ending.
     pub fn save(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
         let path = path.as_ref();
-        match path.extension().and_then(|ending| ending.to_str()) {
+        let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+        match ending.to_str() {
             Some("csv") => crate::store::write_whole(path, self.to_csv().as_bytes()),
             Some("json") => crate::store::write_whole(path, self.to_json().as_bytes()),
-            _ => self.plot().save(path),
+            Some("png" | "svg") => self.plot().save(path),
+            _ => Err(Error::Argument {
+                argument: "path",
+                value: format!("{:?}", path.display().to_string()),
+                expected: "a history's file name must end in .png, .svg, .csv or .json".into(),
+            }),
         }
     }
 

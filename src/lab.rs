@@ -44,6 +44,8 @@ const STAND_IN_SEED: u64 = 0;
 struct Choice<T> {
     value: T,
     reason: String,
+    /// Whether a setter made it, so that no later choice of the machine's replaces it.
+    is_asked_for: bool,
 }
 
 impl<T> Choice<T> {
@@ -51,12 +53,16 @@ impl<T> Choice<T> {
         Self {
             value,
             reason: reason.into(),
+            is_asked_for: false,
         }
     }
 
     /// The reason of every choice that a setter made.
     fn asked_for(value: T) -> Self {
-        Self::new(value, "asked for in this cell")
+        Self {
+            is_asked_for: true,
+            ..Self::new(value, "asked for in this cell")
+        }
     }
 }
 
@@ -96,7 +102,7 @@ impl Lab {
                 "EVCXR_TRANSFER_DATA says so".to_owned(),
             ),
             None if project_data().is_dir() => (project_data(), "the project's own folder".into()),
-            None => (PathBuf::from("data"), "beside this program".into()),
+            None => (PathBuf::from("data"), "in the current folder".into()),
         };
         std::fs::create_dir_all(&folder).map_err(Error::file(&folder, "create the folder"))?;
         let cuda = device::cuda();
@@ -129,11 +135,15 @@ impl Lab {
         })
     }
 
-    /// Computes on this device; precision and length of the run follow it.
+    /// Computes on this device; precision and length of the run follow it unless they are asked for.
     pub fn device(mut self, device: Device) -> Self {
         self.device = Choice::asked_for(device);
-        self.precision = precision_for(device);
-        self.full = run_for(device);
+        if !self.precision.is_asked_for {
+            self.precision = precision_for(device);
+        }
+        if !self.full.is_asked_for {
+            self.full = run_for(device);
+        }
         self
     }
 
@@ -245,9 +255,16 @@ impl Lab {
             return Ok(data);
         }
         let unpacked = folder.join(PICTURES_FOLDER);
-        if !unpacked.is_dir() {
+        if !is_unpacked(&unpacked) {
             let archive = self.fetch(&zip)?;
-            unpack(&archive, &unpacked)?;
+            let missing = unpack(&archive, &unpacked)?.missing.len();
+            if missing > 0 {
+                return Err(Error::Dataset {
+                    path: unpacked,
+                    problem: format!("it lacks {missing} of the archive's files"),
+                    remedy: "Remove that folder and call again".into(),
+                });
+            }
         }
         let data = Data::open(&unpacked)?;
         if self.full.value {
@@ -333,7 +350,7 @@ impl Lab {
                 "drawn samples".to_owned(),
                 "asked for in this cell".to_owned(),
             )
-        } else if folder.join(PICTURES_FOLDER).is_dir() {
+        } else if is_unpacked(&folder.join(PICTURES_FOLDER)) {
             ("cats and dogs".to_owned(), "in the data folder".to_owned())
         } else {
             self.source(&Remote::new(PICTURES_URL), "cats and dogs", "drawn samples")
@@ -365,15 +382,16 @@ impl Lab {
                 self.folder.reason.clone(),
             ),
             ("network", network.to_owned(), self.online.reason.clone()),
-            ("weights", weights.0, weights.1),
-            ("pictures", pictures.0, pictures.1),
+            ("weights", weights.0.clone(), weights.1),
+            ("pictures", pictures.0.clone(), pictures.1),
             ("run", run.to_owned(), self.full.reason.clone()),
         ];
         let mut table = Table::new("Lab", &["", "choice", "why"]);
         for (what, choice, why) in rows {
             table.push([what.to_owned(), choice, why]);
         }
-        if self.samples_only || !self.online.value {
+        let is_stand_in = weights.0.starts_with("seeded") || pictures.0 == "drawn samples";
+        if is_stand_in {
             table = table.note(
                 "Results made with drawn pictures or seeded weights show how the lesson works, \
                  not how well VGG16 does.",
@@ -446,24 +464,34 @@ fn sample_folder(folder: &Path) -> PathBuf {
     }
 }
 
+fn is_unpacked(folder: &Path) -> bool {
+    ["train", "validation"]
+        .iter()
+        .all(|part| folder.join(part).is_dir())
+}
+
 fn has_pictures(folder: &Path) -> bool {
-    folder.join(PICTURES_FOLDER).is_dir() || Remote::new(PICTURES_URL).is_in(folder)
+    is_unpacked(&folder.join(PICTURES_FOLDER)) || Remote::new(PICTURES_URL).is_in(folder)
 }
 
 fn precision_for(device: Device) -> Choice<Precision> {
-    let (hardware, found) = match device {
-        Device::Cpu => ("processor", device::cpu_has_bf16()),
-        _ => ("GPU", device::gpu_has_bf16()),
-    };
-    match found {
-        Some(reason) => Choice::new(
-            Precision::BFloat16,
-            format!("the {hardware} has it ({reason})"),
-        ),
-        None => Choice::new(
-            Precision::F32,
-            format!("the {hardware} has no bf16 instructions"),
-        ),
+    match device {
+        Device::Cpu => match device::cpu_has_bf16() {
+            Some(reason) => Choice::new(
+                Precision::BFloat16,
+                format!("the processor has it ({reason})"),
+            ),
+            None => Choice::new(Precision::F32, "the processor has no bf16 instructions"),
+        },
+        _ => {
+            let (has_bf16, reason) = device::gpu_has_bf16();
+            let precision = if has_bf16 {
+                Precision::BFloat16
+            } else {
+                Precision::F32
+            };
+            Choice::new(precision, reason)
+        }
     }
 }
 

@@ -111,7 +111,7 @@ impl fmt::Display for Scaling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unit => "scaled by 1/255",
-            Self::Caffe => "BGR less ImageNet's mean (Keras' preprocess_input)",
+            Self::Caffe => "as BGR less ImageNet's mean (Keras' preprocess_input)",
             Self::Torch => "normalised by ImageNet's mean and deviation (torchvision)",
         })
     }

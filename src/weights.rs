@@ -74,6 +74,13 @@ impl LayerWeights {
     }
 }
 
+impl LayerWeights {
+    /// Shows the shapes under a notebook cell.
+    pub fn evcxr_display(&self) {
+        display::Bundle::text(&format!("{self:?}")).show();
+    }
+}
+
 impl fmt::Debug for LayerWeights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -128,6 +128,8 @@ fn a_history_is_csv_and_json_with_keras_names() {
     assert_eq!(history.epochs[best - 1], epoch);
 
     let folder = tempfile::tempdir().unwrap();
+    let error = history.save(folder.path().join("history.txt")).unwrap_err();
+    assert!(error.to_string().contains(".csv"), "{error}");
     history.save(folder.path().join("history.csv")).unwrap();
     history.save(folder.path().join("history.json")).unwrap();
     assert_eq!(

@@ -58,6 +58,15 @@ fn offline_the_drawn_pictures_and_seeded_weights_stand_in_and_say_so() {
     assert!(base.summary().to_string().contains("seeded random weights"));
     let features = base.extract_features(&data.train.take(4)).unwrap();
     assert_eq!(features.notes().len(), 2, "{:?}", features.notes());
+    // The head that is trained on them, saved and loaded, goes on saying so.
+    let head = evcxr_transfer::Head::dense(4).build(&features, 0).unwrap();
+    let path = folder.path().join("head.safetensors");
+    head.save(&path).unwrap();
+    let head = evcxr_transfer::HeadModel::load(&path, Device::Cpu).unwrap();
+    let text = head.summary().to_string();
+    for note in ["drawn sample pictures", "seeded random weights"] {
+        assert!(text.contains(note), "{text}");
+    }
 }
 
 #[test]
@@ -98,4 +107,26 @@ fn a_weight_file_that_is_asked_for_must_be_there() {
         .unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");
     assert!(error.to_string().contains("absent.h5"), "{error}");
+}
+
+#[test]
+fn offline_a_cut_weight_file_is_named_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5";
+    let path = folder.path().join(name);
+    std::fs::write(&path, b"half of a file").unwrap();
+    let text = lab(folder.path()).vgg16(32).unwrap_err().to_string();
+    assert!(
+        text.contains(name) && text.contains("copy it again"),
+        "{text}"
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), b"half of a file");
+}
+
+#[test]
+fn what_is_asked_for_stays_when_the_device_is_chosen_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let lab = lab(folder.path()).full().precision(Precision::F32);
+    let text = lab.device(Device::Cpu).to_string();
+    assert!(text.contains("30 epochs") && text.contains("f32"), "{text}");
 }

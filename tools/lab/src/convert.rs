@@ -40,7 +40,8 @@ pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
     }
     let answer = place
         .venv_python()
-        .args(["-W", "ignore", "-c", PROGRAM])
+        // -I: a `torch.py` or `pickle.py` in the user's folder is not PyTorch's.
+        .args(["-I", "-W", "ignore", "-c", PROGRAM])
         .arg(input)
         .arg(&output)
         .stdin(Stdio::null())

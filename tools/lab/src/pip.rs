@@ -83,6 +83,12 @@ fn repair(place: &Place) -> Result<Vec<String>> {
         .stdin(Stdio::null())
         .output()
         .map_err(|error| Trouble::program(".venv/bin/python", &error))?;
+    if !output.status.success() {
+        return Err(Trouble::new(
+            "the packages in .venv cannot be checked: its Python fails",
+            "run `cargo lab clean` and `cargo lab setup`",
+        ));
+    }
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     Ok(text.lines().map(str::to_owned).collect())
 }

@@ -230,6 +230,18 @@ fn shares_packages(settings: &str) -> bool {
     })
 }
 
+/// Whether the environment's Python can import PyTorch, wherever that lies.
+pub fn has_torch(place: &Place) -> bool {
+    place
+        .venv_python()
+        .args([
+            "-c",
+            "import importlib.util as u, sys; sys.exit(u.find_spec('torch') is None)",
+        ])
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
 /// Makes `.venv` from nothing; what was there before is removed.
 pub fn make_environment(place: &Place, lock: &Lock, choice: &Choice) -> Result<()> {
     let found;

@@ -21,7 +21,14 @@ pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
     say::line(format!("the lesson: {}", words.join(" ")));
     let status = place
         // Not `--release`: the tests' profile optimises dependencies too, and tch is built once.
-        .cargo(["run", "--example", "lesson", "--"])
+        .cargo([
+            "run",
+            "--package",
+            "evcxr_transfer",
+            "--example",
+            "lesson",
+            "--",
+        ])
         .args(words)
         // Paths among the arguments are meant from where the user stands.
         .current_dir(std::env::current_dir().unwrap_or_else(|_| place.root.clone()))

@@ -153,12 +153,19 @@ fn install_packages(plan: &Plan) -> Result<()> {
 
 fn install_test_packages(plan: &Plan) -> Result<()> {
     python::remove(&plan.place.lab().join(TEST_STAMP))?;
+    if !plan.choice.is_wheel() && !python::has_torch(plan.place) {
+        return Err(Trouble::new(
+            "the tests compare with PyTorch, and the chosen libtorch comes without it",
+            "unset LIBTORCH, then `cargo lab clean` and `cargo lab test`; or choose a Python with \
+             PyTorch 2.11: `cargo lab setup --use-python PATH`",
+        ));
+    }
     pip::renew(plan.place, &plan.lock)?;
     // Both lists, so that a package of the second cannot change a version of the first.
     let first = write_list(plan, "requirements.txt")?;
     let second = write_list(plan, "requirements-test.txt")?;
     pip::install(plan.place, &plan.lock, &["-r", &first, "-r", &second])?;
-    if let Choice::Python { .. } = plan.choice {
+    if !plan.choice.is_wheel() {
         // Without its dependencies, or pip would put a torch of its own beside the chosen one.
         let text = read(plan, "requirements-test.txt")?;
         for requirement in text.lines().filter(|line| name(line) == "torchvision") {
