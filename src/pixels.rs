@@ -15,7 +15,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use libjpeg_turbo_rs::decode::pipeline::Decoder;
 use libjpeg_turbo_rs::{DecodeLimits, DecodeWarning, PixelFormat};
 use ndarray::Array3;
@@ -252,11 +252,14 @@ impl Photo {
         bytes
     }
 
-    /// A pass along each side whose length changes, each rounded to bytes. Pillow goes along the
-    /// rows first, unless that would enlarge a picture whose height is about to shrink (found with
-    /// Pillow 13 by comparing both orders; they differ in the last bit, more where bicubic clips).
+    /// A pass along each side whose length changes, each rounded to bytes. The order shows in the
+    /// last bit, more where bicubic clips. Pillow up to 12.3 always goes along the rows first;
+    /// Pillow 13 begins with the columns where the height loses more than twice what the width does
+    /// (found by comparing both orders with its result for 11,736 pairs of sizes, without exception).
     fn filtered(&self, width: usize, height: usize, how: Interpolation) -> Self {
-        if width > self.width && height < self.height {
+        let rows_lost = self.height as i64 - height as i64;
+        let columns_lost = self.width as i64 - width as i64;
+        if rows_lost > 0 && rows_lost > 2 * columns_lost {
             self.filtered_height(height, how).filtered_width(width, how)
         } else {
             self.filtered_width(width, how).filtered_height(height, how)
@@ -434,18 +437,35 @@ fn decode_jpeg(encoded: &[u8]) -> std::result::Result<Photo, String> {
         ..DecodeLimits::default()
     };
     decoder.set_limits(limits);
-    // Damaged entropy data is passed over, as libjpeg does with a warning; an end too soon is not.
+    // Damaged or missing entropy data is passed over, as libjpeg does with a warning. What Pillow
+    // does not accept is a file that stops before its end marker.
     decoder.set_lenient(true);
-    let is_cmyk = decoder.header().components.len() == 4;
+    if !has_end_marker(encoded) {
+        return Err("the file is truncated".into());
+    }
+    let components = &decoder.header().components;
+    let is_cmyk = components.len() == 4;
+    // The decoder's upsampling leaves out the fourth component, and panics for want of samples.
+    let sampling = |index: usize| {
+        let part = &components[index];
+        (part.horizontal_sampling, part.vertical_sampling)
+    };
+    if is_cmyk && sampling(3) != sampling(0) {
+        return Err(
+            "a CMYK picture with subsampled black cannot be decoded; save it as RGB".into(),
+        );
+    }
     decoder.set_output_format(if is_cmyk {
         PixelFormat::Cmyk
     } else {
         PixelFormat::Rgb
     });
     let image = decoder.decode_image().map_err(|error| error.to_string())?;
-    let is_cut = |warning: &DecodeWarning| matches!(warning, DecodeWarning::TruncatedData { .. });
-    if image.warnings.iter().any(is_cut) {
-        return Err("the file is truncated".into());
+    for warning in &image.warnings {
+        // Then the pixels are only a grey stand-in.
+        if let DecodeWarning::UnsupportedRecovered { detail } = warning {
+            return Err(format!("this kind of JPEG cannot be decoded: {detail}"));
+        }
     }
     let bytes = if is_cmyk {
         rgb_of_cmyk(&image.data)
@@ -453,6 +473,29 @@ fn decode_jpeg(encoded: &[u8]) -> std::result::Result<Photo, String> {
         image.data
     };
     photo(image.width, image.height, bytes)
+}
+
+/// Whether the end marker is reached by walking from segment to segment. A search for its two bytes
+/// would also find the end of a thumbnail in the header or of what a phone appends to the picture.
+fn has_end_marker(encoded: &[u8]) -> bool {
+    let mut rest = encoded.get(2..).unwrap_or_default();
+    loop {
+        let Some(place) = rest.windows(2).position(|pair| {
+            // 00 after ff is a plain ff in the entropy data, d0 to d7 are restarts, ff is padding.
+            pair[0] == 0xff && !matches!(pair[1], 0x00 | 0x01 | 0xd0..=0xd7 | 0xff)
+        }) else {
+            return false;
+        };
+        if rest[place + 1] == 0xd9 {
+            return true;
+        }
+        let segment = &rest[place + 2..];
+        let [high, low, ..] = *segment else {
+            return false;
+        };
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        rest = segment.get(length..).unwrap_or_default();
+    }
 }
 
 /// Pillow's conversion (src/libImaging/Convert.c). The bytes come inverted, as Adobe stores them.
@@ -478,14 +521,43 @@ fn decode_other(encoded: &[u8]) -> std::result::Result<Photo, String> {
         return Err("this is not a picture in a known format".into());
     }
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MOST_PIXELS * 4);
+    // Eight bytes a pixel: RGB with alpha in 16 bits.
+    limits.max_alloc = Some(MOST_PIXELS * 8);
     reader.limits(limits);
-    let image: DynamicImage = reader.decode().map_err(|error| error.to_string())?;
-    photo(
-        image.width() as usize,
-        image.height() as usize,
-        image.into_rgb8().into_raw(),
-    )
+    let decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MOST_PIXELS {
+        return Err(format!(
+            "it claims {width} x {height} pixels, more than {MOST_PIXELS}"
+        ));
+    }
+    let image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    photo(width as usize, height as usize, rgb_of(image))
+}
+
+/// The bytes of Pillow's `convert("RGB")`.
+fn rgb_of(image: DynamicImage) -> Vec<u8> {
+    // Pillow keeps the upper byte of 16 bits of colour, where the `image` crate rounds; 16 bits of
+    // grey it takes as they are and clips them, so that most of such a picture becomes white.
+    let upper = |value: u16| (value >> 8) as u8;
+    match image {
+        DynamicImage::ImageLuma16(grey) => grey
+            .into_raw()
+            .into_iter()
+            .flat_map(|value| [value.min(255) as u8; 3])
+            .collect(),
+        DynamicImage::ImageLumaA16(grey) => grey
+            .pixels()
+            .flat_map(|pixel| [upper(pixel.0[0]); 3])
+            .collect(),
+        DynamicImage::ImageRgb16(_) | DynamicImage::ImageRgba16(_) => image
+            .into_rgb16()
+            .into_raw()
+            .into_iter()
+            .map(upper)
+            .collect(),
+        _ => image.into_rgb8().into_raw(),
+    }
 }
 
 fn photo(width: usize, height: usize, bytes: Vec<u8>) -> std::result::Result<Photo, String> {

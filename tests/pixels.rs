@@ -55,6 +55,7 @@ fn damaged_and_foreign_files_are_errors_that_name_the_file() {
     let cases = [
         ("empty.jpg", Vec::new(), "empty"),
         ("cut.jpg", whole[..whole.len() / 2].to_vec(), "truncated"),
+        ("no_end.jpg", whole[..whole.len() - 2].to_vec(), "truncated"),
         ("header.jpg", whole[..30].to_vec(), ""),
         ("page.jpg", html, "not a picture"),
         ("noise.png", vec![7; 500], "not a picture"),

@@ -8,12 +8,16 @@ prints one JSON list of {file, width, height, interpolation, expected}.
 
 import json
 import pathlib
+import struct
 import sys
+import zlib
 
 import numpy as np
 from PIL import Image
 
-SIZES = [(150, 150), (224, 224), (37, 91), (64, 48)]
+# 110 x 20 shrinks the large pictures' heights by more than twice what it takes from the widths:
+# there Pillow 13 begins with the columns (12.3 and older never do).
+SIZES = [(150, 150), (224, 224), (37, 91), (64, 48), (110, 20)]
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -32,11 +36,28 @@ def drawn(width, height, seed):
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
+def png_of_16_bits(values, colour_type):
+    """A PNG of 16 bits a value, which Pillow reads in colour too, but writes in grey alone."""
+
+    def chunk(kind, data):
+        checksum = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+    height, width = values.shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
 def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
     picture = drawn(123, 77, 1)
     with_alpha = picture.convert("RGBA")
     with_alpha.putalpha(Image.fromarray(np.tile(np.arange(123, dtype=np.uint8) * 2, (77, 1))))
+    # `convert("CMYK")` leaves the black empty.
+    black = np.tile(np.arange(77, dtype=np.uint8)[:, None] * 3, (1, 123))
+    inks = Image.fromarray(np.dstack([np.asarray(picture), black]), "CMYK")
     files = {
         "420.jpg": (picture, {"quality": 85}),
         "420_large.jpg": (drawn(500, 374, 2), {"quality": 75}),
@@ -45,7 +66,7 @@ def main(folder):
         "gray.jpg": (picture.convert("L"), {}),
         "progressive.jpg": (picture, {"progressive": True}),
         "restarts.jpg": (picture, {"restart_marker_blocks": 3}),
-        "cmyk.jpg": (picture.convert("CMYK"), {"quality": 90}),
+        "cmyk.jpg": (inks, {"quality": 90}),
         "one_pixel.jpg": (drawn(1, 1, 3), {}),
         "narrow.jpg": (drawn(3, 200, 4), {}),
         "rgb.png": (picture, {}),
@@ -64,9 +85,25 @@ def main(folder):
     turned = Image.Exif()
     turned[0x0112] = 6
     files["turned.jpg"] = (picture, {"exif": turned.tobytes()})
-    cases = []
     for name, (image, options) in files.items():
         image.save(folder / name, **options)
+    names = list(files)
+
+    def add(name, encoded):
+        (folder / name).write_bytes(encoded)
+        names.append(name)
+
+    deep = np.random.default_rng(5).integers(0, 65536, (77, 123, 4))
+    add("gray16.png", png_of_16_bits(deep[..., 0] // 150, 0))
+    add("rgb16.png", png_of_16_bits(deep[..., :3], 2))
+    add("gray_alpha16.png", png_of_16_bits(deep[..., :2], 4))
+    add("alpha16.png", png_of_16_bits(deep, 6))
+    # A scan that ends too soon, but with the end marker: libjpeg only warns.
+    whole = (folder / "420.jpg").read_bytes()
+    add("short_scan.jpg", whole[: len(whole) * 3 // 4] + b"\xff\xd9")
+    add("appended.jpg", whole + b"\xff\xda\0\x05more")
+    cases = []
+    for name in names:
         with Image.open(folder / name) as opened:
             rgb = opened.convert("RGB")
         sizes = [rgb.size, *SIZES]
