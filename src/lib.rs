@@ -46,7 +46,7 @@
 //! | `device`, `random`, `store`, `fetch`, `unpack` | device and precision; seeded numbers; tensor files; downloads and archives |
 //! | `display`, `table` | the notebook protocol and progress; tables |
 //! | `figure`, `chart`, `grid`, `canvas` | what is drawn: curves, picture grids, and how |
-//! | `pixels` | one picture: decode, resize, scaling |
+//! | `decode`, `pixels` | one picture: decode; resize, scaling |
 //! | `dataset` | folders of pictures: classes, files, batches |
 //! | `weights`, `keras_file`, `torch_file` | weight files of every kind |
 //! | `base` | VGG16 and VGG19: pictures to features |
@@ -59,6 +59,7 @@ mod base;
 mod canvas;
 mod chart;
 mod dataset;
+mod decode;
 mod device;
 mod display;
 mod error;
