@@ -4,9 +4,10 @@
 //! cat::head(&mut canvas, &coat, (turn, nod), &mut own);
 //! ```
 
-use crate::canvas::{Canvas, Colour, blob, curve, ellipse, sided, symmetric};
+use crate::canvas::{Canvas, Colour};
 use crate::coat::Coat;
 use crate::random::Random;
+use crate::shapes::{blob, curve, ellipse, sided, symmetric};
 
 /// Draws the head around the origin, looking aside and down by `gaze`.
 pub fn head(canvas: &mut Canvas, coat: &Coat, gaze: (f32, f32), random: &mut Random) {

@@ -6,8 +6,9 @@
 //! coat.mark_head(&mut canvas, &head_outline, &mut own);
 //! ```
 
-use crate::canvas::{Canvas, Colour, Points, blob, curve, ellipse, trace};
+use crate::canvas::{Canvas, Colour};
 use crate::random::Random;
+use crate::shapes::{Points, blob, curve, ellipse, trace};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Pattern {
@@ -66,17 +67,17 @@ impl Coat {
         colour: Colour,
         random: &mut Random,
     ) {
-        let edge = trace(outline, 7);
+        let edge = trace(outline, 9);
         let (x, y) = centre(outline);
         for point in &edge {
             let (dx, dy) = (point.0 - x, point.1 - y);
             let length = (dx * dx + dy * dy).sqrt().max(0.01);
-            let reach = random.between(0.01, 0.06) / length;
-            let sway = random.between(-0.04, 0.06);
+            let reach = random.between(0.0, 0.04) / length;
+            let sway = random.between(-0.02, 0.05);
             let tuft = curve(&[*point, (point.0 + dx * reach, point.1 + dy * reach + sway)]);
             canvas.line(
                 &tuft,
-                0.05,
+                0.04,
                 colour.mix(self.dark, random.between(0.0, 0.3)),
                 1.0,
             );

@@ -4,9 +4,10 @@
 //! dog::head(&mut canvas, &coat, (turn, nod), &mut own);
 //! ```
 
-use crate::canvas::{Canvas, Colour, blob, curve, ellipse, sided, symmetric};
+use crate::canvas::{Canvas, Colour};
 use crate::coat::Coat;
 use crate::random::Random;
+use crate::shapes::{blob, curve, ellipse, sided, symmetric};
 
 /// Draws the head around the origin, looking aside and down by `gaze`.
 pub fn head(canvas: &mut Canvas, coat: &Coat, gaze: (f32, f32), random: &mut Random) {
@@ -51,7 +52,7 @@ pub fn head(canvas: &mut Canvas, coat: &Coat, gaze: (f32, f32), random: &mut Ran
         coat.cover(
             canvas,
             &sided(&ear, side),
-            coat.base.mix(coat.dark, 0.75),
+            coat.base.mix(coat.dark, 0.6),
             random,
         );
         let fold = curve(&sided(&[(0.4, -0.76), (0.64, -0.5), (0.71, -0.1)], side));

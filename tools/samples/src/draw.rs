@@ -8,10 +8,11 @@
 //! let jpeg_pixels = plan.picture(Animal::Cat, &mut own);
 //! ```
 
-use crate::canvas::{Canvas, Colour, Points, blob, curve, ellipse, symmetric};
+use crate::canvas::{Canvas, Colour};
 use crate::coat::Coat;
 use crate::random::Random;
 use crate::scene::Scene;
+use crate::shapes::{Points, blob, curve, ellipse, rectangle, symmetric};
 use crate::{cat, dog};
 
 /// The two classes.
@@ -40,8 +41,8 @@ pub struct Plan {
 impl Plan {
     /// Any plan; landscape and portrait are equally likely.
     pub fn choose(random: &mut Random) -> Self {
-        let long = 190 + random.below(66) as u32;
-        let short = 160 + random.below(40) as u32;
+        let long = 176 + random.below(55) as u32;
+        let short = 158 + random.below(20) as u32;
         let (width, height) = if random.chance(0.5) {
             (long, short)
         } else {
@@ -59,9 +60,9 @@ impl Plan {
                     Colour(0.1, 0.55, 0.42),
                 ])
             }),
-            brightness: random.between(0.84, 1.1),
+            brightness: random.between(0.93, 1.06),
             warmth: random.between(-0.05, 0.07),
-            grain: random.between(1.0, 4.5),
+            grain: random.between(0.2, 1.0),
         }
     }
 
@@ -71,12 +72,12 @@ impl Plan {
         self.scene.draw(&mut canvas, random);
 
         let (width, height) = canvas.size();
-        let scale = width.min(height) * random.between(0.235, 0.3);
+        let scale = width.min(height) * random.between(0.27, 0.315);
         // Room for ears above, whiskers beside and a tongue below, so that no face is cut off.
-        let x = random.between(scale * 1.4, width - scale * 1.4);
+        let x = width * 0.5 + (width * 0.5 - scale * 1.4) * random.between(-0.5, 0.5);
         let y = random.between(
             scale * 1.5,
-            (height - scale * 1.35).min(scale * 1.5 + height * 0.25),
+            (height - scale * 1.35).min(scale * 1.5 + height * 0.1),
         );
         let tilt = random.between(-13.0, 13.0);
         let (turn, nod) = (random.between(-0.13, 0.13), random.between(-0.05, 0.06));
@@ -185,7 +186,7 @@ impl Plan {
 /// Light from one side, shade on the other.
 fn light(canvas: &mut Canvas, random: &mut Random) {
     let (width, height) = canvas.size();
-    let all = crate::canvas::rectangle(0.0, 0.0, width, height);
+    let all = rectangle(0.0, 0.0, width, height);
     let (lit, shaded) = if random.chance(0.5) {
         (0.0, width)
     } else {
@@ -197,13 +198,13 @@ fn light(canvas: &mut Canvas, random: &mut Random) {
         (lit, height * random.between(0.0, 0.5)),
         reach,
         Colour(1.0, 0.95, 0.82),
-        random.between(0.05, 0.3),
+        random.between(0.05, 0.2),
     );
     canvas.glow(
         &all,
         (shaded, height),
         reach,
         Colour(0.05, 0.05, 0.15),
-        random.between(0.1, 0.4),
+        random.between(0.1, 0.25),
     );
 }

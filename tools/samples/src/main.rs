@@ -15,7 +15,9 @@ mod coat;
 mod dog;
 mod draw;
 mod random;
+mod room;
 mod scene;
+mod shapes;
 
 use draw::{Animal, Plan};
 use image::codecs::jpeg::JpegEncoder;
@@ -135,7 +137,7 @@ fn draw_one(seed: u64, number: u64, animal: Animal) -> Result<Vec<u8>, String> {
             plan.width, plan.height
         ))?;
     let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, 80)
+    JpegEncoder::new_with_quality(&mut jpeg, 74)
         .write_image(&pixels, plan.width, plan.height, ExtendedColorType::Rgb8)
         .map_err(|e| format!("cannot encode picture {number}: {e}"))?;
     Ok(jpeg)
