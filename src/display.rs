@@ -19,6 +19,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+#[cfg(test)]
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -49,15 +50,6 @@ impl Bundle {
     /// Adds a picture: the bytes of a PNG file.
     pub(crate) fn png(self, png: &[u8]) -> Self {
         self.part("image/png", STANDARD.encode(png))
-    }
-
-    /// Adds a drawing: the text of an SVG file.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "for results that are drawings only")
-    )]
-    pub(crate) fn svg(self, svg: &str) -> Self {
-        self.part("image/svg+xml", svg.to_owned())
     }
 
     fn part(mut self, mime: &'static str, body: String) -> Self {
@@ -99,10 +91,7 @@ pub struct Progress {
 enum Sink {
     Stdout,
     Nowhere,
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "lets tests of other files read the lines")
-    )]
+    #[cfg(test)]
     Memory(Arc<Mutex<Vec<String>>>),
 }
 
@@ -126,10 +115,7 @@ impl Progress {
     }
 
     /// Keeps the lines instead of printing them; [`Progress::kept`] hands them out.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "lets tests of other files read the lines")
-    )]
+    #[cfg(test)]
     pub(crate) fn keeping() -> Self {
         Self {
             sink: Sink::Memory(Arc::default()),
@@ -138,10 +124,7 @@ impl Progress {
     }
 
     /// The lines that a [`Progress::keeping`] has received so far; empty for every other.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "lets tests of other files read the lines")
-    )]
+    #[cfg(test)]
     pub(crate) fn kept(&self) -> Vec<String> {
         match &self.sink {
             Sink::Memory(lines) => lines.lock().unwrap_or_else(PoisonError::into_inner).clone(),
@@ -165,6 +148,7 @@ impl Progress {
         match &self.sink {
             Sink::Stdout => print(&format!("{line}\n")),
             Sink::Nowhere => {}
+            #[cfg(test)]
             Sink::Memory(lines) => {
                 lines
                     .lock()
@@ -197,6 +181,7 @@ impl fmt::Debug for Progress {
         f.write_str(match self.sink {
             Sink::Stdout => "Progress: lines",
             Sink::Nowhere => "Progress: quiet",
+            #[cfg(test)]
             Sink::Memory(_) => "Progress: kept in memory",
         })
     }
@@ -332,13 +317,11 @@ mod tests {
     fn a_bundle_is_written_as_the_blocks_that_evcxr_reads() {
         let bundle = Bundle::text("two\nlines\n")
             .html("<b>x</b>")
-            .png(&[1, 2, 3])
-            .svg("<svg/>");
+            .png(&[1, 2, 3]);
         // Base64 of the bytes 1, 2, 3: 000000 010000 001000 000011 = A Q I D.
         let expected = "EVCXR_BEGIN_CONTENT text/plain\ntwo\nlines\nEVCXR_END_CONTENT\n\
                         EVCXR_BEGIN_CONTENT text/html\n<b>x</b>\nEVCXR_END_CONTENT\n\
-                        EVCXR_BEGIN_CONTENT image/png\nAQID\nEVCXR_END_CONTENT\n\
-                        EVCXR_BEGIN_CONTENT image/svg+xml\n<svg/>\nEVCXR_END_CONTENT\n";
+                        EVCXR_BEGIN_CONTENT image/png\nAQID\nEVCXR_END_CONTENT\n";
         assert_eq!(bundle.block(), expected);
     }
 
