@@ -13,6 +13,7 @@ use tch::{Device, Tensor};
 use crate::dataset::Dataset;
 use crate::display;
 use crate::error::{Error, Result};
+use crate::saved::Saved;
 use crate::store::{self, Store};
 
 /// Stored outputs of a base with their labels.
@@ -165,7 +166,7 @@ impl Features {
     ///
     /// # Errors
     /// [`Error::File`] if the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
         let metadata = HashMap::from([
             ("kind".to_owned(), "features".to_owned()),
             (

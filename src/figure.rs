@@ -18,6 +18,7 @@ use crate::chart::{self, Panel};
 use crate::display::{Bundle, one_line};
 use crate::error::{Error, Result};
 use crate::grid::{Layout, Tile};
+use crate::saved::Saved;
 use crate::store;
 
 /// A grid of this height and the usual width takes 350 MB while it is drawn.
@@ -75,7 +76,7 @@ impl Figure {
     ///
     /// [`Error::Argument`] for another extension, [`Error::File`] if the file cannot be written,
     /// [`Error::Figure`] if the figure cannot be drawn.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
         let path = path.as_ref();
         let extension = path
             .extension()

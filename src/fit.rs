@@ -87,7 +87,7 @@ impl Fit {
     ///
     /// # Errors
     /// [`Error::Argument`] names the option that does not.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<&Self> {
         check_positive("epochs", self.epochs)?;
         check_positive("batch_size", self.batch_size)?;
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
@@ -97,7 +97,7 @@ impl Fit {
                 expected: "it must be above 0".into(),
             });
         }
-        Ok(())
+        Ok(self)
     }
 }
 

@@ -29,6 +29,7 @@ use crate::features::Features;
 use crate::fit::{self, Evaluation, Fit, Learner, Step};
 use crate::history::History;
 use crate::random::Random;
+use crate::saved::Saved;
 use crate::store::{self, Store};
 use crate::table::{Table, grouped};
 
@@ -291,7 +292,7 @@ impl HeadModel {
     ///
     /// # Errors
     /// [`Error::File`] if the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
         let mut tensors = BTreeMap::new();
         for (name, layer) in LAYER_NAMES.iter().zip(&self.layers) {
             tensors.insert(format!("{name}.weight"), layer.kernel.shallow_clone());

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::chart::{Panel, Series};
 use crate::error::{Error, Result};
 use crate::figure::Figure;
+use crate::saved::Saved;
 use crate::table::Table;
 
 /// The numbers of one epoch, in Keras' words.
@@ -189,7 +190,7 @@ impl History {
     /// # Errors
     /// [`Error::File`] if the file cannot be written, [`Error::Argument`] for another
     /// ending.
-    pub fn save(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
+    pub fn save(&self, path: impl AsRef<std::path::Path>) -> Result<Saved> {
         let path = path.as_ref();
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
         match ending.to_str() {

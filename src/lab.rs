@@ -451,7 +451,9 @@ fn weights_of(architecture: Architecture, with_top: bool) -> Remote {
 
 /// The `data` folder of the project that this crate was built from.
 fn project_data() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data")
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    // Notebooks are given the crate through a folder of links: people know the place itself.
+    folder.canonicalize().unwrap_or(folder)
 }
 
 /// The drawn pictures: in the data folder, or in the project's own.

@@ -44,7 +44,7 @@
 //! | --- | --- |
 //! | `error` | what can go wrong, and what to do about it |
 //! | `device`, `random`, `store`, `fetch`, `unpack` | device and precision; seeded numbers; tensor files; downloads and archives |
-//! | `display`, `table` | the notebook protocol and progress; tables |
+//! | `display`, `table`, `saved` | the notebook protocol and progress; tables; where a file went |
 //! | `figure`, `chart`, `grid`, `canvas` | what is drawn: curves, picture grids, and how |
 //! | `decode`, `pixels` | one picture: decode; resize, scaling |
 //! | `dataset` | folders of pictures: classes, files, batches |
@@ -74,6 +74,7 @@ mod keras_file;
 mod lab;
 mod pixels;
 mod random;
+mod saved;
 mod store;
 mod table;
 mod torch_file;
@@ -93,6 +94,7 @@ pub use head::{Head, HeadModel, train_head};
 pub use history::{Epoch, History};
 pub use lab::Lab;
 pub use pixels::{Interpolation, Photo, Scaling};
+pub use saved::Saved;
 pub use table::Table;
 pub use unpack::{Unpacked, unpack};
 pub use weights::{LayerWeights, Weights, WeightsKind};
@@ -108,8 +110,8 @@ pub use tch::{Device, Tensor};
 pub mod prelude {
     pub use crate::{
         Architecture, Base, Data, Dataset, Device, Error, Features, Figure, Fit, Head, HeadModel,
-        History, Interpolation, Lab, Photo, Precision, Progress, Scaling, Table, Tensor, Weights,
-        train_head,
+        History, Interpolation, Lab, Photo, Precision, Progress, Saved, Scaling, Table, Tensor,
+        Weights, train_head,
     };
     pub use crate::{ndarray, tch};
 }

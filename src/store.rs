@@ -11,6 +11,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
+use crate::saved::Saved;
 
 /// Named f32 tensors on the CPU, and text by key.
 pub(crate) struct Store {
@@ -20,7 +21,7 @@ pub(crate) struct Store {
 
 impl Store {
     /// Writes the store to `path`; an existing file there stays whole until the new one is.
-    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+    pub(crate) fn save(&self, path: &Path) -> Result<Saved> {
         let mut bytes = BTreeMap::new();
         for (name, tensor) in &self.tensors {
             bytes.insert(name, (shape(tensor), f32_bytes(tensor)?));
@@ -98,7 +99,7 @@ pub(crate) fn not_saved_here(path: &Path, what: &str) -> Error {
 }
 
 /// Writes `bytes` to `path` by way of a file beside it, which is renamed when it is on the disk.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<Saved> {
     let part = part_of(path);
     let written = std::fs::File::create(&part).and_then(|mut file| {
         file.write_all(bytes)?;
@@ -116,7 +117,8 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     std::fs::rename(&part, path).map_err(|source| {
         let _ = std::fs::remove_file(&part);
         Error::file(path, "rename a finished file to")(source)
-    })
+    })?;
+    Ok(Saved::new(path, bytes.len()))
 }
 
 /// The file beside `path` that is written first; the process number keeps two writers apart.

@@ -1,11 +1,11 @@
 //! `cargo lab`: prepares a machine for the notebooks, runs the tests and says what is wrong.
 //!
 //! This file picks the command; each command has a file of its own. The order in which a fresh
-//! machine meets them: [`setup`] (`.venv` and libtorch), [mod@test] or [`run`], and [`checks`] when
-//! something does not work.
+//! machine meets them: [`setup`] (`.venv`, libtorch and the kernel), [`run`] or [`notebook`] for the
+//! lesson, [mod@test], and [`checks`] when something does not work.
 //!
 //! ```text
-//! cargo lab setup
+//! cargo lab
 //! cargo lab test
 //! ```
 
@@ -17,8 +17,10 @@ mod clean;
 mod compiler;
 mod convert;
 mod disk;
+mod kernel;
 mod libtorch;
 mod lock;
+mod notebook;
 mod pip;
 mod place;
 mod python;
@@ -36,13 +38,16 @@ use trouble::{Result, Trouble};
 const USAGE: &str = "\
 cargo lab: sets this project up and runs it
 
-  cargo lab setup [--use-python PATH]   make .venv with JupyterLab and PyTorch 2.11, link .lab/libtorch to its libtorch
+  cargo lab                             set up what is missing, then open JupyterLab on notebooks/
+  cargo lab run [NOTEBOOK...]           set up what is missing, then run notebooks (default: the lesson) without a
+                                        browser; the results, .ipynb and .html, lie in .lab/run (or --out DIR)
   cargo lab test                        set up what is missing, then format check, lints, documentation and tests
-  cargo lab run [ARGS...]               set up what is missing, then the lesson as a program (default: --part features)
+  cargo lab setup [--use-python PATH]   make .venv with JupyterLab and PyTorch 2.11, build the kernel, register it
   cargo lab doctor                      look at this machine: what is ready, what is missing, how to get it
   cargo lab convert IN.pth [OUT]        rewrite a PyTorch state dict as OUT (default: IN.safetensors)
   cargo lab clean                       remove .venv, .lab and target; data/ stays
   cargo lab help                        this text
+`cargo lab notebook [ARGS...]` is `cargo lab` with arguments for JupyterLab, such as --no-browser or --port 9999.
 
 Which libtorch is used, first match wins:
   --use-python PATH       the PyTorch 2.11 of that Python
@@ -52,7 +57,9 @@ Which libtorch is used, first match wins:
   otherwise               torch 2.11.0 is installed into .venv (about 2 GB to download, 5 GB on disk)
 PYTHON names the Python that .venv is made with (3.10 to 3.14), CXX the C++ compiler.";
 
-const COMMANDS: [&str; 7] = ["setup", "test", "run", "doctor", "convert", "clean", "help"];
+const COMMANDS: [&str; 8] = [
+    "setup", "test", "run", "notebook", "doctor", "convert", "clean", "help",
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os()
@@ -61,10 +68,10 @@ fn main() -> ExitCode {
         .collect();
     let (command, rest) = match arguments.split_first() {
         Some((command, rest)) => (command.as_str(), rest),
-        None => ("help", &[][..]),
+        None => ("notebook", &[][..]),
     };
     if matches!(command, "help" | "--help" | "-h")
-        || (command != "run" && rest.iter().any(|word| word == "--help" || word == "-h"))
+        || (command != "notebook" && rest.iter().any(|word| word == "--help" || word == "-h"))
     {
         say::line(USAGE);
         return ExitCode::SUCCESS;
@@ -73,6 +80,7 @@ fn main() -> ExitCode {
         "setup" => setup::command(&place, rest),
         "test" => none(rest).and_then(|()| test::command(&place)),
         "run" => run::command(&place, rest),
+        "notebook" => notebook::command(&place, rest),
         "doctor" => none(rest).and_then(|()| checks::command(&place)),
         "clean" => none(rest).and_then(|()| clean::command(&place)),
         "convert" => convert::command(&place, rest),

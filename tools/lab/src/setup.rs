@@ -1,7 +1,7 @@
 //! The set-up: an ordered list of steps, each of which is skipped when its work is done already.
 //!
 //! ```text
-//! .venv -> packages -> libtorch (-> packages for the tests)
+//! .venv -> packages -> libtorch -> kernel -> the crate as cells need it (-> packages for the tests)
 //! ```
 //! A stamp in `.lab` says that the packages are complete. It is removed before they are touched and
 //! written at the end, so that an interrupted run starts again where it was.
@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use crate::compiler;
 use crate::disk;
+use crate::kernel;
 use crate::libtorch::{self, Choice};
 use crate::lock::Lock;
 use crate::pip;
@@ -69,10 +70,36 @@ const TEST_PACKAGES: Step = Step {
     work: install_test_packages,
 };
 
-/// What every use of the project needs.
+const STANDARD_SOURCES: Step = Step {
+    title: "sources of Rust's standard library",
+    is_done: |plan| kernel::has_standard_sources(plan.place),
+    work: |plan| kernel::add_standard_sources(plan.place),
+};
+
+const KERNEL: Step = Step {
+    title: "kernel",
+    is_done: |plan| kernel::is_installed(plan.place),
+    work: |plan| kernel::install(plan.place),
+};
+
+const SEED: Step = Step {
+    title: "the crate as notebooks need it",
+    is_done: |plan| kernel::is_seeded(plan.place),
+    work: |plan| kernel::seed(plan.place),
+};
+
+const REGISTRATION: Step = Step {
+    title: "kernel \"Rust (transfer)\" in .venv",
+    is_done: |plan| kernel::is_registered(plan.place),
+    work: |plan| kernel::register(plan.place),
+};
+
+/// What building the crate and its examples needs.
 const BASIC: [Step; 3] = [ENVIRONMENT, PACKAGES, LIBTORCH];
-/// What the tests need.
-const FOR_TESTS: [Step; 4] = [ENVIRONMENT, PACKAGES, LIBTORCH, TEST_PACKAGES];
+/// What the references of the tests need on top.
+const FOR_REFERENCES: [Step; 1] = [TEST_PACKAGES];
+/// What notebooks need on top of the basis.
+const FOR_NOTEBOOKS: [Step; 4] = [STANDARD_SOURCES, KERNEL, SEED, REGISTRATION];
 
 /// `cargo lab setup [--use-python PATH]`
 pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
@@ -86,8 +113,8 @@ pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
         },
         [word, ..] => return Err(wrong_words(word)),
     };
-    run(place, use_python, &BASIC)?;
-    say::line("ready: `cargo build`, `cargo test` and rust-analyzer work without any setting");
+    run(place, use_python, &[&BASIC, &FOR_NOTEBOOKS])?;
+    say::line("ready: `cargo lab` opens JupyterLab; `cargo build` works without any setting");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -98,17 +125,17 @@ fn wrong_words(word: &str) -> Trouble {
     )
 }
 
-/// Does what is missing for building and running.
-pub fn basic(place: &Place) -> Result<()> {
-    run(place, None, &BASIC)
+/// Does what is missing for notebooks.
+pub fn for_notebooks(place: &Place) -> Result<()> {
+    run(place, None, &[&BASIC, &FOR_NOTEBOOKS])
 }
 
-/// Does what is missing for the tests.
+/// Does what is missing for the tests, which run notebooks too.
 pub fn for_tests(place: &Place) -> Result<()> {
-    run(place, None, &FOR_TESTS)
+    run(place, None, &[&BASIC, &FOR_REFERENCES, &FOR_NOTEBOOKS])
 }
 
-fn run(place: &Place, use_python: Option<&str>, steps: &[Step]) -> Result<()> {
+fn run(place: &Place, use_python: Option<&str>, steps: &[&[Step]]) -> Result<()> {
     // First what takes no time and would make everything after it useless.
     compiler::find()?;
     let lock = Lock::take(place)?;
@@ -118,7 +145,7 @@ fn run(place: &Place, use_python: Option<&str>, steps: &[Step]) -> Result<()> {
         lock,
         choice,
     };
-    for step in steps {
+    for step in steps.iter().copied().flatten() {
         if (step.is_done)(&plan) {
             say::line(format!("{}: up to date", step.title));
             continue;

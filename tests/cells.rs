@@ -1,0 +1,348 @@
+//! Cells on the installed kernel "Rust (transfer)", through a real Jupyter client.
+//!
+//! `cargo lab setup` (or `cargo lab test`) has installed the kernel. Each test starts kernels of its own;
+//! they take turns, because a kernel with a libtorch in it needs 2 GB.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// Kernels one test at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Runs notebooks (lists of cells) and returns the answers: `[notebook][cell]`.
+fn run(order: &Value) -> Vec<Vec<Value>> {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut order = order.clone();
+    // The lesson's samples and seeded weights; no question to the network.
+    order["env"]["EVCXR_TRANSFER_OFFLINE"] = "1".into();
+    let mut child = Command::new(common::repository(".venv/bin/python"))
+        .arg(common::repository("tests/references/notebook_cells.py"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env(
+            "JUPYTER_PATH",
+            common::repository(".venv/share/jupyter").as_os_str(),
+        )
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("`cargo lab test` installs the notebook's Python");
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(order.to_string().as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "the Jupyter client failed");
+    let answers: Value = serde_json::from_slice(&output.stdout).unwrap();
+    answers["answers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|notebook| notebook.as_array().unwrap().clone())
+        .collect()
+}
+
+/// Runs one notebook.
+fn cells(cells: &[&str]) -> Vec<Value> {
+    run(&json!({ "notebooks": [cells] })).remove(0)
+}
+
+/// The cell has ended well: no error, nothing on stderr, no `Err(..)` as a result.
+fn assert_fine(code: &str, answer: &Value) {
+    let text = answer["results"][0]["text/plain"]
+        .as_str()
+        .unwrap_or_default();
+    assert!(
+        answer["status"] == "ok" && answer["stderr"] == "" && !text.starts_with("Err("),
+        "{code}\n{}",
+        serde_json::to_string_pretty(answer).unwrap()
+    );
+}
+
+const OPEN: &str = "use evcxr_transfer::prelude::*;
+let lab = Lab::open()?.samples().device(Device::Cpu);
+lab";
+
+/// Every public call that a cell can make, as `let` where it gives something to keep, and as the
+/// cell's end where it shows something. evcxr has to find each type by itself.
+const EVERY_CALL: &[&str] = &[
+    OPEN,
+    "let options = lab.fit().epochs(2).batch_size(10).learning_rate(1e-4).seed(3);",
+    "options.check()?",
+    "let table = lab.table();",
+    "table",
+    "let device = lab.device();\nlet precision = lab.precision();\nlet folder = lab.folder();",
+    "let quick = Lab::open()?.offline().quick();\nlet full = Lab::open()?.offline().full();",
+    "let base = lab.vgg16(150)?;",
+    "base",
+    "let layers = base.layers().to_vec();\nlet size = base.size();",
+    "base.layers().len()",
+    "let summary = base.summary();",
+    "summary",
+    "let count = base.num_parameters();\nlet shape = base.output_shape().to_vec();",
+    "let kernel = base.layer_weights(\"block1_conv1\")?;",
+    "let scaling = base.scaling();",
+    "let weights = Weights::seeded(Architecture::Vgg16, 5);",
+    "let data = lab.cats_and_dogs()?;",
+    "data",
+    "data.train",
+    "let classes = data.train.classes().to_vec();\nlet files = data.train.files().to_vec();\nlet labels = data.train.labels().to_vec();",
+    "let few = data.train.take(8)?;",
+    "few.show(4)?",
+    "let grid = few.show(8)?;",
+    "grid",
+    "let photo = Photo::open(data.train.files()[0].clone())?;",
+    "photo",
+    "let small = photo.resize(32, 32, Interpolation::Bilinear)?;",
+    "let pixels = small.to_array();\npixels.shape()",
+    "let train = base.extract_features(&data.train)?;\ntrain",
+    "let validation = base.extract_features(&data.validation)?;",
+    "let array = train.array()?;\narray.shape()",
+    "let tensor = train.tensor().shallow_clone();\ntensor.size()",
+    "let (mut head, history) = train_head(&train, &validation, &options)?;",
+    "head",
+    "history",
+    "history.table()",
+    "history.plot()",
+    "let best = history.best();\nlet last = history.last();",
+    "let more = head.fit(&train, &validation, &options)?;",
+    "let evaluation = head.evaluate(&validation)?;",
+    "evaluation",
+    "let probabilities = head.predict(&validation)?;\nprobabilities.shape()",
+    "let place = std::env::temp_dir();\nlet saved = head.save(place.join(\"every_call_head.safetensors\"))?;",
+    "saved",
+    "let loaded = HeadModel::load(saved.path(), Device::Cpu)?;",
+    "train.save(place.join(\"every_call_features.safetensors\"))?",
+    "let again = Features::load(place.join(\"every_call_features.safetensors\"), Device::Cpu)?;",
+    "history.save(place.join(\"every_call_history.json\"))?",
+    "let json = history.to_json();\nlet csv = history.to_csv();",
+    "let zeros = Tensor::zeros([2, 3], (tch::Kind::Float, Device::Cpu));\nzeros.size()",
+    "let filled = ndarray::Array2::<f32>::zeros((2, 3));\nfilled.sum()",
+];
+
+#[test]
+fn every_public_call_works_in_a_cell_and_its_value_stays() {
+    let answers = cells(EVERY_CALL);
+    assert_eq!(answers.len(), EVERY_CALL.len());
+    for (code, answer) in EVERY_CALL.iter().zip(&answers) {
+        assert_fine(code, answer);
+        let last = code.lines().last().unwrap();
+        let results = answer["results"].as_array().unwrap();
+        let shows = !last.ends_with(';');
+        assert_eq!(results.len(), usize::from(shows), "{code}\n{answer}");
+        if shows {
+            let text = results[0]["text/plain"].as_str().unwrap();
+            assert_ne!(text, "()", "{code}");
+            assert!(!text.is_empty(), "{code}");
+        }
+        let stdout = answer["stdout"].as_str().unwrap();
+        assert!(
+            stdout.is_empty() || stdout.ends_with('\n'),
+            "{code} leaves an unfinished line: {stdout:?}"
+        );
+        assert!(!stdout.contains('\r'), "{code}: {stdout:?}");
+    }
+    // What people look at: a table as HTML, a picture as PNG, each with a text beside it.
+    let kind = |code: &str, mime: &str| {
+        let number = EVERY_CALL.iter().position(|cell| *cell == code).unwrap();
+        assert!(
+            answers[number]["results"][0].get(mime).is_some(),
+            "{code} shows no {mime}: {}",
+            answers[number]["results"]
+        );
+    };
+    kind(OPEN, "text/html");
+    for code in ["base", "summary", "table", "history.table()"] {
+        kind(code, "text/html");
+    }
+    for code in ["few.show(4)?", "grid", "photo", "history", "history.plot()"] {
+        kind(code, "image/png");
+    }
+    assert_eq!(answers[0]["number"], 1, "Jupyter counts cells from 1");
+}
+
+#[test]
+fn errors_are_one_line_with_the_remedy_and_lose_nothing() {
+    // (the failing cell, what its text must name)
+    const FAILING: &[(&str, &[&str])] = &[
+        ("let base = lab.vgg16(16)?;", &["16", "32"]),
+        (
+            "let data = Dataset::open(\"no/such/folder\")?;",
+            &["no/such/folder"],
+        ),
+        ("Photo::open(\"no.jpg\")?", &["no.jpg"]),
+        (
+            "let h = HeadModel::load(\"no.safetensors\", Device::Cpu)?;",
+            &["no.safetensors"],
+        ),
+        (
+            "base.layer_weights(\"block9_conv1\")?",
+            &["block9_conv1", "block1_conv1"],
+        ),
+        ("lab.fit().epochs(0).check()?", &["epochs"]),
+        ("Weights::load(\"/dev/null\")?", &["/dev/null"]),
+        ("history.save(\"curves.gif\")?", &[".png"]),
+    ];
+    let mut notebook = vec![
+        OPEN,
+        "let base = lab.vgg16(150)?;",
+        "let data = lab.cats_and_dogs()?;",
+        "let f = base.extract_features(&data.validation)?;",
+        "let (mut head, history) = train_head(&f, &f, &lab.fit().epochs(1))?;",
+    ];
+    let first = notebook.len();
+    notebook.extend(FAILING.iter().map(|(code, _)| *code));
+    // A panic inside tch, with gradients switched off around it, and then training.
+    notebook.push("tch::no_grad(|| Tensor::from_slice(&[1f32]).reshape([7]));");
+    notebook.push("let after = head.fit(&f, &f, &lab.fit().epochs(2).learning_rate(1e-3))?;");
+    notebook.push("after.last().map(|e| e.loss < history.last().map(|e| e.loss).unwrap_or(0.0))");
+    notebook.push("base.num_parameters()");
+    let answers = cells(&notebook);
+    for (number, (code, parts)) in FAILING.iter().enumerate() {
+        let answer = &answers[first + number];
+        let text = answer["stderr"].as_str().unwrap().trim();
+        assert!(!text.is_empty(), "{code} did not fail: {answer}");
+        assert_eq!(text.lines().count(), 1, "{code}: {text}");
+        assert!(!text.contains("frame #"), "{code}: {text}");
+        for part in *parts {
+            assert!(text.contains(part), "{code}: {part} is missing in: {text}");
+        }
+    }
+    let end = &answers[first + FAILING.len()..];
+    assert!(
+        end[0]["stderr"].as_str().unwrap().contains("panicked"),
+        "{}",
+        end[0]
+    );
+    assert_fine("training after a panic", &end[1]);
+    assert_eq!(
+        end[2]["results"][0]["text/plain"], "Some(true)",
+        "the head must have learned: a caught panic left gradients off"
+    );
+    assert_eq!(end[3]["results"][0]["text/plain"], "14714688");
+}
+
+#[test]
+fn notebooks_at_once_run_their_own_cells() {
+    let notebook = |name: &str| -> Vec<String> {
+        let mut cells = vec!["use evcxr_transfer::prelude::*;".to_owned()];
+        for number in 0..12 {
+            cells.push(format!("let v{number} = \"{name}{number}\".to_owned();"));
+            cells.push(format!("println!(\"{{}}\", v{number});"));
+        }
+        cells
+    };
+    let answers = run(&json!({
+        "notebooks": [notebook("a"), notebook("b")],
+        "together": true,
+    }));
+    for (name, answers) in ["a", "b"].iter().zip(&answers) {
+        for answer in answers {
+            assert_fine(name, answer);
+        }
+        for number in 0..12 {
+            assert_eq!(
+                answers[2 + 2 * number]["stdout"],
+                format!("{name}{number}\n")
+            );
+        }
+    }
+}
+
+#[test]
+fn fifty_cells_leave_threads_and_memory_as_they_are() {
+    let mut notebook = vec![
+        OPEN.to_owned(),
+        "let base = lab.vgg16(150)?;\nlet data = lab.cats_and_dogs()?;\nlet few = data.train.take(8)?;"
+            .to_owned(),
+    ];
+    for _ in 0..50 {
+        notebook.push("let features = base.extract_features(&few)?;\nfeatures".to_owned());
+    }
+    let answers = run(&json!({ "notebooks": [notebook] })).remove(0);
+    for answer in &answers {
+        assert_fine("one of fifty", answer);
+    }
+    let of = |number: usize, key: &str| answers[number][key].as_u64().unwrap();
+    let (early, late) = (11, answers.len() - 1);
+    assert_eq!(of(early, "threads"), of(late, "threads"), "threads pile up");
+    // Each cell is a library of some 4 MB that stays loaded; 12 MB a cell would be a leak of features.
+    let grown = of(late, "memory").saturating_sub(of(early, "memory"));
+    assert!(
+        grown < 250_000_000,
+        "{} MB more after 40 cells",
+        grown / 1_000_000
+    );
+}
+
+#[test]
+fn sessions_build_with_the_versions_of_our_lock_file_and_leave_nothing() {
+    let sessions = common::repository(".lab/sessions");
+    // The crate `itoa` is behind serde_json and is not named by us: only the lock file holds it.
+    let lock = std::fs::read_to_string(common::repository("Cargo.lock")).unwrap();
+    let answers = run(&json!({
+        "notebooks": [[
+            "use evcxr_transfer::prelude::*;",
+            "println!(\"{}\", std::fs::read_to_string(std::env::var(\"EVCXR_TMPDIR\")? + \"/Cargo.lock\")?);",
+            "println!(\"{}\", std::env::var(\"EVCXR_TMPDIR\")?);",
+        ]],
+        "kill": true,
+    }));
+    let used = answers[0][1]["stdout"].as_str().unwrap();
+    let ours = packages(&lock);
+    let mut compared = 0;
+    for package in packages(used) {
+        if package.0 == "ctx" || package.0 == "tch-view" {
+            continue;
+        }
+        assert!(ours.contains(&package), "{package:?} is not in Cargo.lock");
+        compared += 1;
+    }
+    assert!(compared > 100, "only {compared} packages were compared");
+    let work = answers[0][2]["stdout"].as_str().unwrap().trim();
+    assert!(work.starts_with(sessions.to_str().unwrap()) || !work.is_empty());
+    // The kernel was killed; its janitor needs a moment.
+    let folder = Path::new(work).parent().unwrap();
+    let patience = Instant::now();
+    while folder.exists() {
+        assert!(
+            patience.elapsed() < Duration::from_secs(20),
+            "{} is still there",
+            folder.display()
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Names and versions in a lock file.
+fn packages(lock: &str) -> Vec<(String, String)> {
+    let value = |line: &str, key: &str| {
+        line.strip_prefix(key)
+            .map(|rest| rest.trim_matches([' ', '=', '"']).to_owned())
+    };
+    let mut found = Vec::new();
+    let mut name = String::new();
+    for line in lock.lines() {
+        if let Some(text) = value(line, "name") {
+            name = text;
+        } else if let Some(version) = value(line, "version ") {
+            found.push((name.clone(), version));
+        }
+    }
+    found
+}

@@ -1,0 +1,121 @@
+//! What the engine finds in its environment: the same while the seed is prepared and in a session,
+//! or cargo would build everything again.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::place::Place;
+
+/// The crates that cells are checked against, for rust-analyzer, are chosen by this `--cfg`: see
+/// [`crate::view`].
+pub const ANALYSIS: &str = "cell_analysis";
+
+/// Where a session looks for the sign that its copy is complete.
+pub const SESSION: &str = "EVCXR_TRANSFER_SESSION";
+
+/// The engine, ready to be started on the folder `work` with the configuration in `config`.
+pub fn engine(place: &Place, work: &Path, config: &Path) -> Command {
+    let mut command = Command::new(place.engine());
+    let libraries = place.libtorch().join("lib");
+    let mut search = OsString::from(&libraries);
+    if let Some(before) = std::env::var_os("LD_LIBRARY_PATH").filter(|path| !path.is_empty())
+        && !std::env::split_paths(&before).any(|path| path == libraries)
+    {
+        search.push(":");
+        search.push(before);
+    }
+    command
+        .env("EVCXR_TMPDIR", work)
+        .env("EVCXR_CONFIG_DIR", config)
+        .env("EVCXR_TRANSFER_KERNEL", program())
+        .env("RUST_SRC_PATH", place.rust_src())
+        // Seen by the queries of rust-analyzer alone: evcxr sets flags of its own for each build.
+        .env("RUSTFLAGS", format!("--cfg {ANALYSIS}"))
+        .env("LIBTORCH", place.libtorch())
+        .env("LD_LIBRARY_PATH", search)
+        // evcxr renews the user's own stock kernel where it finds an old one: it shall find none.
+        .env("JUPYTER_PATH", config)
+        // rust-analyzer allocates a gigabyte in small pieces: fewer, larger pages save 0.3 s.
+        .env("MIMALLOC_ALLOW_LARGE_OS_PAGES", "1");
+    if let Some(rustc) = rustc(place) {
+        // Past rustup's stand-in, which rust-analyzer's queries start a dozen times.
+        command.env("RUSTC", rustc);
+    }
+    // Each would make torch-sys build itself again, against another libtorch.
+    for name in [
+        "LIBTORCH_USE_PYTORCH",
+        "LIBTORCH_INCLUDE",
+        "LIBTORCH_LIB",
+        "LIBTORCH_CXX11_ABI",
+        "LIBTORCH_STATIC",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_TARGET_DIR",
+        "RUSTC_WRAPPER",
+    ] {
+        command.env_remove(name);
+    }
+    // `cargo lab` is run by cargo, which describes that package in the environment; build scripts of
+    // others would be run again for it.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let of_a_package = [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+        ]
+        .iter()
+        .any(|start| text.starts_with(start));
+        if of_a_package || text == "CARGO_PRIMARY_PACKAGE" || text == "OUT_DIR" {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// Writes both for an engine that gets `folder` as its configuration.
+///
+/// # Errors
+///
+/// The system's, when a file cannot be written.
+pub fn write_configuration(place: &Place, folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(folder.join("init.evcxr"), FIRST_CELL)?;
+    std::fs::write(folder.join("evcxr.toml"), configuration(place))
+}
+
+/// The file beside the standard library's sources that says where they come from.
+pub const SYSROOT: &str = "sysroot";
+
+/// The compiler that the seed was made with.
+pub fn rustc(place: &Place) -> Option<PathBuf> {
+    let sysroot = std::fs::read_to_string(place.rust_src().join(SYSROOT)).ok()?;
+    Some(Path::new(sysroot.trim()).join("bin/rustc")).filter(|path| path.is_file())
+}
+
+/// The path of this program.
+pub fn program() -> OsString {
+    std::env::current_exe().map_or_else(|_| OsString::from("kernel"), OsString::from)
+}
+
+/// What evcxr runs first: a `?`. The first one of a session costs evcxr an extra attempt, in which a
+/// value at a cell's end would lose its picture; here, with no crate loaded, it costs least.
+pub const FIRST_CELL: &str = "let _ = Ok::<(), std::fmt::Error>(())?;\n";
+
+/// evcxr's configuration: what runs next, before the reader's first cell.
+///
+/// The kernel's own command waits until the session's copy is complete and lays our `Cargo.lock` into
+/// the folder. It has to happen here: evcxr has built an empty crate before, and cargo has dropped
+/// every version from the lock file that the empty crate does not need.
+pub fn configuration(place: &Place) -> String {
+    let view = crate::view::package(place);
+    // A path inside TOML inside the command; JSON's escapes are also TOML's.
+    let path = serde_json::Value::from(view.to_string_lossy());
+    let prelude = format!(
+        "!\"$EVCXR_TRANSFER_KERNEL\" ready\n\
+         :dep evcxr_transfer = {{ path = {path} }}\n"
+    );
+    format!("[evcxr]\nprelude = {}\n", serde_json::Value::from(prelude))
+}

@@ -1,0 +1,532 @@
+//! The side that Jupyter sees: five sockets, and what happens to each message.
+//!
+//! A message for the engine goes on to it unchanged, and its answers come back unchanged, but for the
+//! cells' numbers, which evcxr starts at 2. While there is no engine yet, cells wait here, and the one
+//! that waits first shows what is going on; when there can be none, each cell gets the reason as its
+//! error, and a later run of a cell tries again.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use zeromq::{PubSocket, RepSocket, RouterSendHalf, RouterSocket, Socket, SocketRecv, SocketSend};
+use zeromq::{ZmqMessage, ZmqResult};
+
+use crate::backend::{Backend, Channel};
+use crate::message::{Message, Signer};
+use crate::place::Place;
+use crate::seed;
+use crate::session::say;
+
+/// What can happen, from either side.
+pub enum Event {
+    /// Jupyter has sent something.
+    Asked(Channel, ZmqMessage),
+    /// The engine of this number has sent something.
+    Answered(u32, Channel, ZmqMessage),
+    /// What the engine of this number is being waited for: one line.
+    Progress(u32, String),
+    /// The engine of this number runs, and can soon be asked.
+    Started(u32, Box<Backend>),
+    /// The engine of this number is gone or could not be started, and why.
+    Ended(u32, String),
+    /// Jupyter itself is gone.
+    Orphaned,
+}
+
+/// Where the engine stands.
+enum Engine {
+    Starting(Option<Box<Backend>>),
+    Ready(Box<Backend>),
+    /// Why there is none, and what the crate looked like then.
+    Failed {
+        reason: String,
+        stamp: String,
+    },
+}
+
+/// Serves one notebook, until Jupyter says that it is enough.
+///
+/// # Errors
+///
+/// One line, for Jupyter's own log: the connection file or a socket cannot be used.
+pub fn serve(place: Place, connection_file: &Path) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    runtime.block_on(async {
+        let connection = Connection::read(connection_file)?;
+        let (sender, events) = unbounded_channel();
+        let mut front = Front::open(place, &connection, sender)
+            .await
+            .map_err(|error| format!("cannot open Jupyter's sockets: {error}"))?;
+        front.run(events).await;
+        Ok(())
+    })
+}
+
+/// What the connection file says.
+pub struct Connection {
+    /// Addresses by the name of their channel.
+    content: Value,
+}
+
+impl Connection {
+    fn read(file: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+        serde_json::from_str(&text)
+            .map(|content| Self { content })
+            .map_err(|error| format!("{} is not a connection file: {error}", file.display()))
+    }
+
+    fn endpoint(&self, port: &str) -> String {
+        let text = |key: &str| self.content[key].as_str().unwrap_or_default().to_owned();
+        format!(
+            "{}://{}:{}",
+            text("transport"),
+            text("ip"),
+            self.content[port]
+        )
+    }
+
+    fn key(&self) -> &str {
+        self.content["key"].as_str().unwrap_or_default()
+    }
+}
+
+struct Front {
+    place: Place,
+    key: String,
+    signer: Signer,
+    iopub: PubSocket,
+    shell: RouterSendHalf,
+    control: RouterSendHalf,
+    stdin: RouterSendHalf,
+    sender: UnboundedSender<Event>,
+    engine: Engine,
+    /// Engines are numbered, so that the last words of an old one are not taken for the new one's.
+    number: u32,
+    /// Messages that wait for the engine.
+    waiting: VecDeque<(Message, ZmqMessage)>,
+    /// Cells that the engine has and that are not answered yet.
+    running: VecDeque<Message>,
+    /// The last line about the engine's start, for a cell that comes to wait.
+    stage: Option<String>,
+}
+
+impl Front {
+    async fn open(
+        place: Place,
+        connection: &Connection,
+        sender: UnboundedSender<Event>,
+    ) -> ZmqResult<Self> {
+        let mut heartbeat = RepSocket::new();
+        heartbeat.bind(&connection.endpoint("hb_port")).await?;
+        tokio::spawn(async move {
+            while let Ok(message) = heartbeat.recv().await {
+                if heartbeat.send(message).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let mut iopub = PubSocket::new();
+        iopub.bind(&connection.endpoint("iopub_port")).await?;
+        let mut routers = Vec::new();
+        for (channel, port) in [
+            (Channel::Shell, "shell_port"),
+            (Channel::Control, "control_port"),
+            (Channel::Stdin, "stdin_port"),
+        ] {
+            let mut router = RouterSocket::new();
+            router.bind(&connection.endpoint(port)).await?;
+            let (half, mut incoming) = router.split();
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                while let Ok(message) = incoming.recv().await {
+                    if sender.send(Event::Asked(channel, message)).is_err() {
+                        break;
+                    }
+                }
+            });
+            routers.push(half);
+        }
+        let orphaned = sender.clone();
+        tokio::spawn(async move {
+            // A server that was killed cannot stop its kernels.
+            let parent = std::os::unix::process::parent_id();
+            while std::os::unix::process::parent_id() == parent {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            let _ = orphaned.send(Event::Orphaned);
+        });
+        let (Some(stdin), Some(control), Some(shell)) =
+            (routers.pop(), routers.pop(), routers.pop())
+        else {
+            return Err(zeromq::ZmqError::NoMessage);
+        };
+        let mut front = Self {
+            place,
+            key: connection.key().to_owned(),
+            signer: Signer::new(connection.key()),
+            iopub,
+            shell,
+            control,
+            stdin,
+            sender,
+            engine: Engine::Starting(None),
+            number: 0,
+            waiting: VecDeque::new(),
+            running: VecDeque::new(),
+            stage: None,
+        };
+        front.start_engine();
+        Ok(front)
+    }
+
+    async fn run(&mut self, mut events: UnboundedReceiver<Event>) {
+        while let Some(event) = events.recv().await {
+            match event {
+                Event::Asked(channel, raw) => {
+                    // What nobody signed is nobody's.
+                    let Some(message) = self.signer.read(&raw) else {
+                        continue;
+                    };
+                    let is_end = message.kind() == "shutdown_request";
+                    match channel {
+                        Channel::Shell => self.asked(message, raw).await,
+                        Channel::Control => self.controlled(message, raw).await,
+                        Channel::Stdin | Channel::Iopub => {
+                            if let Engine::Ready(backend) = &mut self.engine {
+                                backend.send(Channel::Stdin, raw).await;
+                            }
+                        }
+                    }
+                    if is_end {
+                        break;
+                    }
+                }
+                Event::Answered(number, channel, raw) if number == self.number => {
+                    self.answered(channel, raw).await;
+                }
+                Event::Progress(number, line) if number == self.number => {
+                    self.progress(line).await;
+                }
+                Event::Started(number, backend) if number == self.number => {
+                    self.engine = Engine::Starting(Some(backend));
+                    self.greet().await;
+                }
+                Event::Ended(number, reason) if number == self.number => self.ended(reason).await,
+                Event::Orphaned => break,
+                Event::Answered(..)
+                | Event::Progress(..)
+                | Event::Started(..)
+                | Event::Ended(..) => {}
+            }
+        }
+        // The janitor stops the engine and removes the session's folder.
+    }
+
+    fn start_engine(&mut self) {
+        self.number += 1;
+        self.stage = None;
+        self.engine = Engine::Starting(None);
+        Backend::start(
+            self.place.clone(),
+            self.key.clone(),
+            self.number,
+            self.sender.clone(),
+        );
+    }
+
+    /// The engine answers this question when it has loaded everything.
+    async fn greet(&mut self) {
+        let question = self
+            .signer
+            .write(&[], "kernel_info_request", &json!({}), &json!({}));
+        if let (Engine::Starting(Some(backend)), Some(question)) = (&mut self.engine, question) {
+            backend.send(Channel::Shell, question).await;
+        }
+    }
+
+    async fn asked(&mut self, message: Message, raw: ZmqMessage) {
+        match message.kind() {
+            "kernel_info_request" => self.reply(Channel::Shell, &message, &kernel_info()).await,
+            // evcxr leaves these two without an answer, for which some clients wait.
+            "comm_info_request" => {
+                let none = json!({"status": "ok", "comms": {}});
+                self.reply(Channel::Shell, &message, &none).await;
+            }
+            "history_request" => {
+                let none = json!({"status": "ok", "history": []});
+                self.reply(Channel::Shell, &message, &none).await;
+            }
+            kind => {
+                let is_cell = kind == "execute_request";
+                if let Engine::Failed { reason, stamp } = &self.engine {
+                    // The same crate fails the same way; anything else may have been mended.
+                    let hopeless =
+                        !stamp.is_empty() && is_cell && seed::stamp(&self.place) == *stamp;
+                    if hopeless {
+                        let reason = reason.clone();
+                        self.fail(&message, &reason).await;
+                        return;
+                    }
+                    if !is_cell {
+                        self.publish(
+                            "status",
+                            &message.header,
+                            &json!({"execution_state": "idle"}),
+                        )
+                        .await;
+                        return;
+                    }
+                    self.start_engine();
+                }
+                match &mut self.engine {
+                    Engine::Ready(backend) => {
+                        backend.send(Channel::Shell, raw).await;
+                        if is_cell {
+                            self.running.push_back(message);
+                        }
+                    }
+                    _ => self.wait(message, raw).await,
+                }
+            }
+        }
+    }
+
+    async fn controlled(&mut self, message: Message, raw: ZmqMessage) {
+        match message.kind() {
+            "kernel_info_request" => self.reply(Channel::Control, &message, &kernel_info()).await,
+            "shutdown_request" => {
+                let restart = message.content["restart"].as_bool().unwrap_or(false);
+                let content = json!({"status": "ok", "restart": restart});
+                self.reply(Channel::Control, &message, &content).await;
+                // What is written to a socket leaves with the next turn of its task.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            "interrupt_request" if !matches!(self.engine, Engine::Ready(_)) => {
+                self.reply(Channel::Control, &message, &json!({"status": "ok"}))
+                    .await;
+                self.fail_waiting("interrupted before the kernel was ready")
+                    .await;
+            }
+            _ => {
+                if let Engine::Ready(backend) = &mut self.engine {
+                    backend.send(Channel::Control, raw).await;
+                }
+            }
+        }
+    }
+
+    async fn answered(&mut self, channel: Channel, raw: ZmqMessage) {
+        let Some(message) = self.signer.read(&raw) else {
+            return;
+        };
+        if self.signer.wrote(&message.parent) {
+            if message.kind() == "kernel_info_reply" {
+                self.ready().await;
+            }
+            return;
+        }
+        if message.kind() == "execute_reply" {
+            self.running
+                .retain(|cell| cell.header["msg_id"] != message.parent["msg_id"]);
+        }
+        let raw = self.renumber(&message).unwrap_or(raw);
+        let sent = match channel {
+            Channel::Shell => self.shell.send(raw).await,
+            Channel::Control => self.control.send(raw).await,
+            Channel::Stdin => self.stdin.send(raw).await,
+            Channel::Iopub => self.iopub.send(raw).await,
+        };
+        if let Err(error) = sent {
+            say(&format!("a message was lost: {error}"));
+        }
+    }
+
+    /// The message with the cell's number as Jupyter counts: evcxr calls the first one 2.
+    fn renumber(&self, message: &Message) -> Option<ZmqMessage> {
+        if !matches!(
+            message.kind(),
+            "execute_input" | "execute_result" | "execute_reply"
+        ) {
+            return None;
+        }
+        let number = message.content["execution_count"].as_u64()?;
+        let mut content = message.content.clone();
+        content["execution_count"] = Value::from(number.saturating_sub(1));
+        self.signer.write(
+            &message.identities,
+            message.kind(),
+            &message.parent,
+            &content,
+        )
+    }
+
+    async fn ready(&mut self) {
+        if let Engine::Starting(backend) = &mut self.engine
+            && let Some(backend) = backend.take()
+        {
+            self.engine = Engine::Ready(backend);
+        }
+        self.stage = None;
+        for (message, raw) in std::mem::take(&mut self.waiting) {
+            if let Engine::Ready(backend) = &mut self.engine {
+                backend.send(Channel::Shell, raw).await;
+            }
+            if message.kind() == "execute_request" {
+                self.running.push_back(message);
+            }
+        }
+    }
+
+    /// Keeps a message until the engine is there; the first cell that waits shows why.
+    async fn wait(&mut self, message: Message, raw: ZmqMessage) {
+        let is_first_cell = message.kind() == "execute_request"
+            && !self
+                .waiting
+                .iter()
+                .any(|(m, _)| m.kind() == "execute_request");
+        if message.kind() == "execute_request" {
+            let busy = json!({"execution_state": "busy"});
+            self.publish("status", &message.header, &busy).await;
+        }
+        let header = message.header.clone();
+        self.waiting.push_back((message, raw));
+        if is_first_cell && let Some(stage) = self.stage.clone() {
+            self.print(&header, &stage).await;
+        }
+    }
+
+    async fn progress(&mut self, line: String) {
+        let cell = self
+            .running
+            .front()
+            .or_else(|| {
+                self.waiting
+                    .iter()
+                    .map(|(message, _)| message)
+                    .find(|message| message.kind() == "execute_request")
+            })
+            .map(|message| message.header.clone());
+        match cell {
+            Some(header) => self.print(&header, &line).await,
+            None => say(&line),
+        }
+        self.stage = Some(line);
+    }
+
+    async fn ended(&mut self, reason: String) {
+        // Only a crate that does not compile stays as it is until somebody mends it.
+        let stamp = if reason.contains("does not compile") {
+            seed::stamp(&self.place)
+        } else {
+            String::new()
+        };
+        say(&reason);
+        for cell in std::mem::take(&mut self.running) {
+            let lost = format!(
+                "{reason}\nThe variables are lost; the next cell starts a new engine, so run the notebook \
+                 from its start"
+            );
+            self.fail(&cell, &lost).await;
+        }
+        self.engine = Engine::Failed {
+            reason: reason.clone(),
+            stamp,
+        };
+        self.fail_waiting(&reason).await;
+    }
+
+    async fn fail_waiting(&mut self, reason: &str) {
+        for (message, _) in std::mem::take(&mut self.waiting) {
+            if message.kind() == "execute_request" {
+                self.fail(&message, reason).await;
+            }
+        }
+    }
+
+    /// Ends a cell with an error.
+    async fn fail(&mut self, cell: &Message, reason: &str) {
+        let first = reason.lines().next().unwrap_or_default();
+        let error = json!({
+            "ename": "Error",
+            "evalue": first,
+            "traceback": reason.lines().collect::<Vec<_>>(),
+        });
+        self.publish("error", &cell.header, &error).await;
+        let content = json!({
+            "status": "error",
+            "execution_count": 0,
+            "ename": "Error",
+            "evalue": first,
+            "traceback": [],
+        });
+        self.reply(Channel::Shell, cell, &content).await;
+    }
+
+    async fn print(&mut self, cell: &Value, line: &str) {
+        let content = json!({"name": "stdout", "text": format!("{line}\n")});
+        self.publish("stream", cell, &content).await;
+    }
+
+    async fn publish(&mut self, kind: &str, parent: &Value, content: &Value) {
+        // The first frame is what subscribers filter by.
+        let topic = [Bytes::from(kind.to_owned())];
+        if let Some(raw) = self.signer.write(&topic, kind, parent, content)
+            && let Err(error) = self.iopub.send(raw).await
+        {
+            say(&format!("a message was lost: {error}"));
+        }
+    }
+
+    /// Answers a question, between "busy" and "idle" as Jupyter wants it.
+    async fn reply(&mut self, channel: Channel, question: &Message, content: &Value) {
+        let kind = question.kind().replace("_request", "_reply");
+        let busy = json!({"execution_state": "busy"});
+        self.publish("status", &question.header, &busy).await;
+        if let Some(raw) = self
+            .signer
+            .write(&question.identities, &kind, &question.header, content)
+        {
+            let sent = match channel {
+                Channel::Control => self.control.send(raw).await,
+                _ => self.shell.send(raw).await,
+            };
+            if let Err(error) = sent {
+                say(&format!("a message was lost: {error}"));
+            }
+        }
+        let idle = json!({"execution_state": "idle"});
+        self.publish("status", &question.header, &idle).await;
+    }
+}
+
+/// Who we are
+/// (<https://jupyter-client.readthedocs.io/en/stable/messaging.html#kernel-info>).
+fn kernel_info() -> Value {
+    json!({
+        "status": "ok",
+        "protocol_version": "5.3",
+        "implementation": "evcxr_transfer",
+        "implementation_version": env!("CARGO_PKG_VERSION"),
+        "language_info": {
+            "name": "rust",
+            "version": "",
+            "mimetype": "text/rust",
+            "file_extension": ".rs",
+            "pygments_lexer": "rust",
+            "codemirror_mode": "rust",
+        },
+        "banner": "Rust (transfer): evcxr_jupyter with evcxr_transfer ready",
+        "help_links": [
+            {"text": "Rust's standard library", "url": "https://doc.rust-lang.org/stable/std/"},
+        ],
+    })
+}

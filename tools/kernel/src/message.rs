@@ -1,0 +1,210 @@
+//! Jupyter's messages as they travel: frames in, a [`Message`] out, and back.
+//!
+//! A message is: routing identities, a delimiter, an HMAC signature, then header, parent header,
+//! metadata and content as JSON
+//! (<https://jupyter-client.readthedocs.io/en/stable/messaging.html#the-wire-protocol>).
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use zeromq::ZmqMessage;
+
+const DELIMITER: &[u8] = b"<IDS|MSG>";
+
+/// The protocol version whose messages this kernel sends; evcxr_jupyter names the same.
+const VERSION: &str = "5.3";
+
+/// Signs messages with the key of the connection file, and checks what arrives.
+#[derive(Clone)]
+pub struct Signer {
+    /// `None`: the connection file has an empty key, which turns signing off.
+    mac: Option<Hmac<Sha256>>,
+    /// Names this process in the headers of its own messages.
+    session: String,
+}
+
+impl Signer {
+    /// A signer for the connection file's `key`.
+    pub fn new(key: &str) -> Self {
+        let mac = (!key.is_empty())
+            .then(|| Hmac::new_from_slice(key.as_bytes()).ok())
+            .flatten();
+        Self {
+            mac,
+            session: uuid::Uuid::new_v4().simple().to_string(),
+        }
+    }
+
+    fn sign(&self, parts: &[Bytes]) -> String {
+        let Some(mut mac) = self.mac.clone() else {
+            return String::new();
+        };
+        for part in parts {
+            mac.update(part);
+        }
+        hex::encode(mac.finalize().into_bytes())
+    }
+
+    fn accepts(&self, signature: &[u8], parts: &[Bytes]) -> bool {
+        let Some(mut mac) = self.mac.clone() else {
+            return true;
+        };
+        for part in parts {
+            mac.update(part);
+        }
+        hex::decode(signature).is_ok_and(|bytes| mac.verify_slice(&bytes).is_ok())
+    }
+
+    /// Reads a message; `None` for one that is damaged or that somebody else signed.
+    pub fn read(&self, raw: &ZmqMessage) -> Option<Message> {
+        let frames: Vec<&Bytes> = raw.iter().collect();
+        let delimiter = frames.iter().position(|frame| &frame[..] == DELIMITER)?;
+        let signature = frames.get(delimiter + 1)?;
+        let parts: Vec<Bytes> = frames
+            .iter()
+            .skip(delimiter + 2)
+            .map(|&part| part.clone())
+            .collect();
+        let [header, parent, _metadata, content, ..] = parts.as_slice() else {
+            return None;
+        };
+        if !self.accepts(signature, &parts) {
+            return None;
+        }
+        Some(Message {
+            identities: frames[..delimiter].iter().map(|&id| id.clone()).collect(),
+            header: serde_json::from_slice(header).ok()?,
+            parent: serde_json::from_slice(parent).ok()?,
+            content: serde_json::from_slice(content).ok()?,
+        })
+    }
+
+    /// A message of our own, caused by the message with the header `parent`.
+    pub fn write(
+        &self,
+        identities: &[Bytes],
+        kind: &str,
+        parent: &Value,
+        content: &Value,
+    ) -> Option<ZmqMessage> {
+        let header = json!({
+            "msg_id": uuid::Uuid::new_v4().simple().to_string(),
+            "session": self.session,
+            "username": "kernel",
+            "date": chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
+            "msg_type": kind,
+            "version": VERSION,
+        });
+        let parts: Vec<Bytes> = [&header, parent, &json!({}), content]
+            .into_iter()
+            .map(|part| Bytes::from(part.to_string()))
+            .collect();
+        let signature = self.sign(&parts);
+        let mut frames = identities.to_vec();
+        frames.push(Bytes::from_static(DELIMITER));
+        frames.push(Bytes::from(signature));
+        frames.extend(parts);
+        // Fails for no frames at all only.
+        ZmqMessage::try_from(frames).ok()
+    }
+
+    /// Whether the message with this header was written by [`Signer::write`] of this signer.
+    pub fn wrote(&self, header: &Value) -> bool {
+        header["session"] == Value::from(self.session.as_str())
+    }
+}
+
+/// One message, read.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Where a reply has to be sent.
+    pub identities: Vec<Bytes>,
+    /// Number, kind and sender.
+    pub header: Value,
+    /// The header of the message that caused this one; `{}` for a request.
+    pub parent: Value,
+    /// What the message says.
+    pub content: Value,
+}
+
+impl Message {
+    /// `"execute_request"`, `"status"` and so on.
+    pub fn kind(&self) -> &str {
+        self.header["msg_type"].as_str().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_survives_the_way_there_and_back() {
+        let signer = Signer::new("secret");
+        let identity = Bytes::from_static(b"client");
+        let parent = json!({"msg_id": "1", "msg_type": "execute_request"});
+        let raw = signer
+            .write(
+                &[identity.clone()],
+                "stream",
+                &parent,
+                &json!({"text": "hä\n"}),
+            )
+            .unwrap();
+        let message = signer.read(&raw).unwrap();
+        assert_eq!(message.identities, [identity]);
+        assert_eq!(message.kind(), "stream");
+        assert_eq!(message.parent, parent);
+        assert_eq!(message.content["text"], "hä\n");
+        assert!(signer.wrote(&message.header));
+    }
+
+    #[test]
+    fn a_wrong_signature_is_refused_and_no_key_accepts_all() {
+        let raw = Signer::new("secret")
+            .write(&[], "status", &json!({}), &json!({}))
+            .unwrap();
+        assert!(Signer::new("other").read(&raw).is_none());
+        assert!(Signer::new("").read(&raw).is_some());
+    }
+
+    /// The signature that Python's `hmac` computes:
+    /// `hmac.new(b"k", b"{}" * 4, "sha256").hexdigest()`.
+    #[test]
+    fn signatures_are_those_of_python() {
+        let parts = vec![Bytes::from_static(b"{}"); 4];
+        assert_eq!(
+            Signer::new("k").sign(&parts),
+            "6f7c3dea506a2fb840fc9377d65462646f8e8df4acfafa710cf0c50bb2db8de2"
+        );
+    }
+
+    #[test]
+    fn damaged_messages_are_refused() {
+        let signer = Signer::new("");
+        for frames in [
+            vec![Bytes::from_static(b"id")],
+            vec![Bytes::from_static(DELIMITER)],
+            vec![
+                Bytes::from_static(DELIMITER),
+                Bytes::new(),
+                Bytes::from_static(b"{}"),
+            ],
+            vec![
+                Bytes::from_static(DELIMITER),
+                Bytes::new(),
+                Bytes::from_static(b"{"),
+                Bytes::from_static(b"{}"),
+                Bytes::from_static(b"{}"),
+                Bytes::from_static(b"{}"),
+            ],
+        ] {
+            assert!(
+                signer
+                    .read(&ZmqMessage::try_from(frames).unwrap())
+                    .is_none()
+            );
+        }
+    }
+}
