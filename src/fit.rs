@@ -19,6 +19,7 @@ use crate::display::{self, Progress};
 use crate::error::{Error, Result};
 use crate::history::{Epoch, History};
 use crate::random::Random;
+use crate::table::Table;
 
 /// Options of a training run, with the lesson's values as defaults.
 #[derive(Debug, Clone)]
@@ -78,9 +79,19 @@ impl Fit {
         self
     }
 
+    /// The options and their values.
+    pub fn table(&self) -> Table {
+        Table::new("Fit", &["option", "value"])
+            .row(["optimizer", "RMSprop"])
+            .row(["epochs", &self.epochs.to_string()])
+            .row(["batch_size", &self.batch_size.to_string()])
+            .row(["learning_rate", &format!("{:e}", self.learning_rate)])
+            .row(["seed", &self.seed.to_string()])
+    }
+
     /// Shows the options under a notebook cell.
     pub fn evcxr_display(&self) {
-        display::Bundle::text(&format!("{self:?}")).show();
+        self.table().evcxr_display();
     }
 
     /// Whether the options make sense; every training call asks this first.

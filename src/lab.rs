@@ -499,7 +499,10 @@ fn precision_for(device: Device) -> Choice<Precision> {
 
 fn run_for(device: Device) -> Choice<bool> {
     match device {
-        Device::Cpu => Choice::new(false, "on a CPU the whole lesson takes hours"),
+        Device::Cpu => Choice::new(
+            false,
+            "on a CPU the whole lesson, with parts 2 and 3, takes hours",
+        ),
         _ => Choice::new(true, "on a GPU it takes minutes"),
     }
 }

@@ -109,9 +109,9 @@ pub use tch::{Device, Tensor};
 /// There is no `Result` in it: a second one in scope breaks the code that evcxr wraps around a cell.
 pub mod prelude {
     pub use crate::{
-        Architecture, Base, Data, Dataset, Device, Error, Features, Figure, Fit, Head, HeadModel,
-        History, Interpolation, Lab, Photo, Precision, Progress, Saved, Scaling, Table, Tensor,
-        Weights, train_head,
+        Architecture, Base, Data, Dataset, Device, Epoch, Error, Evaluation, Features, Figure, Fit,
+        Head, HeadModel, History, Interpolation, Lab, Photo, Precision, Progress, Saved, Scaling,
+        Table, Tensor, Weights, train_head,
     };
     pub use crate::{ndarray, tch};
 }

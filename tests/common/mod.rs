@@ -6,6 +6,7 @@ use std::process::Command;
 /// Runs `tests/references/SCRIPT` with the project's Python and returns what it prints.
 ///
 /// A missing reference fails the test: none passes by not running.
+#[allow(dead_code, reason = "not every test file needs it")]
 pub fn python(script: &str, arguments: &[&Path]) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let interpreter = root.join(".venv/bin/python");

@@ -94,7 +94,7 @@ async fn prepare(
             seed::prepare(&place, &tell)?;
         }
         let session = Session::open(&place)?;
-        session.fill_in_background(&place);
+        session.fill(&place);
         Ok(session)
     };
     tokio::task::spawn_blocking(work)
@@ -158,10 +158,11 @@ async fn run(
 /// Why the engine ended, for the reader of the notebook.
 fn last_words(text: &str, how: &str) -> String {
     let text = text.trim();
-    if text.is_empty() {
-        format!("the process that compiles and runs cells has ended ({how})")
-    } else {
-        format!("the process that compiles and runs cells has ended ({how}):\n{text}")
+    let ended = format!("the process that compiles and runs cells has ended ({how})");
+    match seed::remedy(text) {
+        Some(remedy) => format!("{remedy}\n{ended}:\n{text}"),
+        None if text.is_empty() => ended,
+        None => format!("{ended}:\n{text}"),
     }
 }
 

@@ -17,6 +17,36 @@ pub const SESSION: &str = "EVCXR_TRANSFER_SESSION";
 /// The engine, ready to be started on the folder `work` with the configuration in `config`.
 pub fn engine(place: &Place, work: &Path, config: &Path) -> Command {
     let mut command = Command::new(place.engine());
+    surround(place, &mut command);
+    command
+        .env("EVCXR_TMPDIR", work)
+        .env("EVCXR_CONFIG_DIR", config)
+        .env("EVCXR_TRANSFER_KERNEL", program())
+        .env("RUST_SRC_PATH", place.rust_src())
+        // Seen by the queries of rust-analyzer alone: evcxr sets flags of its own for each build.
+        .env("RUSTFLAGS", format!("--cfg {ANALYSIS}"))
+        // evcxr renews the user's own stock kernel where it finds an old one: it shall find none.
+        .env("JUPYTER_PATH", config)
+        // rust-analyzer allocates a gigabyte in small pieces: fewer, larger pages save 0.3 s.
+        .env("MIMALLOC_ALLOW_LARGE_OS_PAGES", "1");
+    command
+}
+
+/// `cargo build` in the folder `work`, which has nothing to do where evcxr had nothing to do.
+pub fn build(place: &Place, work: &Path, target: &str) -> Command {
+    let mut command = Command::new("cargo");
+    surround(place, &mut command);
+    command
+        .args(["build", "--quiet", "--color", "never", "--target", target])
+        .current_dir(work)
+        // As evcxr sets them.
+        .env("CARGO_TARGET_DIR", "target")
+        .env("RUSTFLAGS", "-Cprefer-dynamic");
+    command
+}
+
+/// What every build of the crate finds around itself.
+fn surround(place: &Place, command: &mut Command) {
     let libraries = place.libtorch().join("lib");
     let mut search = OsString::from(&libraries);
     if let Some(before) = std::env::var_os("LD_LIBRARY_PATH").filter(|path| !path.is_empty())
@@ -26,18 +56,8 @@ pub fn engine(place: &Place, work: &Path, config: &Path) -> Command {
         search.push(before);
     }
     command
-        .env("EVCXR_TMPDIR", work)
-        .env("EVCXR_CONFIG_DIR", config)
-        .env("EVCXR_TRANSFER_KERNEL", program())
-        .env("RUST_SRC_PATH", place.rust_src())
-        // Seen by the queries of rust-analyzer alone: evcxr sets flags of its own for each build.
-        .env("RUSTFLAGS", format!("--cfg {ANALYSIS}"))
         .env("LIBTORCH", place.libtorch())
-        .env("LD_LIBRARY_PATH", search)
-        // evcxr renews the user's own stock kernel where it finds an old one: it shall find none.
-        .env("JUPYTER_PATH", config)
-        // rust-analyzer allocates a gigabyte in small pieces: fewer, larger pages save 0.3 s.
-        .env("MIMALLOC_ALLOW_LARGE_OS_PAGES", "1");
+        .env("LD_LIBRARY_PATH", search);
     if let Some(rustc) = rustc(place) {
         // Past rustup's stand-in, which rust-analyzer's queries start a dozen times.
         command.env("RUSTC", rustc);
@@ -72,7 +92,6 @@ pub fn engine(place: &Place, work: &Path, config: &Path) -> Command {
             command.env_remove(&name);
         }
     }
-    command
 }
 
 /// Writes both for an engine that gets `folder` as its configuration.

@@ -20,6 +20,7 @@ use crate::message::{Message, Signer};
 use crate::place::Place;
 use crate::seed;
 use crate::session::say;
+use crate::spare;
 
 /// What can happen, from either side.
 pub enum Event {
@@ -376,6 +377,12 @@ impl Front {
             self.engine = Engine::Ready(backend);
         }
         self.stage = None;
+        // For the next notebook, when this one's reader has had the first answers.
+        let place = self.place.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(15));
+            spare::make(&place);
+        });
         for (message, raw) in std::mem::take(&mut self.waiting) {
             if let Engine::Ready(backend) = &mut self.engine {
                 backend.send(Channel::Shell, raw).await;

@@ -11,7 +11,8 @@
 //!   notebook what it is waiting for or why there is no engine.
 //! - [`backend`] starts an engine in its session and speaks to it.
 //! - [`seed`] keeps the folder up to date in which the crate is built as cells need it.
-//! - [`session`] copies that folder for one kernel, and removes the copy at the end.
+//! - [`session`] copies that folder for one kernel, and removes the copy at the end; [`spare`] makes
+//!   the next one's copy in advance.
 //! - [`view`] and [`environment`] are what makes the first cell quick and the versions ours.
 
 #[cfg(not(unix))]
@@ -24,6 +25,7 @@ mod message;
 mod place;
 mod seed;
 mod session;
+mod spare;
 mod view;
 
 use std::path::Path;
@@ -51,7 +53,11 @@ fn main() -> ExitCode {
                 .then_some(())
                 .ok_or_else(|| "the crate is not built for notebooks yet".to_owned())
         }),
-        ["prepare"] => Place::find().and_then(|place| seed::prepare(&place, &session::say)),
+        ["prepare"] => Place::find().and_then(|place| {
+            seed::prepare(&place, &session::say)?;
+            spare::make(&place);
+            Ok(())
+        }),
         [file] if !file.starts_with('-') => {
             Place::find().and_then(|place| front::serve(place, Path::new(file)))
         }

@@ -111,7 +111,7 @@ impl Signer {
 
     /// Whether the message with this header was written by [`Signer::write`] of this signer.
     pub fn wrote(&self, header: &Value) -> bool {
-        header["session"] == Value::from(self.session.as_str())
+        header["session"] == self.session.as_str()
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
         let parent = json!({"msg_id": "1", "msg_type": "execute_request"});
         let raw = signer
             .write(
-                &[identity.clone()],
+                std::slice::from_ref(&identity),
                 "stream",
                 &parent,
                 &json!({"text": "hä\n"}),

@@ -110,7 +110,25 @@ fn run_cells(place: &Place, config: &Path, say: &dyn Fn(&str)) -> Result<(), Str
     if status.success() {
         return Ok(());
     }
+    // evcxr passes on messages about the cell, not about a crate behind it: cargo tells those again.
+    let compiler = compiler_says(place).unwrap_or_default();
+    // The reader knows the repository's files, not the package of links that cells see.
+    let links = format!("{}/", view::package(place).display());
+    let text = format!("{compiler}\n{text}").replace(&links, "");
     Err(explain(text.trim()))
+}
+
+/// What cargo says about the crates behind the cells, with file and line, or nothing.
+fn compiler_says(place: &Place) -> Option<String> {
+    let seed = place.seed();
+    // evcxr builds for a named target, whose folder is the one with a hyphen.
+    let target = fs::read_dir(seed.join("target"))
+        .ok()?
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .find(|name| name.contains('-'))?;
+    let output = environment::build(place, &seed, &target).output().ok()?;
+    (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 /// Whether a line of stderr is cargo's "   Compiling tch v0.24.0".
@@ -120,17 +138,23 @@ pub fn is_progress(line: &str) -> bool {
 
 /// The compiler's text, with what to do about it first.
 fn explain(text: &str) -> String {
-    let remedy = if text.contains("No space left on device") {
-        "the disk is full: make room, then run the cell again"
-    } else if text.contains("Could not resolve host") || text.contains("failed to download") {
-        "a crate could not be downloaded: check the network, then run the cell again"
-    } else {
-        "evcxr_transfer does not compile; mend it, then run the cell again"
-    };
+    let remedy =
+        remedy(text).unwrap_or("evcxr_transfer does not compile; mend it, then run the cell again");
     if text.is_empty() {
         remedy.to_owned()
     } else {
         format!("{remedy}\n\n{text}")
+    }
+}
+
+/// What to do about a failure that has nothing to do with the crate's source.
+pub fn remedy(text: &str) -> Option<&'static str> {
+    if text.contains("No space left on device") {
+        Some("the disk is full: make room, then run the cell again")
+    } else if text.contains("Could not resolve host") || text.contains("failed to download") {
+        Some("a crate could not be downloaded: check the network, then run the cell again")
+    } else {
+        None
     }
 }
 
@@ -160,7 +184,8 @@ fn write_rust_src(place: &Place) -> Result<(), String> {
     Ok(())
 }
 
-fn stamp_path(place: &Place) -> PathBuf {
+/// The file that says what the seed was built from.
+pub fn stamp_path(place: &Place) -> PathBuf {
     place.lab().join("seed.stamp")
 }
 
@@ -185,12 +210,7 @@ pub fn stamp(place: &Place) -> String {
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".rustup")))
         .and_then(|folder| fs::read_to_string(folder.join("settings.toml")).ok());
-    let _ = writeln!(
-        text,
-        "{}{:?}",
-        rustup.unwrap_or_default(),
-        std::env::var_os("RUSTUP_TOOLCHAIN")
-    );
+    text += &rustup.unwrap_or_default();
     let libtorch = place.libtorch();
     let _ = writeln!(
         text,

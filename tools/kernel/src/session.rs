@@ -1,7 +1,8 @@
 //! A session's private folder: copied from the seed, removed whichever way the session ends.
 //!
 //! Cargo and evcxr write into the folder that they build in, and two kernels in one folder run each
-//! other's cells. So each session has a copy (a copy, not links: cargo writes through those). The
+//! other's cells. So each session has a copy (a copy, not links: cargo writes through those), mostly the
+//! one that was made in advance ([`crate::spare`]). The
 //! kernel holds a lock on the file `lock` in it; a helper process, the janitor, waits for that lock,
 //! gets it when the kernel is gone, even killed, and then stops what is left and removes the folder.
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use crate::environment;
 use crate::place::Place;
 use crate::seed;
+use crate::spare;
 
 /// The private folder of one kernel.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ impl Session {
         environment::write_configuration(place, &config)
             .and_then(|()| fs::create_dir(folder.join("work")))
             .map_err(|error| format!("cannot write into {}: {error}", folder.display()))?;
-        Command::new(environment::program())
+        let mut janitor = Command::new(environment::program())
             .arg("janitor")
             .arg(&folder)
             .stdin(Stdio::null())
@@ -54,6 +56,8 @@ impl Session {
             .process_group(0)
             .spawn()
             .map_err(|error| format!("cannot start the kernel's helper: {error}"))?;
+        // A session may end before its kernel, with an engine that crashed: then its janitor ends too.
+        std::thread::spawn(move || janitor.wait());
         Ok(Self {
             folder,
             _lock: lock,
@@ -85,9 +89,13 @@ impl Session {
         let _ = fs::write(self.folder.join("engine"), process.to_string());
     }
 
-    /// Copies the seed beside everything else. The sign that it is there, or why it is not, is left
-    /// for [`await_copy`].
-    pub fn fill_in_background(&self, place: &Place) {
+    /// Gives the session its copy of the seed: the spare one at once, or a new one that is made beside
+    /// everything else. The sign that it is there, or why it is not, is left for [`await_copy`].
+    pub fn fill(&self, place: &Place) {
+        if spare::take(place, &self.folder) {
+            let _ = fs::write(self.folder.join("filled"), "");
+            return;
+        }
         let (place, folder) = (place.clone(), self.folder.clone());
         std::thread::spawn(move || {
             let outcome = seed::hold(&place).and_then(|_hold| {
@@ -184,7 +192,7 @@ fn stop_engine(folder: &Path) {
 }
 
 /// Removes a folder in which processes that were just killed may still be writing.
-fn remove(folder: &Path) {
+pub fn remove(folder: &Path) {
     for _ in 0..20 {
         if fs::remove_dir_all(folder).is_ok() || !folder.exists() {
             return;
@@ -195,7 +203,7 @@ fn remove(folder: &Path) {
 
 /// Copies what a session needs of the seed: everything but the traces of the seed's own cells, so
 /// that the engine can start while the copy is being made.
-fn copy_seed(seed: &Path, work: &Path) -> io::Result<()> {
+pub fn copy_seed(seed: &Path, work: &Path) -> io::Result<()> {
     copy_folder(&seed.join("target"), &work.join("target"), &|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let of_a_cell = ["ctx-", "libctx", "libcode_"]
@@ -226,7 +234,8 @@ pub fn copy_folder(from: &Path, to: &Path, keep: &dyn Fn(&Path) -> bool) -> io::
     Ok(())
 }
 
-fn copy_file(source: &Path, target: &Path) -> io::Result<()> {
+/// Copies a file with its times.
+pub fn copy_file(source: &Path, target: &Path) -> io::Result<()> {
     fs::copy(source, target)?;
     let about = fs::metadata(source)?;
     let times = FileTimes::new()

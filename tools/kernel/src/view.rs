@@ -14,7 +14,7 @@ use std::process::Command;
 
 use crate::environment::ANALYSIS;
 use crate::place::Place;
-use crate::session::copy_folder;
+use crate::session::{copy_file, copy_folder};
 
 /// The package that cells depend on.
 pub fn package(place: &Place) -> PathBuf {
@@ -34,10 +34,10 @@ pub fn write(place: &Place) -> Result<(), String> {
     make(&package)?;
     make(&tch)?;
     put(&package.join("Cargo.toml"), &manifest_for_cells(&manifest)?)?;
-    put(
-        &package.join("build.rs"),
-        &read(&place.root.join("build.rs"))?,
-    )?;
+    // With its time: a newer one would make cargo build the crate again.
+    let build = place.root.join("build.rs");
+    copy_file(&build, &package.join("build.rs"))
+        .map_err(|error| format!("cannot copy {}: {error}", build.display()))?;
     for name in ["src", "data"] {
         let link = package.join(name);
         std::os::unix::fs::symlink(place.root.join(name), &link)

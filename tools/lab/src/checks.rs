@@ -11,14 +11,15 @@ use std::process::{Command, ExitCode};
 
 use crate::compiler;
 use crate::disk;
+use crate::kernel;
 use crate::libtorch::{self, Choice};
 use crate::place::Place;
 use crate::python;
 use crate::say;
 use crate::trouble::{Result, Trouble};
 
-/// The oldest Rust that the crate builds with, as in the root's `Cargo.toml`.
-const OLDEST_RUST: (u32, u32) = (1, 89);
+/// The oldest Rust that the kernel builds with, as in `tools/engine/Cargo.toml`.
+const OLDEST_RUST: (u32, u32) = (1, 95);
 /// The oldest NVIDIA driver for CUDA 13, which the wheel of torch 2.11.0 is built for.
 const OLDEST_DRIVER_CUDA_13: u32 = 580;
 /// torch's packages and the build, on a machine that has neither.
@@ -77,12 +78,14 @@ impl Finding {
 pub fn command(place: &Place) -> Result<ExitCode> {
     let findings = [
         rust(place),
+        standard_sources(place),
         cxx(),
         python(place),
         space(place),
         torch(place),
         torch_cuda(place),
         gpu(place),
+        notebook_kernel(place),
         weights(place),
         pictures(place),
         samples(place),
@@ -136,7 +139,7 @@ fn rust(place: &Place) -> Finding {
         Some((text, _)) => Finding::missing(
             TITLE,
             Trouble::new(
-                format!("{text}; 1.89 or newer is needed"),
+                format!("{text}; 1.95 or newer is needed"),
                 "`rustup update stable`",
             ),
         ),
@@ -148,6 +151,36 @@ fn rust(place: &Place) -> Finding {
             ),
         ),
     }
+}
+
+fn standard_sources(place: &Place) -> Finding {
+    const TITLE: &str = "Rust's sources";
+    if kernel::has_standard_sources(place) {
+        return Finding::ok(TITLE, "rust-src is installed");
+    }
+    Finding::missing(
+        TITLE,
+        Trouble::new(
+            "rust-src is missing, without which cells cannot infer types",
+            "`rustup component add rust-src`, or `cargo lab setup`",
+        ),
+    )
+}
+
+fn notebook_kernel(place: &Place) -> Finding {
+    const TITLE: &str = "kernel";
+    let problem = if !kernel::is_installed(place) {
+        "it is not built, or its sources have changed since"
+    } else if !kernel::is_registered(place) {
+        "Jupyter in .venv does not know it"
+    } else if !kernel::is_seeded(place) {
+        let text = "the crate has changed since it was built for notebooks";
+        let remedy = "`cargo lab setup`, or let the next kernel do it, which takes half a minute";
+        return Finding::warning(TITLE, text, remedy);
+    } else {
+        return Finding::ok(TITLE, "\"Rust (transfer)\", with the crate ready");
+    };
+    Finding::missing(TITLE, Trouble::new(problem, "`cargo lab setup`"))
 }
 
 /// (1, 95) from "rustc 1.95.0 (59807616e 2026-04-14)".

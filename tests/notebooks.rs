@@ -1,0 +1,179 @@
+//! The committed notebooks on the installed kernel, run by the program behind `cargo lab run`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Runs notebooks into `folder`, offline, as `cargo lab run` does.
+fn execute(folder: &std::path::Path, notebooks: &[&std::path::Path]) -> Output {
+    Command::new(common::repository(".venv/bin/python"))
+        .arg(common::repository("tools/lab/execute.py"))
+        .arg(folder)
+        .args(notebooks)
+        .env("EVCXR_TRANSFER_OFFLINE", "1")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .expect("`cargo lab test` installs the notebook's Python")
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// The code cells of a notebook.
+fn code_cells(path: &std::path::Path) -> Vec<Value> {
+    let notebook: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    notebook["cells"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|cell| cell["cell_type"] == "code")
+        .cloned()
+        .collect()
+}
+
+/// The cell with this id, and the data of its result.
+fn result<'a>(cells: &'a [Value], id: &str) -> &'a Value {
+    let cell = cells
+        .iter()
+        .find(|cell| cell["id"] == id)
+        .unwrap_or_else(|| panic!("there is no cell {id}"));
+    cell["outputs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|output| output["output_type"] == "execute_result")
+        .map_or_else(
+            || panic!("{id} shows nothing: {cell}"),
+            |output| &output["data"],
+        )
+}
+
+/// A value of a bundle, whose lines notebooks store one by one.
+fn joined(data: &Value, mime: &str) -> String {
+    match &data[mime] {
+        Value::Array(lines) => lines.iter().filter_map(Value::as_str).collect(),
+        other => other.as_str().unwrap_or_default().to_owned(),
+    }
+}
+
+#[test]
+fn the_lesson_runs_from_top_to_bottom() {
+    let folder = tempfile::tempdir().unwrap();
+    // The notebook saves features beside itself: in a copy of its folder.
+    let notebook = folder.path().join("01_transfer_learning.ipynb");
+    std::fs::copy(
+        common::repository("notebooks/01_transfer_learning.ipynb"),
+        &notebook,
+    )
+    .unwrap();
+    let out = folder.path().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let output = execute(&out, &[&notebook]);
+    assert!(output.status.success(), "{}", text(&output));
+
+    let cells = code_cells(&out.join("01_transfer_learning.ipynb"));
+    assert!(cells.len() >= 16, "{} cells", cells.len());
+    for (number, cell) in cells.iter().enumerate() {
+        assert_eq!(cell["execution_count"], number + 1, "{cell}");
+        for output in cell["outputs"].as_array().unwrap() {
+            assert_ne!(output["name"], "stderr", "{cell}");
+            assert_ne!(output["output_type"], "error", "{cell}");
+        }
+    }
+    // What the lesson's figures say, in the cells that show them.
+    assert!(joined(result(&cells, "open-base"), "text/plain").contains("14,714,688"));
+    assert!(joined(result(&cells, "train-head"), "text/plain").contains("4,195,329"));
+    assert!(joined(result(&cells, "extract-train"), "text/plain").contains("(60, 4, 4, 512)"));
+    assert!(joined(result(&cells, "extract-validation"), "text/plain").contains("(30, 4, 4, 512)"));
+    for id in ["open-lab", "open-base", "history-table"] {
+        assert!(
+            joined(result(&cells, id), "text/html").contains("<table"),
+            "{id}"
+        );
+    }
+    for id in ["show-pictures", "resized-picture", "curves"] {
+        let picture = joined(result(&cells, id), "image/png");
+        assert!(picture.starts_with("iVBORw0KGgo"), "{id} shows no PNG");
+        assert!(
+            picture.len() < 1_400_000,
+            "{id} has {} bytes",
+            picture.len()
+        );
+    }
+    let page = std::fs::read_to_string(out.join("01_transfer_learning.html")).unwrap();
+    assert!(page.contains("14,714,688") && page.contains("image/png;base64"));
+}
+
+/// Each of evcxr's three ways to end a failing cell, of which Jupyter calls two "ok".
+#[test]
+fn failing_cells_are_found_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let cases = [
+        ("error", "let x: u32 = \\\"no\\\";", "mismatched types"),
+        (
+            "question",
+            "std::fs::read(\\\"no/such/file\\\")?;",
+            "No such file",
+        ),
+        (
+            "panic",
+            "let v: Vec<u8> = Vec::new();\\nv[3];",
+            "index out of bounds",
+        ),
+        (
+            "err",
+            "Err::<u8, &str>(\\\"this went wrong\\\")",
+            "this went wrong",
+        ),
+    ];
+    let mut notebooks = Vec::new();
+    for (name, code, _) in &cases {
+        let path = folder.path().join(format!("{name}.ipynb"));
+        let cell = |id: &str, source: &str| {
+            format!(
+                r#"{{"cell_type": "code", "id": "{id}", "metadata": {{}}, "execution_count": null, "outputs": [], "source": "{source}"}}"#
+            )
+        };
+        let text = format!(
+            r#"{{"cells": [{}, {}, {}], "metadata": {{"kernelspec": {{"name": "rust_transfer", "display_name": "Rust (transfer)", "language": "rust"}}}}, "nbformat": 4, "nbformat_minor": 5}}"#,
+            cell("good", "let a = 1;"),
+            cell("bad", code),
+            cell("never", "println!(\\\"never\\\");"),
+        );
+        std::fs::write(&path, text).unwrap();
+        notebooks.push(path);
+    }
+    let paths: Vec<&std::path::Path> = notebooks.iter().map(|path| path.as_path()).collect();
+    let output = execute(&out, &paths);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let said = text(&output);
+    for (name, _, reason) in &cases {
+        assert!(
+            said.contains(reason),
+            "{name}: {reason} is missing in\n{said}"
+        );
+        let cells = code_cells(&out.join(format!("{name}.ipynb")));
+        assert_eq!(
+            cells[2]["outputs"].as_array().map(Vec::len),
+            Some(0),
+            "{name}: the cell after the failure was run"
+        );
+        assert!(out.join(format!("{name}.html")).is_file());
+    }
+}
