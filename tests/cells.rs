@@ -34,7 +34,10 @@ fn run(order: &Value) -> Vec<Vec<Value>> {
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env(
             "JUPYTER_PATH",
-            common::repository(".venv/share/jupyter").as_os_str(),
+            order["jupyter_path"].as_str().map_or_else(
+                || common::repository(".venv/share/jupyter"),
+                std::path::PathBuf::from,
+            ),
         )
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -342,6 +345,57 @@ fn sessions_build_with_the_versions_of_our_lock_file_and_leave_nothing() {
             folder.display()
         );
         std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_changed_crate_is_built_at_the_next_start_and_the_cell_says_so() {
+    // Without its stamp the ready-built crate counts as one of unknown age: as after an edit, but
+    // without touching the sources that other tests are built from.
+    {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        std::fs::remove_file(common::repository(".lab/seed.stamp")).unwrap();
+    }
+    let answers = cells(&[OPEN]);
+    assert_fine(OPEN, &answers[0]);
+    let stdout = answers[0]["stdout"].as_str().unwrap();
+    assert!(
+        stdout.contains("evcxr_transfer") && stdout.contains("has changed"),
+        "{stdout:?}"
+    );
+    let again = cells(&["let after = 1;"]);
+    assert_eq!(again[0]["stdout"], "", "it was built for good");
+}
+
+#[test]
+fn a_kernel_that_cannot_start_says_why_under_the_cell() {
+    // A repository in which nothing but the kernel's own program is installed.
+    let folder = tempfile::tempdir().unwrap();
+    let bin = folder.path().join(".lab/bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::fs::write(folder.path().join("Cargo.toml"), "").unwrap();
+    std::fs::copy(common::repository(".lab/bin/kernel"), bin.join("kernel")).unwrap();
+    let spec = folder.path().join("kernels/incomplete");
+    std::fs::create_dir_all(&spec).unwrap();
+    std::fs::write(
+        spec.join("kernel.json"),
+        json!({
+            "argv": [bin.join("kernel"), "{connection_file}"],
+            "display_name": "incomplete",
+            "language": "rust",
+        })
+        .to_string(),
+    )
+    .unwrap();
+    let answers = run(&json!({
+        "notebooks": [["1 + 1", "2 + 2"]],
+        "kernel": "incomplete",
+        "jupyter_path": folder.path(),
+    }));
+    for answer in &answers[0] {
+        assert_eq!(answer["status"], "error", "{answer}");
+        let error = answer["error"].as_str().unwrap();
+        assert!(error.contains("cargo lab setup"), "{error}");
     }
 }
 

@@ -8,6 +8,7 @@ With "together", cell k of all notebooks is sent at the same moment. With "kill"
 killed at the end like a crash would, instead of being asked to stop.
 """
 
+import contextlib
 import json
 import sys
 import time
@@ -74,9 +75,11 @@ class Notebook:
         """The process that evcxr's engine keeps the variables in: its only child."""
         kernel = psutil.Process(self.manager.provisioner.process.pid)
         for engine in kernel.children():
-            if "--control_file" in engine.cmdline():
-                children = engine.children()
-                return children[0] if children else None
+            # A helper that has just ended has no command line any more.
+            with contextlib.suppress(psutil.Error):
+                if "--control_file" in engine.cmdline():
+                    children = engine.children()
+                    return children[0] if children else None
         return None
 
     def stop(self, kill):

@@ -278,12 +278,9 @@ impl Front {
                         return;
                     }
                     if !is_cell {
-                        self.publish(
-                            "status",
-                            &message.header,
-                            &json!({"execution_state": "idle"}),
-                        )
-                        .await;
+                        // Completion and help: nobody has to wait for them.
+                        let error = failure(reason);
+                        self.reply(Channel::Shell, &message, &error).await;
                         return;
                     }
                     self.start_engine();
@@ -468,14 +465,7 @@ impl Front {
             "traceback": reason.lines().collect::<Vec<_>>(),
         });
         self.publish("error", &cell.header, &error).await;
-        let content = json!({
-            "status": "error",
-            "execution_count": 0,
-            "ename": "Error",
-            "evalue": first,
-            "traceback": [],
-        });
-        self.reply(Channel::Shell, cell, &content).await;
+        self.reply(Channel::Shell, cell, &failure(reason)).await;
     }
 
     async fn print(&mut self, cell: &Value, line: &str) {
@@ -513,6 +503,17 @@ impl Front {
         let idle = json!({"execution_state": "idle"});
         self.publish("status", &question.header, &idle).await;
     }
+}
+
+/// The content of an answer that says why there is none.
+fn failure(reason: &str) -> Value {
+    json!({
+        "status": "error",
+        "execution_count": 0,
+        "ename": "Error",
+        "evalue": reason.lines().next().unwrap_or_default(),
+        "traceback": [],
+    })
 }
 
 /// Who we are
