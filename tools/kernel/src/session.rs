@@ -184,8 +184,9 @@ fn stop_engine(folder: &Path) {
         return;
     };
     if process.trim().parse::<u32>().is_ok_and(|number| number > 1) {
-        let _ = Command::new("kill")
-            .args(["-KILL", "--", &format!("-{}", process.trim())])
+        // The shell's own `kill`: a small machine may lack the program.
+        let _ = Command::new("sh")
+            .args(["-c", &format!("kill -KILL -- -{}", process.trim())])
             .stderr(Stdio::null())
             .status();
     }
