@@ -186,7 +186,7 @@ fn stop_engine(folder: &Path) {
     if process.trim().parse::<u32>().is_ok_and(|number| number > 1) {
         // The shell's own `kill`: a small machine may lack the program.
         let _ = Command::new("sh")
-            .args(["-c", &format!("kill -s KILL -{}", process.trim())])
+            .args(["-c", &format!("kill -KILL -{}", process.trim())])
             .stderr(Stdio::null())
             .status();
     }
