@@ -52,6 +52,7 @@ fn run(order: &Value) -> Vec<Vec<Value>> {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "the Jupyter client failed");
     let answers: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answers["left"], 0, "processes have outlived their kernels");
     answers["answers"]
         .as_array()
         .unwrap()

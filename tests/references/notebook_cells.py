@@ -4,6 +4,7 @@ Reads from stdin {"notebooks": [[cell, ...], ...], "together": bool, "kernel": n
 "kill": bool, "env": {...}} and prints, for each notebook, a list with one entry per cell:
 {"status", "stdout", "stderr", "results": [mime bundles], "error", "seconds", "threads", "memory"}.
 `threads` and `memory` (bytes) are those of the process that holds the variables, after the cell.
+`left` counts processes that outlived their kernels.
 With "together", cell k of all notebooks is sent at the same moment. With "kill", the kernels are
 killed at the end like a crash would, instead of being asked to stop.
 """
@@ -83,8 +84,13 @@ class Notebook:
         return None
 
     def stop(self, kill):
+        """Ends the kernel; the number of its processes that are still there 20 seconds later."""
+        kernel = psutil.Process(self.manager.provisioner.process.pid)
+        family = kernel.children(recursive=True)
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=kill)
+        _, left = psutil.wait_procs(family, timeout=20)
+        return len(left)
 
 
 def main():
@@ -109,9 +115,9 @@ def main():
                     notebook.send(cell)
                     answer.append(notebook.collect())
     finally:
-        for notebook in notebooks:
-            notebook.stop(order.get("kill", False))
-    json.dump({"ready": [n.ready for n in notebooks], "answers": answers}, sys.stdout)
+        left = sum(notebook.stop(order.get("kill", False)) for notebook in notebooks)
+    ready = [notebook.ready for notebook in notebooks]
+    json.dump({"ready": ready, "answers": answers, "left": left}, sys.stdout)
 
 
 if __name__ == "__main__":
