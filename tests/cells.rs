@@ -301,7 +301,8 @@ fn fifty_cells_leave_threads_and_memory_as_they_are() {
     let of = |number: usize, key: &str| answers[number][key].as_u64().unwrap();
     let (early, late) = (11, answers.len() - 1);
     assert_eq!(of(early, "threads"), of(late, "threads"), "threads pile up");
-    // Each cell is a library of some 4 MB that stays loaded; 12 MB a cell would be a leak of features.
+    // Each cell is a library that stays loaded: 64 MB for 40 cells, measured. The limit is 6 MB a cell;
+    // activations that are not freed would be 46 MB (8 pictures, 150 x 150 x 64 numbers).
     let grown = of(late, "memory").saturating_sub(of(early, "memory"));
     assert!(
         grown < 250_000_000,
@@ -312,8 +313,6 @@ fn fifty_cells_leave_threads_and_memory_as_they_are() {
 
 #[test]
 fn sessions_build_with_the_versions_of_our_lock_file_and_leave_nothing() {
-    let sessions = common::repository(".lab/sessions");
-    // The crate `itoa` is behind serde_json and is not named by us: only the lock file holds it.
     let lock = std::fs::read_to_string(common::repository("Cargo.lock")).unwrap();
     let answers = run(&json!({
         "notebooks": [[
@@ -335,7 +334,7 @@ fn sessions_build_with_the_versions_of_our_lock_file_and_leave_nothing() {
     }
     assert!(compared > 100, "only {compared} packages were compared");
     let work = answers[0][2]["stdout"].as_str().unwrap().trim();
-    assert!(work.starts_with(sessions.to_str().unwrap()) || !work.is_empty());
+    assert!(!work.is_empty());
     // The kernel was killed; its janitor needs a moment.
     let folder = Path::new(work).parent().unwrap();
     let patience = Instant::now();
