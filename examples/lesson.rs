@@ -1,9 +1,12 @@
 //! The lesson as a plain program; the last line that it prints is one JSON object.
 //!
 //! ```text
-//! cargo run --example lesson -- --data DIR --weights FILE|seed:N --part features
+//! cargo run --example lesson -- --data DIR --weights FILE|seed:N --part features|frozen|finetune
 //!     --train N --validation M --epochs E --batch 20 --seed S --device cpu|cuda --precision f32|bf16|auto
 //! ```
+//!
+//! Part `finetune` first trains the head on a frozen base, as `frozen` does; the line has the numbers of
+//! the fine-tuning. `--save FILE` keeps the model of these two.
 //!
 //! Without arguments: the machine's best device, the lesson's pictures and weights where they can be
 //! had (drawn pictures and seeded weights otherwise), and as much of the lesson as the machine allows.
@@ -21,16 +24,16 @@ use evcxr_transfer::prelude::*;
 use serde_json::json;
 
 const USAGE: &str = "\
-usage: lesson [--data DIR] [--weights FILE|seed:N] [--part features] [--train N] [--validation M]
-              [--epochs E] [--batch B] [--seed S] [--device cpu|cuda] [--precision f32|bf16|auto]
-              [--plot FILE.png|FILE.svg] [--samples]";
+usage: lesson [--data DIR] [--weights FILE|seed:N] [--part features|frozen|finetune] [--train N]
+              [--validation M] [--epochs E] [--batch B] [--seed S] [--device cpu|cuda]
+              [--precision f32|bf16|auto] [--plot FILE.png|FILE.svg] [--save FILE] [--samples]";
 
 /// The arguments, by name.
 struct Arguments(Vec<(String, String)>);
 
 impl Arguments {
     fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
-        const NAMES: [&str; 11] = [
+        const NAMES: [&str; 12] = [
             "data",
             "weights",
             "part",
@@ -42,6 +45,7 @@ impl Arguments {
             "device",
             "precision",
             "plot",
+            "save",
         ];
         let mut words = words;
         let mut found = Vec::new();
@@ -100,10 +104,9 @@ fn lesson() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let arguments = Arguments::parse(std::env::args().skip(1))?;
-    if let Some(part) = arguments.get("part")
-        && part != "features"
-    {
-        return Err(format!("--part is {part:?}; the part at hand is features").into());
+    let part = arguments.get("part").unwrap_or("features");
+    if !["features", "frozen", "finetune"].contains(&part) {
+        return Err(format!("--part is {part:?}; it must be features, frozen or finetune").into());
     }
     let lab = open_lab(&arguments)?;
     println!("{lab}");
@@ -130,25 +133,26 @@ fn lesson() -> Result<(), Box<dyn Error>> {
     // Before the long part, not after it.
     fit.check()?;
 
-    // Section 3: every picture once through the base, then a head on what comes out.
-    let start = Instant::now();
-    let train = base.extract_features(&data.train)?;
-    let validation = base.extract_features(&data.validation)?;
-    let seconds = start.elapsed().as_secs_f64();
-    println!("{train}\n{validation}");
-    let (head, history) = train_head(&train, &validation, &fit)?;
-    println!("{}", head.summary());
+    let (history, images_per_s) = match part {
+        "features" => features(&base, &data, &fit)?,
+        part => end_to_end(
+            &base,
+            &data,
+            &fit,
+            part == "finetune",
+            arguments.get("save"),
+        )?,
+    };
     // Reported at the end: a picture that cannot be written must not cost the numbers.
     let plotted = arguments.get("plot").map(|path| history.save(path));
 
-    let list = |value: fn(&evcxr_transfer::Epoch) -> Option<f64>| {
-        history.epochs.iter().map(value).collect::<Vec<_>>()
-    };
+    let list =
+        |value: fn(&Epoch) -> Option<f64>| history.epochs.iter().map(value).collect::<Vec<_>>();
     let report = json!({
-        "part": "features",
+        "part": part,
         "device": if base.device().is_cuda() { "cuda" } else { "cpu" },
         "precision": base.precision().to_string(),
-        "images_per_s": (train.len() + validation.len()) as f64 / seconds,
+        "images_per_s": images_per_s,
         "epoch_s": list(|epoch| Some(epoch.seconds)),
         "train_acc": list(|epoch| Some(epoch.accuracy)),
         "val_acc": list(|epoch| epoch.val_accuracy),
@@ -159,6 +163,53 @@ fn lesson() -> Result<(), Box<dyn Error>> {
     println!("{report}");
     plotted.transpose()?;
     Ok(())
+}
+
+/// Section 3: every picture once through the base, then a head on what comes out. Gives the pictures
+/// that pass the base in a second, too.
+fn features(base: &Base, data: &Data, fit: &Fit) -> Result<(History, f64), Box<dyn Error>> {
+    let start = Instant::now();
+    let train = base.extract_features(&data.train)?;
+    let validation = base.extract_features(&data.validation)?;
+    let seconds = start.elapsed().as_secs_f64();
+    println!("{train}\n{validation}");
+    let (head, history) = train_head(&train, &validation, fit)?;
+    println!("{}", head.summary());
+    Ok((history, (train.len() + validation.len()) as f64 / seconds))
+}
+
+/// Sections 4 and 5: base and head as one model, on augmented pictures; first with the base frozen,
+/// then, if `tunes`, from block 5 on. Gives the training pictures of a second, too.
+fn end_to_end(
+    base: &Base,
+    data: &Data,
+    fit: &Fit,
+    tunes: bool,
+    save: Option<&str>,
+) -> Result<(History, f64), Box<dyn Error>> {
+    let mut model = Classifier::new(base, Head::dense(256), data.train.classes())?;
+    let trainable = model.trainable_weights().len();
+    model.freeze_base();
+    println!(
+        "{}\ntrainable weight tensors before freezing: {trainable}, after: {}",
+        model.summary(),
+        model.trainable_weights().len()
+    );
+    let augment = Augment::lesson();
+    let mut history = model.train_frozen(data, &augment, fit)?;
+    if tunes {
+        println!("{}", model.unfreeze_from("block5_conv1")?);
+        let fit = fit.clone().learning_rate(1e-5);
+        history = model.fine_tune("block5_conv1", data, &augment, &fit)?;
+        println!("{}", model.summary());
+    }
+    if let Some(path) = save {
+        println!("{}", model.save(path)?);
+    }
+    // By the quickest epoch, with its validation: other programs slow single epochs down.
+    let seconds = history.epochs.iter().map(|epoch| epoch.seconds);
+    let quickest = seconds.fold(f64::INFINITY, f64::min);
+    Ok((history, data.train.len() as f64 / quickest))
 }
 
 fn open_lab(arguments: &Arguments) -> Result<Lab, Box<dyn Error>> {

@@ -1,7 +1,6 @@
-//! The pretrained convolutional base: VGG16 or VGG19 with Keras' layer names, with or without top.
+//! The convolutional base: VGG16 or VGG19 with Keras' layer names, with or without top.
 //!
-//! One table of blocks ([`Architecture`]) builds the layers, prints the summary and names the
-//! weights. Tensors inside are [N, C, H, W] in libtorch's channels_last order, which is
+//! Its layers come from the table in `architecture`. Tensors inside are [N, C, H, W] in libtorch's channels_last order, which is
 //! (N, H, W, C) in memory: what a reader sees is in that, the lesson's, order and costs no copy.
 //!
 //! ```
@@ -14,169 +13,51 @@
 
 use std::fmt;
 
-use tch::{Device, Kind, Tensor};
+use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::architecture::{Architecture, Layer, LayerKind};
 use crate::dataset::Dataset;
 use crate::device::Precision;
 use crate::display::Progress;
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::pixels::Scaling;
+use crate::random::Random;
 use crate::table::{Table, grouped};
 use crate::weights::{LayerWeights, Weights};
 
 /// At 4,096 pixels the two largest activations of one picture, 64 channels in f32, take 8.6 GB.
 const MOST_SIDE: usize = 4096;
 
-/// Which of the VGG networks (Simonyan and Zisserman 2014, configurations D and E).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Architecture {
-    /// 13 convolutions.
-    Vgg16,
-    /// 16 convolutions.
-    Vgg19,
-}
-
-impl Architecture {
-    /// For each of the five blocks: the number of convolutions and of their output channels.
-    fn blocks(self) -> [(usize, usize); 5] {
-        match self {
-            Self::Vgg16 => [(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)],
-            Self::Vgg19 => [(2, 64), (2, 128), (4, 256), (4, 512), (4, 512)],
-        }
-    }
-
-    /// The layers for square pictures of `size` pixels, in Keras' order.
-    fn layers(self, size: usize, with_top: bool) -> Vec<Layer> {
-        let (mut side, mut channels) = (size, 3);
-        let mut layers = vec![Layer::new(
-            "input_1",
-            LayerKind::Input,
-            &[side, side, 3],
-            &[],
-        )];
-        for (block, (convolutions, filters)) in (1..).zip(self.blocks()) {
-            for convolution in 1..=convolutions {
-                layers.push(Layer::new(
-                    &format!("block{block}_conv{convolution}"),
-                    LayerKind::Conv2D,
-                    &[side, side, filters],
-                    &[3, 3, channels, filters],
-                ));
-                channels = filters;
-            }
-            side /= 2;
-            let name = format!("block{block}_pool");
-            layers.push(Layer::new(
-                &name,
-                LayerKind::MaxPooling2D,
-                &[side, side, channels],
-                &[],
-            ));
-        }
-        if with_top {
-            let mut width = side * side * channels;
-            layers.push(Layer::new("flatten", LayerKind::Flatten, &[width], &[]));
-            for (name, units) in [("fc1", 4096), ("fc2", 4096), ("predictions", 1000)] {
-                layers.push(Layer::new(
-                    name,
-                    LayerKind::Dense,
-                    &[units],
-                    &[width, units],
-                ));
-                width = units;
-            }
-        }
-        layers
-    }
-}
-
-impl fmt::Display for Architecture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Vgg16 => "vgg16",
-            Self::Vgg19 => "vgg19",
-        })
-    }
-}
-
-/// What a layer does, named as Keras names its classes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LayerKind {
-    /// The picture.
-    Input,
-    /// A 3x3 convolution with padding "same", followed by ReLU.
-    Conv2D,
-    /// The largest value of each 2x2 window.
-    MaxPooling2D,
-    /// (H, W, C) as one row.
-    Flatten,
-    /// A fully connected layer; ReLU follows, after `predictions` softmax.
-    Dense,
-}
-
-impl fmt::Display for LayerKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Input => "InputLayer",
-            Self::Conv2D => "Conv2D",
-            Self::MaxPooling2D => "MaxPooling2D",
-            Self::Flatten => "Flatten",
-            Self::Dense => "Dense",
-        })
-    }
-}
-
-/// One row of the summary.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer {
-    /// Keras' name, such as `block5_conv1`.
-    pub name: String,
-    /// What it does.
-    pub kind: LayerKind,
-    /// (H, W, C), or (units,), without the batch.
-    pub output_shape: Vec<usize>,
-    /// (3, 3, in, out), (in, out), or empty for a layer without weights.
-    pub kernel_shape: Vec<usize>,
-}
-
-impl Layer {
-    fn new(name: &str, kind: LayerKind, output_shape: &[usize], kernel_shape: &[usize]) -> Self {
-        Self {
-            name: name.to_owned(),
-            kind,
-            output_shape: output_shape.to_vec(),
-            kernel_shape: kernel_shape.to_vec(),
-        }
-    }
-
-    /// The number of values in the kernel and the bias.
-    pub fn num_parameters(&self) -> usize {
-        match self.kernel_shape.last() {
-            Some(outputs) => self.kernel_shape.iter().product::<usize>() + outputs,
-            None => 0,
-        }
-    }
-}
-
-/// A VGG network with weights, ready to turn pictures into features.
+/// A network with weights, ready to turn pictures into features.
 pub struct Base {
     architecture: Architecture,
     layers: Vec<Layer>,
     /// One entry for each layer with weights, in order, in the precision of the computation.
     computing: Vec<LayerWeights>,
-    /// The same in f32 on the CPU, as they were loaded.
+    /// The same in f32 on the CPU, as they were loaded or trained.
     loaded: Vec<LayerWeights>,
     device: Device,
     precision: Precision,
-    scaling: Scaling,
-    own_scaling: Scaling,
-    weights: String,
-    notes: Vec<String>,
+    origin: Origin,
     batch_size: usize,
     progress: Progress,
+}
+
+/// Where a base's weights come from, and how they want their pixels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    /// How pixels are scaled.
+    pub(crate) scaling: Scaling,
+    /// How they were when the weights were trained.
+    pub(crate) own_scaling: Scaling,
+    /// The weights in words.
+    pub(crate) weights: String,
+    /// What a reader of results should know.
+    pub(crate) notes: Vec<String>,
 }
 
 impl Base {
@@ -224,6 +105,37 @@ impl Base {
         Self::new(architecture, 224, true, weights, device, precision)
     }
 
+    /// The small network that the lesson compares with, with weights that follow from `seed`, drawn
+    /// as Keras draws them (Glorot uniform kernels, zero biases). It has to be trained throughout:
+    /// see [`Classifier::small_conv_net`](crate::Classifier::small_conv_net).
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if `size` is not from 46 to 4,096, [`Error::Device`] or
+    /// [`Error::Compute`] if the device cannot hold the weights.
+    pub fn small_conv_net(
+        size: usize,
+        seed: u64,
+        device: Device,
+        precision: Precision,
+    ) -> Result<Self> {
+        let architecture = Architecture::SmallConvNet;
+        check_size(architecture, size)?;
+        let mut random = Random::new(seed, "convolutions");
+        let layers = architecture.layers(size, false);
+        let drawn = layers.iter().filter(|layer| layer.has_weights());
+        let drawn = drawn
+            .map(|layer| LayerWeights::glorot(&layer.kernel_shape, &mut random))
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(Error::compute("drawing a network's weights"))?;
+        let origin = Origin {
+            scaling: Scaling::Unit,
+            own_scaling: Scaling::Unit,
+            weights: format!("drawn at random (seed {seed}), to be trained from scratch"),
+            notes: Vec::new(),
+        };
+        Self::from_parts(architecture, layers, drawn, device, precision, origin)
+    }
+
     fn new(
         architecture: Architecture,
         size: usize,
@@ -232,21 +144,8 @@ impl Base {
         device: Device,
         precision: Precision,
     ) -> Result<Self> {
-        // Five poolings halve the side: below 32 nothing is left. Keras refuses the same.
-        if size < 32 {
-            return Err(Error::Argument {
-                argument: "size",
-                value: size.to_string(),
-                expected: "it must be 32 or more, because five poolings halve it".into(),
-            });
-        }
-        if size > MOST_SIDE {
-            return Err(Error::Argument {
-                argument: "size",
-                value: size.to_string(),
-                expected: format!("it may be {MOST_SIDE} at most, or one picture takes 10 GB"),
-            });
-        }
+        architecture.check_pretrained()?;
+        check_size(architecture, size)?;
         crate::device::check(device)?;
         let layers = architecture.layers(size, with_top);
         weights.check_names(
@@ -256,36 +155,10 @@ impl Base {
                 .collect::<Vec<_>>(),
         )?;
         let mut loaded = Vec::new();
-        for layer in layers.iter().filter(|layer| !layer.kernel_shape.is_empty()) {
+        for layer in layers.iter().filter(|layer| layer.has_weights()) {
             loaded.push(weights.layer(loaded.len(), &layer.name, &layer.kernel_shape)?);
         }
-        let computing = loaded
-            .iter()
-            .map(|layer| {
-                Ok(LayerWeights {
-                    kernel: channels_last(
-                        &layer
-                            .kernel
-                            .f_to_device(device)?
-                            .f_to_kind(precision.kind())?,
-                    )?,
-                    // Copied, since on the CPU it would share its memory with what was loaded.
-                    bias: layer
-                        .bias
-                        .f_detach_copy()?
-                        .f_to_device(device)?
-                        .f_to_kind(precision.kind())?,
-                })
-            })
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(Error::compute(format!("putting the weights on {device:?}")))?;
-        Ok(Self {
-            architecture,
-            layers,
-            computing,
-            loaded,
-            device,
-            precision,
+        let origin = Origin {
             // The lesson trains on features of pixels scaled by 1/255, which is not what Keras'
             // weights were made with; where the top is to name classes, only that will do.
             scaling: match weights.own_scaling() {
@@ -295,15 +168,65 @@ impl Base {
             own_scaling: weights.own_scaling(),
             weights: weights.to_string(),
             notes: weights.notes(),
+        };
+        Self::from_parts(architecture, layers, loaded, device, precision, origin)
+    }
+
+    /// A base from the weights of its layers, f32 on the CPU, in order. The caller has checked their
+    /// shapes.
+    pub(crate) fn from_parts(
+        architecture: Architecture,
+        layers: Vec<Layer>,
+        loaded: Vec<LayerWeights>,
+        device: Device,
+        precision: Precision,
+        origin: Origin,
+    ) -> Result<Self> {
+        crate::device::check(device)?;
+        let computing = computing(&loaded, device, precision)?;
+        Ok(Self {
+            architecture,
+            layers,
+            computing,
+            loaded,
+            device,
+            precision,
+            origin,
             batch_size: if device.is_cuda() { 250 } else { 50 },
             progress: Progress::lines(),
         })
     }
 
+    /// The same base once more, in the same memory: no weights are copied, and none is ever changed
+    /// in place.
+    pub(crate) fn shared(&self) -> Self {
+        let share = |weights: &[LayerWeights]| weights.iter().map(LayerWeights::shared).collect();
+        Self {
+            architecture: self.architecture,
+            layers: self.layers.clone(),
+            computing: share(&self.computing),
+            loaded: share(&self.loaded),
+            device: self.device,
+            precision: self.precision,
+            origin: self.origin.clone(),
+            batch_size: self.batch_size,
+            progress: self.progress.clone(),
+        }
+    }
+
+    /// The same base, computing in another precision from now on.
+    pub(crate) fn set_precision(&mut self, precision: Precision) -> Result<()> {
+        if precision != self.precision {
+            self.computing = computing(&self.loaded, self.device, precision)?;
+            self.precision = precision;
+        }
+        Ok(())
+    }
+
     /// How pixels are scaled before the first layer. Keras weights and seeded ones get the lesson's
     /// 1/255 unless said otherwise here, torchvision's the preprocessing they were trained with.
     pub fn scaling(mut self, scaling: Scaling) -> Self {
-        self.scaling = scaling;
+        self.origin.scaling = scaling;
         self
     }
 
@@ -343,6 +266,11 @@ impl Base {
         self.layers.last().map_or(&[], |layer| &layer.output_shape)
     }
 
+    /// Which network it is.
+    pub fn architecture(&self) -> Architecture {
+        self.architecture
+    }
+
     /// The device that it computes on.
     pub fn device(&self) -> Device {
         self.device
@@ -358,11 +286,7 @@ impl Base {
     /// # Errors
     /// [`Error::UnknownLayer`] if no layer with weights has that name.
     pub fn layer_weights(&self, name: &str) -> Result<LayerWeights> {
-        let with_weights = || {
-            self.layers
-                .iter()
-                .filter(|layer| !layer.kernel_shape.is_empty())
-        };
+        let with_weights = || self.layers.iter().filter(|layer| layer.has_weights());
         match with_weights().position(|layer| layer.name == name) {
             Some(index) => self.loaded[index]
                 .copied()
@@ -388,27 +312,30 @@ impl Base {
         }
         table = table
             .note(&format!("Total params: {}", grouped(self.num_parameters())))
-            .note(&format!("Weights: {}", self.weights))
+            .note(&format!("Weights: {}", self.origin.weights))
             .note(&self.pixels_line())
             .note(&format!(
                 "Computes on {}, in {}",
                 crate::device::name(self.device),
                 self.precision
             ));
-        self.notes
+        self.origin
+            .notes
             .iter()
             .fold(table, |table, note| table.note(&format!("Note: {note}")))
     }
 
     /// How pixels are scaled, and what the weights were trained with where that is something else.
     fn pixels_line(&self) -> String {
-        if self.scaling == self.own_scaling {
-            format!("Pixels: {}", self.scaling)
+        let Origin {
+            scaling,
+            own_scaling,
+            ..
+        } = self.origin;
+        if scaling == own_scaling {
+            format!("Pixels: {scaling}")
         } else {
-            format!(
-                "Pixels: {}; the weights were trained on pixels {}",
-                self.scaling, self.own_scaling
-            )
+            format!("Pixels: {scaling}; the weights were trained on pixels {own_scaling}")
         }
     }
 
@@ -419,7 +346,7 @@ impl Base {
     ///
     /// # Errors
     /// [`Error::Pictures`] names every picture that cannot be decoded; [`Error::OutOfMemory`] the
-    /// batch size to try.
+    /// batch size to try; [`Error::Stopped`] if the run was asked to stop.
     pub fn extract_features(&self, dataset: &Dataset) -> Result<Features> {
         let _no_grad = tch::no_grad_guard();
         let doing = || {
@@ -439,23 +366,18 @@ impl Base {
                 values as f64 * 4e-9
             ),
         ))?;
-        let side = self.size() as i64;
         let mut task = self
             .progress
             .task("extracting features", "pictures", Some(dataset.len()));
-        dataset.for_each_batch(self.size(), self.batch_size, |first, bytes| {
-            let count = bytes.len() / (side * side * 3) as usize;
-            let batch = || -> std::result::Result<(), tch::TchError> {
-                let pixels =
-                    Tensor::f_from_data_size(bytes, &[count as i64, side, side, 3], Kind::Uint8)?;
+        dataset.for_each_tensor(self.size(), self.batch_size, |first, pixels| {
+            let count = pixels.size()[0];
+            let batch = || {
                 let output = self.forward_pixels(&pixels)?;
-                stored
-                    .f_narrow(0, first as i64, count as i64)?
-                    .f_copy_(&output)
+                stored.f_narrow(0, first as i64, count)?.f_copy_(&output)
             };
             batch().map_err(Error::batch(doing(), self.batch_size))?;
-            task.done(first + count);
-            Ok(())
+            task.done(first + count as usize);
+            self.progress.check("extracting features")
         })?;
         if let Device::Cuda(index) = self.device {
             // Kernels run behind the program's back; the time that is printed should count them.
@@ -463,7 +385,7 @@ impl Base {
         }
         task.finish();
         let mut notes = dataset.notes().to_vec();
-        notes.extend(self.notes.iter().cloned());
+        notes.extend(self.origin.notes.iter().cloned());
         Ok(Features::new(
             stored,
             dataset,
@@ -473,32 +395,48 @@ impl Base {
     }
 
     /// The output for raw pixels: (N, H, W, 3) bytes to (N, h, w, C), a view of channels_last memory.
-    pub(crate) fn forward_pixels(
-        &self,
-        pixels: &Tensor,
-    ) -> std::result::Result<Tensor, tch::TchError> {
-        let input = self.scaling.apply(&pixels.f_to_device(self.device)?)?;
-        // (N, H, W, C) memory seen as [N, C, H, W] is exactly libtorch's channels_last.
-        let input = input
-            .f_permute([0, 3, 1, 2])?
-            .f_to_kind(self.precision.kind())?;
-        let output = self.forward(&input)?;
-        match output.dim() {
-            4 => output.f_permute([0, 2, 3, 1]),
-            _ => Ok(output),
-        }
+    pub(crate) fn forward_pixels(&self, pixels: &Tensor) -> std::result::Result<Tensor, TchError> {
+        let input = self.input(pixels)?;
+        lesson_order(&self.forward(&input, 0..self.layers.len(), &self.computing)?)
     }
 
-    /// All layers in order: [N, 3, H, W] to [N, C, h, w], or [N, 1000] probabilities with the top.
-    fn forward(&self, input: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
-        let mut weights = self.computing.iter();
+    /// What the first layer takes: (N, H, W, 3), bytes or f32 from 0 to 255, to scaled [N, 3, H, W].
+    pub(crate) fn input(&self, pixels: &Tensor) -> std::result::Result<Tensor, TchError> {
+        let scaled = self
+            .origin
+            .scaling
+            .apply(&pixels.f_to_device(self.device)?)?;
+        // (N, H, W, C) memory seen as [N, C, H, W] is exactly libtorch's channels_last.
+        scaled
+            .f_permute([0, 3, 1, 2])?
+            .f_to_kind(self.precision.kind())
+    }
+
+    /// The layers before layer number `end`, with the base's own weights.
+    pub(crate) fn forward_before(
+        &self,
+        input: &Tensor,
+        end: usize,
+    ) -> std::result::Result<Tensor, TchError> {
+        self.forward(input, 0..end, &self.computing)
+    }
+
+    /// Some of the layers, in order, with the `weights` of just these: [N, C, H, W] to the same, or
+    /// [N, 1000] probabilities after the top.
+    pub(crate) fn forward(
+        &self,
+        input: &Tensor,
+        layers: Range<usize>,
+        weights: &[LayerWeights],
+    ) -> std::result::Result<Tensor, TchError> {
+        let mut weights = weights.iter();
         let mut x = input.shallow_clone();
-        for layer in &self.layers {
+        for layer in &self.layers[layers] {
             x = match layer.kind {
                 LayerKind::Input => x,
                 LayerKind::Conv2D | LayerKind::Dense => {
                     let Some(weights) = weights.next() else { break };
-                    layer.apply(&x, weights)?
+                    apply(layer, &x, weights)?
                 }
                 LayerKind::MaxPooling2D => x.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?,
                 // (H, W, C) order, as Keras flattens and as the weights of fc1 expect.
@@ -508,29 +446,151 @@ impl Base {
         Ok(x)
     }
 
+    /// The number of the layer with this name, counted from 0.
+    ///
+    /// # Errors
+    /// [`Error::UnknownLayer`] lists the names.
+    pub(crate) fn layer_number(&self, name: &str) -> Result<usize> {
+        self.layers
+            .iter()
+            .position(|layer| layer.name == name)
+            .ok_or_else(|| Error::UnknownLayer {
+                name: name.to_owned(),
+                known: self.layers.iter().map(|layer| layer.name.clone()).collect(),
+            })
+    }
+
+    /// How many layers before layer number `end` have weights.
+    pub(crate) fn weights_before(&self, end: usize) -> usize {
+        let before = self.layers.iter().take(end);
+        before.filter(|layer| layer.has_weights()).count()
+    }
+
+    /// All weights, f32 on the CPU, one entry for each layer that has some.
+    pub(crate) fn all_weights(&self) -> &[LayerWeights] {
+        &self.loaded
+    }
+
+    /// Takes over trained weights (f32) for the layers with weights from number `first` on.
+    pub(crate) fn set_weights(&mut self, first: usize, trained: &[LayerWeights]) -> Result<()> {
+        let on_cpu = trained
+            .iter()
+            .map(|weights| {
+                let here = LayerWeights {
+                    kernel: weights.kernel.f_detach()?.f_to_device(Device::Cpu)?,
+                    bias: weights.bias.f_detach()?.f_to_device(Device::Cpu)?,
+                };
+                here.copied()
+            })
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(Error::compute("keeping the trained weights"))?;
+        let computing = computing(&on_cpu, self.device, self.precision)?;
+        self.loaded.truncate(first);
+        self.loaded.extend(on_cpu);
+        self.computing.truncate(first);
+        self.computing.extend(computing);
+        Ok(())
+    }
+
+    /// Where the weights come from, and how pixels are scaled.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// How many pictures go through at once.
+    pub(crate) fn pictures_at_once(&self) -> usize {
+        self.batch_size
+    }
+
+    /// How progress is shown.
+    pub(crate) fn shown(&self) -> &Progress {
+        &self.progress
+    }
+
     /// Shows the summary under a notebook cell.
     pub fn evcxr_display(&self) {
         self.summary().evcxr_display();
     }
 }
 
-impl Layer {
-    /// A convolution or a dense layer with its activation.
-    fn apply(
-        &self,
-        x: &Tensor,
-        weights: &LayerWeights,
-    ) -> std::result::Result<Tensor, tch::TchError> {
-        let LayerWeights { kernel, bias } = weights;
-        let mut sums = match self.kind {
-            LayerKind::Conv2D => x.f_conv2d(kernel, Some(bias), [1, 1], [1, 1], [1, 1], 1)?,
-            _ => x.f_linear(kernel, Some(bias))?,
-        };
-        match self.name.as_str() {
-            "predictions" => sums.f_softmax(-1, Kind::Float),
-            _ => sums.f_relu_(),
+/// A convolution or a dense layer with its activation.
+fn apply(
+    layer: &Layer,
+    x: &Tensor,
+    weights: &LayerWeights,
+) -> std::result::Result<Tensor, TchError> {
+    let LayerWeights { kernel, bias } = weights;
+    let padding = layer.padding as i64;
+    let mut sums = match layer.kind {
+        LayerKind::Conv2D => {
+            x.f_conv2d(kernel, Some(bias), [1, 1], [padding, padding], [1, 1], 1)?
         }
+        _ => x.f_linear(kernel, Some(bias))?,
+    };
+    match layer.name.as_str() {
+        "predictions" => sums.f_softmax(-1, Kind::Float),
+        _ => sums.f_relu_(),
     }
+}
+
+/// [N, C, H, W] as the lesson has it, (N, H, W, C): a view; rows of a top stay as they are.
+pub(crate) fn lesson_order(output: &Tensor) -> std::result::Result<Tensor, TchError> {
+    match output.dim() {
+        4 => output.f_permute([0, 2, 3, 1]),
+        _ => Ok(output.shallow_clone()),
+    }
+}
+
+/// Refuses pictures that leave nothing behind, and such as no memory holds.
+fn check_size(architecture: Architecture, size: usize) -> Result<()> {
+    let least = architecture.least_size();
+    if size < least {
+        return Err(Error::Argument {
+            argument: "size",
+            value: size.to_string(),
+            expected: format!("it must be {least} or more, because each pooling halves it"),
+        });
+    }
+    if size > MOST_SIDE {
+        return Err(Error::Argument {
+            argument: "size",
+            value: size.to_string(),
+            expected: format!("it may be {MOST_SIDE} at most, or one picture takes 10 GB"),
+        });
+    }
+    Ok(())
+}
+
+/// The weights as the device computes with them.
+fn computing(
+    loaded: &[LayerWeights],
+    device: Device,
+    precision: Precision,
+) -> Result<Vec<LayerWeights>> {
+    let place = |layer: &LayerWeights| {
+        Ok(LayerWeights {
+            kernel: channels_last(
+                &layer
+                    .kernel
+                    .f_to_device(device)?
+                    .f_to_kind(precision.kind())?,
+            )?,
+            // Copied, since on the CPU it would share its memory with what was loaded.
+            bias: layer
+                .bias
+                .f_detach_copy()?
+                .f_to_device(device)?
+                .f_to_kind(precision.kind())?,
+        })
+    };
+    loaded
+        .iter()
+        .map(place)
+        .collect::<std::result::Result<Vec<_>, TchError>>()
+        .map_err(Error::compute(format!(
+            "putting the weights on {}",
+            crate::device::name(device)
+        )))
 }
 
 impl fmt::Display for Base {
@@ -555,7 +615,7 @@ impl fmt::Debug for Base {
 }
 
 /// A 4-dimensional kernel in channels_last memory order, anything else as it is.
-fn channels_last(kernel: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
+fn channels_last(kernel: &Tensor) -> std::result::Result<Tensor, TchError> {
     if kernel.dim() != 4 {
         return Ok(kernel.shallow_clone());
     }
@@ -567,7 +627,7 @@ fn channels_last(kernel: &Tensor) -> std::result::Result<Tensor, tch::TchError> 
 }
 
 /// `(None, 4, 4, 512)`, as Keras writes shapes whose batch is open.
-fn shape_with_batch(shape: &[usize]) -> String {
+pub(crate) fn shape_with_batch(shape: &[usize]) -> String {
     let sizes = shape.iter().map(|n| n.to_string()).collect::<Vec<_>>();
     format!("(None, {})", sizes.join(", "))
 }

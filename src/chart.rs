@@ -24,6 +24,8 @@ pub(crate) struct Panel {
     pub(crate) series: Vec<Series>,
     /// What the y axis shows at least; it grows where values lie outside.
     pub(crate) y_range: Option<(f64, f64)>,
+    /// Whether the x axis has as much room for each power of ten.
+    pub(crate) is_log: bool,
 }
 
 /// One line of a chart.
@@ -112,6 +114,10 @@ impl Frame {
             |p| p.0,
             None,
         );
+        let xs = match panel.is_log {
+            true => xs.logarithmic(&panel.series),
+            false => xs,
+        };
         let ys = Axis::over(
             panel.series.iter().flat_map(|s| s.points.iter()),
             |p| p.1,
@@ -288,6 +294,8 @@ struct Axis {
     high: f64,
     /// Epochs and other counts get whole numbers only.
     whole: bool,
+    /// Low and high are then powers of ten.
+    is_log: bool,
 }
 
 impl Axis {
@@ -310,6 +318,7 @@ impl Axis {
                 low: 0.0,
                 high: 1.0,
                 whole: false,
+                is_log: false,
             };
         }
         // One epoch, or a metric that never moves, still needs room to either side.
@@ -325,15 +334,42 @@ impl Axis {
             low: low - room,
             high: high + room,
             whole,
+            is_log: false,
+        }
+    }
+
+    /// The axis of the powers of ten that the points reach over; all must be above 0.
+    fn logarithmic(self, series: &[Series]) -> Self {
+        let points = series.iter().flat_map(|series| &series.points);
+        let (lowest, highest) = points
+            .filter(|&&point| drawable(point))
+            .fold((f64::MAX, 0.0_f64), |(low, high), point| {
+                (low.min(point.0), high.max(point.0))
+            });
+        if !(lowest > 0.0 && highest > lowest) {
+            return self;
+        }
+        Self {
+            low: lowest.log10() - 0.1,
+            high: highest.log10() + 0.1,
+            whole: false,
+            is_log: true,
         }
     }
 
     fn share(&self, value: f64) -> f64 {
+        let value = if self.is_log { value.log10() } else { value };
         (value - self.low) / (self.high - self.low)
     }
 
     /// About `most` round values with their labels, or a few less.
     fn ticks(&self, most: usize) -> Vec<(f64, String)> {
+        if self.is_log {
+            let powers = self.low.ceil() as i32..=self.high.floor() as i32;
+            let step = powers.clone().count().div_ceil(most.max(2)).max(1);
+            let powers = powers.step_by(step);
+            return powers.map(|n| (10_f64.powi(n), format!("1e{n}"))).collect();
+        }
         let most = most.clamp(2, 12);
         let rough = (self.high - self.low) / most as f64;
         let magnitude = 10_f64.powf(rough.log10().floor());
@@ -370,11 +406,16 @@ mod tests {
     use super::*;
 
     fn labels(low: f64, high: f64, whole: bool) -> Vec<String> {
-        Axis { low, high, whole }
-            .ticks(6)
-            .into_iter()
-            .map(|(_, label)| label)
-            .collect()
+        Axis {
+            low,
+            high,
+            whole,
+            is_log: false,
+        }
+        .ticks(6)
+        .into_iter()
+        .map(|(_, label)| label)
+        .collect()
     }
 
     #[test]

@@ -25,7 +25,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use crate::display;
+use tch::{Device, Kind, Tensor};
+
+use crate::display::{self, Progress};
 use crate::error::{Error, Result};
 use crate::figure::Figure;
 use crate::grid::Tile;
@@ -192,6 +194,19 @@ impl Dataset {
         })
     }
 
+    /// All pictures in a folder and in the folders inside it, without classes.
+    pub(crate) fn unlabelled(folder: &Path) -> Result<Self> {
+        let files = pictures_below(folder)?;
+        Ok(Self {
+            classes: Vec::new(),
+            folder: folder.to_owned(),
+            labels: vec![0; files.len()],
+            files,
+            interpolation: Interpolation::default(),
+            notes: Vec::new(),
+        })
+    }
+
     /// How pictures are resized; nearest pixel by default, as Keras' `load_img`.
     pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
         self.interpolation = interpolation;
@@ -289,7 +304,11 @@ impl Dataset {
     /// # Errors
     /// [`Error::Dataset`] if no picture is left.
     pub fn without_unreadable(&self) -> Result<Self> {
-        let unreadable = self.unreadable();
+        self.without(&self.unreadable())
+    }
+
+    /// The same dataset less these pictures, which cannot be decoded.
+    pub(crate) fn without(&self, unreadable: &[(PathBuf, String)]) -> Result<Self> {
         let is_readable = |index: &usize| {
             let file = &self.files[*index];
             !unreadable.iter().any(|(path, _)| path == file)
@@ -298,8 +317,8 @@ impl Dataset {
         if chosen.is_empty() {
             return Err(Error::Dataset {
                 path: self.folder.clone(),
-                problem: "none of its pictures can be read".into(),
-                remedy: "Put readable pictures into the class folders".into(),
+                problem: "there is no picture in it that can be read".into(),
+                remedy: "Put readable pictures there (.jpg, .png, .bmp, .ppm or .tif)".into(),
             });
         }
         Ok(self.select(&chosen))
@@ -407,6 +426,60 @@ impl Dataset {
 }
 
 impl Dataset {
+    /// [`Dataset::for_each_batch`] with the pixels as tensors (n, size, size, 3) of bytes on the CPU.
+    pub(crate) fn for_each_tensor(
+        &self,
+        size: usize,
+        batch_size: usize,
+        mut each: impl FnMut(usize, Tensor) -> Result<()>,
+    ) -> Result<()> {
+        let side = size as i64;
+        self.for_each_batch(size, batch_size, |first, bytes| {
+            let count = bytes.len() as i64 / (side * side * 3);
+            let pixels = Tensor::f_from_data_size(bytes, &[count, side, side, 3], Kind::Uint8)
+                .map_err(Error::compute("making a tensor of pictures"))?;
+            each(first, pixels)
+        })
+    }
+
+    /// All pixels, resized to `size` x `size`, as one tensor (N, size, size, 3) of bytes on `device`.
+    pub(crate) fn to_tensor(
+        &self,
+        size: usize,
+        device: Device,
+        progress: &Progress,
+    ) -> Result<Tensor> {
+        const AT_ONCE: usize = 64;
+        let bytes = self.len() * size * size * 3;
+        let free = crate::device::free_memory().filter(|_| device == Device::Cpu);
+        if let Some(free) = free.filter(|&free| bytes as u64 > free) {
+            // Linux would promise more than there is, and end the program when it is used.
+            return Err(Error::Mismatch {
+                what: format!("memory for the pixels of {} pictures", self.len()),
+                expected: format!("{:.1} GB", bytes as f64 / 1e9),
+                found: format!("{:.1} GB free", free as f64 / 1e9),
+                remedy: "`take` fewer pictures, or use a base for smaller ones".into(),
+            });
+        }
+        let side = size as i64;
+        let all = Tensor::f_empty([self.len() as i64, side, side, 3], (Kind::Uint8, device))
+            .map_err(Error::compute(format!(
+                "making room for the pixels of {} pictures ({:.1} GB; `take` fewer if that is too much)",
+                self.len(),
+                bytes as f64 / 1e9
+            )))?;
+        let mut task = progress.task("reading pictures", "pictures", Some(self.len()));
+        self.for_each_tensor(size, AT_ONCE, |first, pixels| {
+            let count = pixels.size()[0];
+            all.f_narrow(0, first as i64, count)
+                .and_then(|mut place| place.f_copy_(&pixels))
+                .map_err(Error::compute("keeping the pixels of pictures"))?;
+            task.done(first + count as usize);
+            progress.check("reading pictures")
+        })?;
+        Ok(all)
+    }
+
     /// Shows the line under a notebook cell.
     pub fn evcxr_display(&self) {
         display::Bundle::text(&self.to_string()).show();

@@ -12,23 +12,34 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 
 use crate::display;
 use crate::error::Error;
 
 /// The number format that the base computes in. Weights are kept, and heads trained, in f32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Precision {
     /// 32-bit floating point: the numbers that Keras gives. (On a GPU libtorch's convolutions round
     /// their inputs to TF32, 10 bits of mantissa, unless told otherwise, which tch cannot.)
     #[default]
+    #[serde(rename = "f32")]
     F32,
     /// bfloat16: 8 bits of mantissa, about twice as fast where the hardware has it.
+    #[serde(rename = "bf16")]
     BFloat16,
 }
 
 impl Precision {
+    /// The bytes that a number takes.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::BFloat16 => 2,
+        }
+    }
+
     /// The libtorch kind that stands for this precision.
     pub(crate) fn kind(self) -> Kind {
         match self {
@@ -155,6 +166,16 @@ pub(crate) fn check(device: Device) -> Result<(), Error> {
         problem,
         remedy: "Use `Device::Cpu`, or see what `cargo lab doctor` says".into(),
     })
+}
+
+/// How many bytes of the machine's memory programs can still have, as Linux estimates it.
+pub(crate) fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kilobytes * 1024)
 }
 
 /// The kernel module's control device, or the one that Windows lends to Linux (WSL).

@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::error::{Error, Result};
+use crate::stop::Stop;
+
 /// One result for a cell in several formats, of which the notebook page shows the best it can.
 ///
 /// evcxr keeps one body per format and cell: everything that belongs together goes in one bundle.
@@ -77,14 +80,16 @@ impl Bundle {
     }
 }
 
-/// How long work reports on itself: whole lines under the cell, or nothing.
+/// What ties long work to whoever waits for it: its reports, as whole lines under the cell or not
+/// at all, and the wish to stop it.
 ///
-/// Cheap to clone; all clones report to the same place.
+/// Cheap to clone; all clones report to the same place and hear the same [`Stop`].
 #[derive(Clone)]
 pub struct Progress {
     sink: Sink,
     first: Duration,
     every: Duration,
+    stop: Stop,
 }
 
 #[derive(Clone)]
@@ -103,6 +108,7 @@ impl Progress {
             sink: Sink::Stdout,
             first: Duration::from_secs(2),
             every: Duration::from_secs(5),
+            stop: Stop::new(),
         }
     }
 
@@ -138,6 +144,33 @@ impl Progress {
         self.first = first;
         self.every = every;
         self
+    }
+
+    /// The same progress, listening to `stop`: long work that has this progress asks it at each batch.
+    pub fn stop(mut self, stop: &Stop) -> Self {
+        self.stop = stop.clone();
+        self
+    }
+
+    /// Whether the work should end at the next batch.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.is_requested()
+    }
+
+    /// Ends work that has nothing to give back before it is complete, if it should stop.
+    pub(crate) fn check(&self, doing: &str) -> Result<()> {
+        if self.is_stopped() {
+            let doing = doing.to_owned();
+            return Err(Error::Stopped { doing });
+        }
+        Ok(())
+    }
+
+    /// The same progress at a sixth of the pace, for work of which there is much: an epoch's steps.
+    pub(crate) fn slower(&self) -> Self {
+        let progress = self.clone();
+        let (first, every) = (self.first.saturating_mul(6), self.every.saturating_mul(6));
+        progress.pace(first, every)
     }
 
     /// Reports one event as one finished line, for example an epoch's loss and accuracy.

@@ -168,14 +168,23 @@ pub enum Error {
 
     /// The loss of a run is no longer a finite number.
     #[error(
-        "the loss is {loss} in epoch {epoch}: training has diverged. Try a smaller learning rate; \
-         a model that was there before has the weights of its last good epoch"
+        "the loss is {loss} in epoch {epoch}, step {step}: training has diverged. Try a smaller \
+         learning rate; a model that was there before has the weights of its last good epoch"
     )]
     NotFinite {
         /// The loss: infinite or not a number.
         loss: f64,
         /// The epoch, counted from 1.
         epoch: usize,
+        /// The step in it, counted from 1.
+        step: usize,
+    },
+
+    /// The work was asked to stop and has nothing to give back yet.
+    #[error("stopped while {doing}, as asked. Nothing is changed; run it again to start over")]
+    Stopped {
+        /// What was being done.
+        doing: String,
     },
 
     /// libtorch refused a computation.

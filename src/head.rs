@@ -22,16 +22,22 @@ use std::path::Path;
 
 use ndarray::Array2;
 use serde_json::json;
-use tch::{Device, Kind, Reduction, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::evaluation::Evaluation;
 use crate::features::Features;
-use crate::fit::{self, Evaluation, Fit, Learner, Step};
+use crate::fit::{self, Fit};
 use crate::history::History;
+use crate::loss::{self, Step, Targets, outputs_for};
 use crate::random::Random;
+use crate::rate_finder::{self, LearningRates};
+use crate::run::{Run, Stored};
 use crate::saved::Saved;
 use crate::store::{self, Store};
 use crate::table::{Table, grouped};
+use crate::training::{self, Draws, Learner, Part, Variable};
+use crate::weights::LayerWeights;
 
 /// How a head is built; it gets its weights from [`Head::build`].
 #[derive(Debug, Clone, PartialEq)]
@@ -66,23 +72,41 @@ impl Head {
     /// [`Error::Argument`] if there are no units or more than fit into memory, if the dropout is
     /// not a share, or if there are fewer than two classes.
     pub fn build(&self, features: &Features, seed: u64) -> Result<HeadModel> {
+        self.build_for(
+            &features.shape()[1..],
+            features.classes(),
+            features.device(),
+            features.notes(),
+            seed,
+        )
+    }
+
+    /// The same for outputs of the shape `input_shape`.
+    pub(crate) fn build_for(
+        &self,
+        input_shape: &[usize],
+        classes: &[String],
+        device: Device,
+        notes: &[String],
+        seed: u64,
+    ) -> Result<HeadModel> {
         fit::check_positive("units", self.units)?;
-        if features.classes().len() < 2 {
+        if classes.len() < 2 {
             return Err(Error::Argument {
                 argument: "classes",
-                value: format!("{:?}", features.classes()),
+                value: format!("{classes:?}"),
                 expected: "there must be at least two to tell apart".into(),
             });
         }
-        let weights = features.width().checked_mul(self.units);
+        let width = input_shape.iter().product::<usize>();
+        let weights = width.checked_mul(self.units);
         if weights.is_none_or(|weights| weights > MOST_WEIGHTS) {
             return Err(Error::Argument {
                 argument: "units",
                 value: self.units.to_string(),
                 expected: format!(
-                    "with {} inputs it may be {} at most",
-                    features.width(),
-                    MOST_WEIGHTS / features.width().max(1)
+                    "with {width} inputs it may be {} at most",
+                    MOST_WEIGHTS / width.max(1)
                 ),
             });
         }
@@ -94,19 +118,24 @@ impl Head {
             });
         }
         let mut random = Random::new(seed, "head");
-        let outputs = outputs_for(features.classes().len());
-        let layers = [(features.width(), self.units), (self.units, outputs)]
-            .into_iter()
-            .map(|(inputs, outputs)| Dense::glorot(inputs, outputs, features.device(), &mut random))
+        let shapes = [
+            [width, self.units],
+            [self.units, outputs_for(classes.len())],
+        ];
+        let layers = shapes
+            .iter()
+            .map(|shape| LayerWeights::glorot(shape, &mut random)?.on(device))
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(Error::compute("making the head's weights"))?;
         Ok(HeadModel {
             head: self.clone(),
-            input_shape: features.shape()[1..].to_vec(),
-            classes: features.classes().to_vec(),
+            input_shape: input_shape.to_vec(),
+            classes: classes.to_vec(),
             layers,
-            device: features.device(),
-            notes: features.notes().to_vec(),
+            device,
+            notes: notes.to_vec(),
+            epochs: 0,
+            unfinished: None,
         })
     }
 }
@@ -114,58 +143,26 @@ impl Head {
 /// 2^30 weights are 4 GB, and training takes four times as much: a larger head is a typing slip.
 const MOST_WEIGHTS: usize = 1 << 30;
 
-/// One output for two classes, one for each class otherwise.
-fn outputs_for(classes: usize) -> usize {
-    if classes == 2 { 1 } else { classes }
-}
-
-/// A dense layer: kernel [out, in] and bias [out], f32.
-struct Dense {
-    kernel: Tensor,
-    bias: Tensor,
-}
-
-impl Dense {
-    /// Keras' defaults: uniform within sqrt(6 / (in + out)) (Glorot and Bengio 2010), zero bias.
-    fn glorot(
-        inputs: usize,
-        outputs: usize,
-        device: Device,
-        random: &mut Random,
-    ) -> std::result::Result<Self, TchError> {
-        let limit = (6.0 / (inputs + outputs) as f32).sqrt();
-        let values = (0..inputs * outputs).map(|_| (2.0 * random.uniform() - 1.0) * limit);
-        let kernel = Tensor::f_from_slice(&values.collect::<Vec<_>>())?
-            .f_view([outputs as i64, inputs as i64])?
-            .f_to_device(device)?;
-        let bias = Tensor::f_zeros([outputs as i64], (Kind::Float, device))?;
-        Ok(Self { kernel, bias })
-    }
-
-    fn apply(&self, x: &Tensor) -> std::result::Result<Tensor, TchError> {
-        x.f_linear(&self.kernel, Some(&self.bias))
-    }
-
-    fn num_parameters(&self) -> usize {
-        self.kernel.numel() + self.bias.numel()
-    }
-}
-
 /// A head with weights: trained on features, it tells the class of others.
 pub struct HeadModel {
     head: Head,
     input_shape: Vec<usize>,
     classes: Vec<String>,
-    layers: Vec<Dense>,
+    /// Kernels [out, in] and biases [out], f32.
+    layers: Vec<LayerWeights>,
     device: Device,
     /// What a reader should know of the features that it was made for.
     notes: Vec<String>,
+    /// How many epochs it has learned.
+    epochs: usize,
+    /// The run whose checkpoint it was read from.
+    unfinished: Option<Stored>,
 }
 
 impl HeadModel {
     /// The number of weights: 4,195,329 in the lesson.
     pub fn num_parameters(&self) -> usize {
-        self.layers.iter().map(Dense::num_parameters).sum()
+        self.layers.iter().map(LayerWeights::num_parameters).sum()
     }
 
     /// The class names, in the order of the columns of [`HeadModel::predict`].
@@ -175,34 +172,42 @@ impl HeadModel {
 
     /// The summary table, as Keras' `model.summary()` has it.
     pub fn summary(&self) -> Table {
-        let outputs = outputs_for(self.classes.len());
-        let rows = [
-            (
-                "dense (Dense)",
-                self.head.units,
-                self.layers[0].num_parameters(),
-            ),
-            ("dropout (Dropout)", self.head.units, 0),
-            ("dense_1 (Dense)", outputs, self.layers[1].num_parameters()),
-        ];
         let columns = ["Layer (type)", "Output Shape", "Param #"];
         let mut table = Table::new("Model: \"head\"", &columns).right_aligned(&[2]);
-        for (name, units, parameters) in rows {
-            // Keras lists a dropout layer that does nothing too; nobody would write one.
-            if name.starts_with("dropout") && self.head.dropout == 0.0 {
-                continue;
-            }
-            table.push([
-                name.to_owned(),
-                format!("(None, {units})"),
-                grouped(parameters),
-            ]);
+        for row in self.summary_rows() {
+            table.push(row);
         }
         table = table
             .note(&format!("Total params: {}", grouped(self.num_parameters())))
             .note(&format!("Classes: {}", self.classes.join(", ")));
         let notes = self.notes.iter();
         notes.fold(table, |table, note| table.note(&format!("Note: {note}")))
+    }
+
+    /// Its layers: name and type, output shape, parameters.
+    pub(crate) fn summary_rows(&self) -> Vec<[String; 3]> {
+        let outputs = outputs_for(self.classes.len());
+        let rows = [
+            ("dense (Dense)", self.head.units, 0),
+            ("dropout (Dropout)", self.head.units, usize::MAX),
+            ("dense_1 (Dense)", outputs, 1),
+        ];
+        let rows = rows.into_iter().filter(|(name, ..)| {
+            // Keras lists a dropout layer that does nothing too; nobody would write one.
+            !name.starts_with("dropout") || self.head.dropout > 0.0
+        });
+        rows.map(|(name, units, layer)| {
+            let parameters = self
+                .layers
+                .get(layer)
+                .map_or(0, LayerWeights::num_parameters);
+            [
+                name.to_owned(),
+                format!("(None, {units})"),
+                grouped(parameters),
+            ]
+        })
+        .collect()
     }
 
     /// Trains on `train` and measures on `validation` after each epoch. Call it again to go on from
@@ -215,24 +220,86 @@ impl HeadModel {
     /// [`Error::Argument`] for options that make no sense, [`Error::NotFinite`] if training
     /// diverges; the weights are then those of the last good epoch.
     pub fn fit(&mut self, train: &Features, validation: &Features, fit: &Fit) -> Result<History> {
-        self.check(train, "training features")?;
-        self.check(validation, "validation features")?;
-        let failed = || Error::compute("preparing features for training");
-        let mut learner = HeadLearner {
-            model: self,
-            rows: self.rows(train).map_err(failed())?,
-            labels: self.labels(train).map_err(failed())?,
-            validation,
-            masks: None,
-        };
+        self.train(train, validation, fit, None)
+    }
+
+    /// Goes on with the run whose checkpoint this head was [loaded](HeadModel::load) from. `fit` must
+    /// have the options of that run; its `epochs` are the length of the whole. The history, too, is
+    /// that of the whole run.
+    ///
+    /// # Errors
+    /// As [`HeadModel::fit`]; [`Error::Mismatch`] if there is no such run or an option differs.
+    pub fn resume(
+        &mut self,
+        train: &Features,
+        validation: &Features,
+        fit: &Fit,
+    ) -> Result<History> {
+        let stored = self.unfinished.take().ok_or_else(no_run)?;
+        let outcome = self.train(train, validation, fit, Some(&stored));
+        if outcome.is_err() {
+            // The next call may have better options.
+            self.unfinished = Some(stored);
+        }
+        outcome
+    }
+
+    fn train(
+        &mut self,
+        train: &Features,
+        validation: &Features,
+        fit: &Fit,
+        from: Option<&Stored>,
+    ) -> Result<History> {
         let mut notes = train.notes().to_vec();
-        let others = validation.notes().iter().chain(&learner.model.notes);
-        for note in others {
+        for note in validation.notes().iter().chain(&self.notes) {
             if !notes.contains(note) {
                 notes.push(note.clone());
             }
         }
-        fit::run(fit, &mut learner, &notes)
+        let mut history = History::new(&notes);
+        let mut learner = self.learner(train, validation, fit)?;
+        let outcome = training::run(fit, &mut learner, &mut history, from);
+        // The epochs of an earlier run that this one goes on with were counted when it was loaded.
+        let earlier = from.map_or(0, |stored| stored.epochs.len());
+        self.epochs += history.epochs.len().saturating_sub(earlier);
+        outcome.map(|()| history)
+    }
+
+    /// Tries learning rates from tiny to huge on `train` and suggests one; the head stays as it is.
+    /// Batch size, optimiser and seed are those of `fit`; its `steps` say how many rates are tried,
+    /// 100 unless set.
+    ///
+    /// # Errors
+    /// As [`HeadModel::fit`].
+    pub fn lr_find(&self, train: &Features, fit: &Fit) -> Result<LearningRates> {
+        let mut learner = self.learner(train, train, fit)?;
+        rate_finder::find(fit, &mut learner)
+    }
+
+    fn learner<'a>(
+        &'a self,
+        train: &Features,
+        validation: &'a Features,
+        fit: &Fit,
+    ) -> Result<HeadLearner<'a>> {
+        self.check(train, "training features")?;
+        self.check(validation, "validation features")?;
+        fit.check()?;
+        Ok(HeadLearner {
+            model: self,
+            rows: self
+                .rows(train)
+                .map_err(Error::compute("preparing features for training"))?,
+            targets: self.targets(train.label_slice(), &fit.class_weights)?,
+            validation,
+            masks: None,
+        })
+    }
+
+    /// What the pictures with these labels should be taken for.
+    pub(crate) fn targets(&self, labels: &[usize], class_weights: &[f64]) -> Result<Targets> {
+        Targets::new(labels, self.classes.len(), class_weights, self.device)
     }
 
     /// Loss and accuracy on other features, dropout off.
@@ -242,9 +309,10 @@ impl HeadModel {
     pub fn evaluate(&self, features: &Features) -> Result<Evaluation> {
         self.check(features, "features")?;
         let _no_grad = tch::no_grad_guard();
+        let targets = self.targets(features.label_slice(), &[])?;
         let measure = || -> std::result::Result<Evaluation, TchError> {
             let logits = self.logits(&self.rows(features)?, None)?;
-            let step = self.measure(&logits, &self.labels(features)?)?;
+            let step = targets.measure(&logits)?;
             let correct = step.correct.f_double_value(&[])?;
             Ok(Evaluation {
                 loss: step.loss.f_double_value(&[])?,
@@ -262,13 +330,7 @@ impl HeadModel {
         self.check(features, "features")?;
         let _no_grad = tch::no_grad_guard();
         let predict = || -> std::result::Result<Vec<f32>, TchError> {
-            let logits = self.logits(&self.rows(features)?, None)?;
-            let probabilities = if self.is_binary() {
-                let second = logits.f_sigmoid()?;
-                Tensor::f_stack(&[second.f_neg()?.f_add_scalar(1.0)?, second], 1)?
-            } else {
-                logits.f_softmax(-1, Kind::Float)?
-            };
+            let probabilities = loss::probabilities(&self.logits(&self.rows(features)?, None)?)?;
             Vec::<f32>::try_from(
                 &probabilities
                     .f_to_device(Device::Cpu)?
@@ -293,25 +355,38 @@ impl HeadModel {
     /// # Errors
     /// [`Error::File`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
-        let mut tensors = BTreeMap::new();
-        for (name, layer) in LAYER_NAMES.iter().zip(&self.layers) {
-            tensors.insert(format!("{name}.weight"), layer.kernel.shallow_clone());
-            tensors.insert(format!("{name}.bias"), layer.bias.shallow_clone());
-        }
-        let metadata = HashMap::from([
-            ("kind".to_owned(), "head".to_owned()),
-            (
-                "input_shape".to_owned(),
-                json!(self.input_shape).to_string(),
-            ),
-            ("notes".to_owned(), json!(self.notes).to_string()),
-            ("dropout".to_owned(), json!(self.head.dropout).to_string()),
-            ("classes".to_owned(), json!(self.classes).to_string()),
-        ]);
-        Store { tensors, metadata }.save(path.as_ref())
+        self.store().save(path.as_ref())
     }
 
-    /// Reads what [`HeadModel::save`] wrote, onto the CPU or a GPU.
+    fn store(&self) -> Store {
+        let mut store = Store {
+            tensors: BTreeMap::new(),
+            metadata: HashMap::from([("kind".to_owned(), "head".to_owned())]),
+        };
+        self.write(&mut store);
+        store
+    }
+
+    /// Adds weights and description to what is about to be saved.
+    pub(crate) fn write(&self, store: &mut Store) {
+        for (name, layer) in LAYER_NAMES.iter().zip(&self.layers) {
+            for (part, tensor) in [("weight", &layer.kernel), ("bias", &layer.bias)] {
+                let name = format!("{name}.{part}");
+                store.tensors.insert(name, tensor.shallow_clone());
+            }
+        }
+        for (key, value) in [
+            ("input_shape", json!(self.input_shape)),
+            ("notes", json!(self.notes)),
+            ("dropout", json!(self.head.dropout)),
+            ("classes", json!(self.classes)),
+            ("epochs", json!(self.epochs)),
+        ] {
+            store.metadata.insert(key.to_owned(), value.to_string());
+        }
+    }
+
+    /// Reads what [`HeadModel::save`] or a checkpoint wrote, onto the CPU or a GPU.
     ///
     /// # Errors
     /// [`Error::File`] if the file cannot be read, [`Error::Weights`] or [`Error::LayerShape`] if
@@ -321,57 +396,38 @@ impl HeadModel {
         crate::device::check(device)?;
         let path = path.as_ref();
         let mut store = Store::load(path, WHAT)?;
-        let input_shape: Vec<usize> = store.read_json("input_shape", path, WHAT)?;
-        let classes: Vec<String> = store.read_json("classes", path, WHAT)?;
-        let dropout: f64 = store.read_json("dropout", path, WHAT)?;
-        let notes: Vec<String> = store.read_json("notes", path, WHAT)?;
-        let mut take = |name: String| {
-            store
-                .tensors
-                .remove(&name)
-                .ok_or_else(|| store::not_saved_here(path, WHAT))
-        };
-        let mut layers = Vec::new();
-        for name in LAYER_NAMES {
-            layers.push(Dense {
-                kernel: take(format!("{name}.weight"))?,
-                bias: take(format!("{name}.bias"))?,
-            });
+        if store.metadata.get("kind").is_none_or(|kind| kind != "head") {
+            return Err(store::not_saved_here(path, WHAT));
         }
-        let units = layers[0].bias.numel();
+        let unfinished = Stored::take(&mut store, path, WHAT)?;
+        let mut model = Self::read(&mut store, path, WHAT, device)?;
+        model.unfinished = unfinished;
+        Ok(model)
+    }
+
+    /// Takes a head out of a file that was read; `what` names what the whole file should hold.
+    pub(crate) fn read(store: &mut Store, path: &Path, what: &str, device: Device) -> Result<Self> {
+        let input_shape: Vec<usize> = store.read_json("input_shape", path, what)?;
+        let classes: Vec<String> = store.read_json("classes", path, what)?;
+        let dropout: f64 = store.read_json("dropout", path, what)?;
+        let notes: Vec<String> = store.read_json("notes", path, what)?;
+        let epochs: usize = store.read_json("epochs", path, what)?;
+        let units = store
+            .tensors
+            .get(&format!("{}.bias", LAYER_NAMES[0]))
+            .map_or(0, Tensor::numel);
         let widths = [
             input_shape.iter().product(),
             units,
             outputs_for(classes.len()),
         ];
-        for (index, layer) in layers.iter_mut().enumerate() {
-            for (part, tensor, expected) in [
-                (
-                    "weight",
-                    &layer.kernel,
-                    vec![widths[index + 1], widths[index]],
-                ),
-                ("bias", &layer.bias, vec![widths[index + 1]]),
-            ] {
-                let found = store::shape(tensor);
-                if found != expected {
-                    let layer = format!("{} {part}", LAYER_NAMES[index]);
-                    return Err(Error::LayerShape {
-                        path: path.to_owned(),
-                        layer,
-                        expected,
-                        found,
-                    });
-                }
-            }
-            let moved = || {
-                Error::compute(format!(
-                    "putting the head on {}",
-                    crate::device::name(device)
-                ))
-            };
-            layer.kernel = layer.kernel.f_to_device(device).map_err(moved())?;
-            layer.bias = layer.bias.f_to_device(device).map_err(moved())?;
+        let mut layers = Vec::new();
+        for (name, widths) in LAYER_NAMES.iter().zip(widths.windows(2)) {
+            let layer = LayerWeights::take(store, name, &[widths[1], widths[0]], path, what)?;
+            layers.push(layer.on(device).map_err(Error::compute(format!(
+                "putting the head on {}",
+                crate::device::name(device)
+            )))?);
         }
         Ok(Self {
             head: Head { units, dropout },
@@ -380,16 +436,62 @@ impl HeadModel {
             layers,
             device,
             notes,
+            epochs,
+            unfinished: None,
         })
+    }
+
+    /// Whether it has learned anything yet.
+    pub(crate) fn is_trained(&self) -> bool {
+        self.epochs > 0
+    }
+
+    /// Counts epochs that it has learned as part of a classifier.
+    pub(crate) fn add_epochs(&mut self, epochs: usize) {
+        self.epochs += epochs;
+    }
+
+    /// What of a base's output it takes: (H, W, C).
+    pub(crate) fn input_shape(&self) -> &[usize] {
+        &self.input_shape
+    }
+
+    /// Its weights as the training loop sees them.
+    pub(crate) fn variables(&self) -> Vec<Variable> {
+        let of_layer = |(name, layer): (&&str, &LayerWeights)| {
+            [("weight", &layer.kernel), ("bias", &layer.bias)].map(|(part, tensor)| Variable {
+                name: format!("{name}.{part}"),
+                tensor: tensor.shallow_clone(),
+                part: Part::Head,
+            })
+        };
+        LAYER_NAMES
+            .iter()
+            .zip(&self.layers)
+            .flat_map(of_layer)
+            .collect()
+    }
+
+    /// The dropout of an epoch, one row a picture, 1 = kept; nothing without dropout. All at once,
+    /// so that a GPU is not made to wait for the host in every step.
+    pub(crate) fn masks(&self, draws: &Draws) -> Result<Option<Tensor>> {
+        let Head { units, dropout } = self.head;
+        if dropout == 0.0 {
+            return Ok(None);
+        }
+        let mut random = draws.random("dropout");
+        let kept = (0..draws.pictures * units)
+            .map(|_| u8::from(f64::from(random.uniform()) >= dropout))
+            .collect::<Vec<_>>();
+        Tensor::f_from_slice(&kept)
+            .and_then(|masks| masks.f_view([-1, units as i64])?.f_to_device(self.device))
+            .map(Some)
+            .map_err(Error::compute("drawing the dropout of an epoch"))
     }
 
     /// Shows the summary under a notebook cell.
     pub fn evcxr_display(&self) {
         self.summary().evcxr_display();
-    }
-
-    fn is_binary(&self) -> bool {
-        self.classes.len() == 2
     }
 
     fn check(&self, features: &Features, what: &str) -> Result<()> {
@@ -431,26 +533,9 @@ impl HeadModel {
         features.tensor().f_to_device(self.device)?.f_flatten(1, -1)
     }
 
-    /// The labels in the type that the loss takes.
-    fn labels(&self, features: &Features) -> std::result::Result<Tensor, TchError> {
-        let labels = features
-            .label_slice()
-            .iter()
-            .map(|&label| label as i64)
-            .collect::<Vec<_>>();
-        let kind = if self.is_binary() {
-            Kind::Float
-        } else {
-            Kind::Int64
-        };
-        Tensor::f_from_slice(&labels)?
-            .f_to_kind(kind)?
-            .f_to_device(self.device)
-    }
-
     /// Rows [N, width] to logits: [N] for two classes, [N, classes] for more. `mask` [N, units]
     /// holds 1 where a hidden value is kept.
-    fn logits(
+    pub(crate) fn logits(
         &self,
         rows: &Tensor,
         mask: Option<&Tensor>,
@@ -458,52 +543,19 @@ impl HeadModel {
         let [hidden_layer, output_layer] = self.layers.as_slice() else {
             return Err(TchError::Shape("a head has two layers".into()));
         };
-        let mut hidden = hidden_layer.apply(rows)?.f_relu()?;
+        let dense = |x: &Tensor, layer: &LayerWeights| x.f_linear(&layer.kernel, Some(&layer.bias));
+        let mut hidden = dense(rows, hidden_layer)?.f_relu()?;
         if let Some(mask) = mask {
             // Inverted dropout: what is kept grows, so that nothing changes at prediction time.
             let scale = 1.0 / (1.0 - self.head.dropout);
             hidden = hidden.f_mul(&mask.f_to_kind(Kind::Float)?.f_mul_scalar(scale)?)?;
         }
-        let logits = output_layer.apply(&hidden)?;
-        if self.is_binary() {
+        let logits = dense(&hidden, output_layer)?;
+        if self.classes.len() == 2 {
             logits.f_squeeze_dim(1)
         } else {
             Ok(logits)
         }
-    }
-
-    /// Mean cross-entropy, from logits in one call, and the number of right answers.
-    fn measure(&self, logits: &Tensor, labels: &Tensor) -> std::result::Result<Step, TchError> {
-        let none = None::<Tensor>;
-        let (loss, hits) = if self.is_binary() {
-            let loss = logits.f_binary_cross_entropy_with_logits(
-                labels,
-                none.as_ref(),
-                none.as_ref(),
-                Reduction::Mean,
-            )?;
-            // A probability above one half is a logit above zero.
-            (
-                loss,
-                logits
-                    .f_detach()?
-                    .f_gt(0.0)?
-                    .f_eq_tensor(&labels.f_gt(0.5)?)?,
-            )
-        } else {
-            let loss = logits.f_cross_entropy_loss(labels, none, Reduction::Mean, -100, 0.0)?;
-            (
-                loss,
-                logits
-                    .f_detach()?
-                    .f_argmax(-1, false)?
-                    .f_eq_tensor(labels)?,
-            )
-        };
-        Ok(Step {
-            loss,
-            correct: hits.f_sum(Kind::Int64)?,
-        })
     }
 }
 
@@ -545,45 +597,41 @@ pub fn train_head(
     Ok((model, history))
 }
 
+/// There is nothing to go on with.
+pub(crate) fn no_run() -> Error {
+    Error::Mismatch {
+        what: "a run to go on with".into(),
+        expected: "a model that was loaded from a checkpoint".into(),
+        found: "one without an unfinished run".into(),
+        remedy: "Load the file that `Fit::checkpoint` named, or train with `fit`".into(),
+    }
+}
+
 /// A head with the features that it learns from.
 struct HeadLearner<'a> {
     model: &'a HeadModel,
     rows: Tensor,
-    labels: Tensor,
+    targets: Targets,
     validation: &'a Features,
-    /// The epoch's dropout: one row a picture, in the order in which they come, 1 = kept.
+    /// The epoch's dropout.
     masks: Option<Tensor>,
 }
 
 impl Learner for HeadLearner<'_> {
     fn num_pictures(&self) -> usize {
-        self.labels.size()[0] as usize
+        self.targets.len()
     }
 
     fn device(&self) -> Device {
         self.model.device
     }
 
-    fn variables(&self) -> Vec<Tensor> {
-        let layers = self.model.layers.iter();
-        layers
-            .flat_map(|layer| [layer.kernel.shallow_clone(), layer.bias.shallow_clone()])
-            .collect()
+    fn variables(&self) -> Vec<Variable> {
+        self.model.variables()
     }
 
-    fn start_epoch(&mut self, random: &mut Random) -> std::result::Result<(), TchError> {
-        let Head { units, dropout } = self.model.head;
-        if dropout > 0.0 {
-            // All at once, so that a GPU is not made to wait for the host in every step.
-            let kept = (0..self.num_pictures() * units)
-                .map(|_| u8::from(f64::from(random.uniform()) >= dropout));
-            let masks = Tensor::f_from_slice(&kept.collect::<Vec<_>>())?;
-            self.masks = Some(
-                masks
-                    .f_view([-1, units as i64])?
-                    .f_to_device(self.model.device)?,
-            );
-        }
+    fn start_epoch(&mut self, draws: &Draws) -> Result<()> {
+        self.masks = self.model.masks(draws)?;
         Ok(())
     }
 
@@ -595,11 +643,18 @@ impl Learner for HeadLearner<'_> {
         let logits = self
             .model
             .logits(&self.rows.f_index_select(0, rows)?, mask.as_ref())?;
-        self.model
-            .measure(&logits, &self.labels.f_index_select(0, rows)?)
+        self.targets.select(rows)?.measure(&logits)
     }
 
-    fn validate(&self) -> Result<Option<Evaluation>> {
-        self.model.evaluate(self.validation).map(Some)
+    fn validate(&self) -> Result<Evaluation> {
+        self.model.evaluate(self.validation)
+    }
+
+    fn checkpoint(&self, path: &Path, run: &Run<'_>) -> Result<Saved> {
+        let mut store = self.model.store();
+        let epochs = json!(self.model.epochs + run.epochs.len());
+        store.metadata.insert("epochs".into(), epochs.to_string());
+        run.write(&mut store);
+        store.save(path)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::chart::{Panel, Series};
@@ -11,7 +12,7 @@ use crate::saved::Saved;
 use crate::table::Table;
 
 /// The numbers of one epoch, in Keras' words.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Mean training loss while the weights moved, dropout on.
     pub loss: f64,
@@ -41,11 +42,12 @@ impl Epoch {
 }
 
 /// The course of a training run.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// One entry for each epoch.
     pub epochs: Vec<Epoch>,
     notes: Vec<String>,
+    ending: Vec<String>,
 }
 
 /// One measure of a history, by its Keras name.
@@ -63,7 +65,29 @@ impl History {
         Self {
             epochs: Vec::new(),
             notes: notes.to_vec(),
+            ending: Vec::new(),
         }
+    }
+
+    /// Why the run ended before its last epoch, or which epoch's weights were kept; nothing for a run
+    /// that went to its end.
+    pub fn ending(&self) -> Option<String> {
+        (!self.ending.is_empty()).then(|| self.ending.join("; "))
+    }
+
+    pub(crate) fn end(&mut self, how: String) {
+        self.ending.push(how);
+    }
+
+    /// Adds the epochs of a later run.
+    pub(crate) fn extend(&mut self, later: &Self) {
+        self.epochs.extend(&later.epochs);
+        for note in &later.notes {
+            if !self.notes.contains(note) {
+                self.notes.push(note.clone());
+            }
+        }
+        self.ending.clone_from(&later.ending);
     }
 
     /// What a reader of these numbers should know: drawn pictures, seeded weights.
@@ -110,19 +134,60 @@ impl History {
                 x_label: "epoch".into(),
                 y_label: y_label.to_owned(),
                 series,
-                y_range: None,
+                ..Panel::default()
             }
         };
         let [loss, accuracy, val_loss, val_accuracy] = MEASURES;
-        let title = match self.notes.as_slice() {
-            [] => "Training and validation".to_owned(),
-            notes => format!("Training and validation ({})", notes.join("; ")),
-        };
         Figure::lines(
-            &title,
+            &titled("Training and validation", &self.notes),
             vec![
                 panel("Accuracy", "share of right answers", accuracy, val_accuracy),
                 panel("Loss", "mean cross-entropy", loss, val_loss),
+            ],
+        )
+    }
+
+    /// The validation curves of several runs in one figure, each by its name: accuracy and loss, side
+    /// by side, by epoch of the run.
+    ///
+    /// ```
+    /// use evcxr_transfer::History;
+    /// # let (frozen, tuned) = (History::default(), History::default());
+    /// let figure = History::compare(&[("frozen base", &frozen), ("block 5", &tuned)]);
+    /// # assert!(figure.to_string().contains("2 runs"));
+    /// ```
+    pub fn compare(runs: &[(&str, &Self)]) -> Figure {
+        let panel = |title: &str, y_label: &str, (_, value): Measure| {
+            let series = runs.iter().enumerate().map(|(colour, (name, run))| {
+                let points = (1..).zip(&run.epochs);
+                let points = points.filter_map(|(n, epoch)| Some((f64::from(n), value(epoch)?)));
+                Series {
+                    name: (*name).to_owned(),
+                    points: points.collect(),
+                    dashed: false,
+                    colour,
+                }
+            });
+            Panel {
+                title: title.to_owned(),
+                x_label: "epoch".into(),
+                y_label: y_label.to_owned(),
+                series: series.collect(),
+                ..Panel::default()
+            }
+        };
+        let mut notes: Vec<String> = Vec::new();
+        for note in runs.iter().flat_map(|(_, run)| &run.notes) {
+            if !notes.contains(note) {
+                notes.push(note.clone());
+            }
+        }
+        let [_, _, val_loss, val_accuracy] = MEASURES;
+        Figure::lines(
+            &titled(&format!("Validation of {} runs", runs.len()), &notes),
+            vec![
+                panel("Accuracy", "share of right answers", val_accuracy),
+                panel("Loss", "mean cross-entropy", val_loss),
             ],
         )
     }
@@ -146,8 +211,10 @@ impl History {
             row.push(format!("{:.2}", epoch.seconds));
             table.push(row);
         }
+        let ending = self.ending();
         self.notes
             .iter()
+            .chain(&ending)
             .fold(table, |table, note| table.note(&format!("Note: {note}")))
     }
 
@@ -182,6 +249,7 @@ impl History {
             .collect::<Vec<_>>();
         object.insert("seconds".into(), json!(seconds));
         object.insert("notes".into(), json!(self.notes));
+        object.insert("ending".into(), json!(self.ending()));
         serde_json::Value::Object(object).to_string()
     }
 
@@ -211,6 +279,14 @@ impl History {
     }
 }
 
+/// A title with what a reader should know.
+fn titled(title: &str, notes: &[String]) -> String {
+    match notes {
+        [] => title.to_owned(),
+        notes => format!("{title} ({})", notes.join("; ")),
+    }
+}
+
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.last() {
@@ -226,7 +302,10 @@ impl fmt::Display for History {
                 if let (Some(accuracy), Some(loss)) = (last.val_accuracy, last.val_loss) {
                     write!(f, ", val_accuracy {accuracy:.4}, val_loss {loss:.4}")?;
                 }
-                Ok(())
+                match self.ending() {
+                    Some(ending) => write!(f, " ({ending})"),
+                    None => Ok(()),
+                }
             }
         }
     }

@@ -2,7 +2,9 @@
 //!
 //! A notebook opens with `let lab = Lab::open()?;`. Whoever wants something else says so there:
 //! `Lab::open()?.offline().device(Device::Cpu).full()`. Environment variables are read here and
-//! nowhere else: `EVCXR_TRANSFER_DATA` (the data folder), `EVCXR_TRANSFER_OFFLINE` (any value).
+//! nowhere else: `EVCXR_TRANSFER_DATA` (the data folder), `EVCXR_TRANSFER_OFFLINE` (any value), and
+//! `EVCXR_TRANSFER_STOP` (a file; while it exists, long work ends at its next batch: the kernel makes
+//! it when a cell is interrupted).
 //!
 //! ```
 //! use evcxr_transfer::Lab;
@@ -18,13 +20,16 @@ use std::time::Duration;
 
 use tch::Device;
 
-use crate::base::{Architecture, Base};
+use crate::architecture::Architecture;
+use crate::base::Base;
+use crate::classifier::Classifier;
 use crate::dataset::Data;
 use crate::device::{self, Cuda, Precision};
 use crate::display::Progress;
 use crate::error::{Error, Result};
 use crate::fetch::{self, Remote};
 use crate::fit::Fit;
+use crate::stop::Stop;
 use crate::table::Table;
 use crate::unpack::unpack;
 use crate::weights::Weights;
@@ -131,7 +136,10 @@ impl Lab {
             online,
             weights: WeightsChoice::Official,
             samples_only: false,
-            progress: Progress::lines(),
+            progress: match std::env::var_os("EVCXR_TRANSFER_STOP") {
+                Some(file) => Progress::lines().stop(&Stop::file(PathBuf::from(file))),
+                None => Progress::lines(),
+            },
         })
     }
 
@@ -238,6 +246,28 @@ impl Lab {
         Ok(base.progress(self.progress.clone()))
     }
 
+    /// The small network that the lesson compares with, to be trained from scratch on pictures of
+    /// `size` x `size` pixels; see [`Classifier::small_conv_net`].
+    ///
+    /// # Errors
+    /// As [`Classifier::small_conv_net`].
+    pub fn small_conv_net(&self, size: usize, classes: &[impl AsRef<str>]) -> Result<Classifier> {
+        let (device, precision) = (self.device.value, self.precision.value);
+        let model = Classifier::small_conv_net(size, classes, 0, device, precision)?;
+        Ok(model.progress(self.progress.clone()))
+    }
+
+    /// A classifier from the file that [`Classifier::save`] or a checkpoint wrote, on the lab's device
+    /// and in its precision.
+    ///
+    /// # Errors
+    /// As [`Classifier::load`].
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<Classifier> {
+        let model = Classifier::load(path, self.device.value)?;
+        let model = model.precision(self.precision.value)?;
+        Ok(model.progress(self.progress.clone()))
+    }
+
     /// The lesson's cats and dogs, 2,000 + 1,000 pictures: downloaded once, checked and unpacked
     /// into the data folder. A quick run takes 400 + 200 of them.
     ///
@@ -282,6 +312,7 @@ impl Lab {
     }
 
     fn load_weights(&self, architecture: Architecture, with_top: bool) -> Result<Weights> {
+        architecture.check_pretrained()?;
         // Before a download of half a gigabyte, and before anything is put on the device.
         device::check(self.device.value)?;
         match &self.weights {
@@ -441,6 +472,8 @@ fn weights_of(architecture: Architecture, with_top: bool) -> Remote {
         (Architecture::Vgg16, true) => "64373286793e3c8b2b4e3219cbf3544b",
         (Architecture::Vgg19, false) => "253f8cb515780f3b799900260a226db6",
         (Architecture::Vgg19, true) => "cbe5617147190e668d6c5d5026f83318",
+        // `load_weights` refuses it before: nobody has trained it for others.
+        (Architecture::SmallConvNet, _) => "",
     };
     let top = if with_top { "" } else { "_notop" };
     Remote::new(format!(

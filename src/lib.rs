@@ -55,14 +55,18 @@
 //! | `head` | the classifier on top |
 //! | `lab` | the machine, and the lesson's data and weights |
 
+mod architecture;
+mod augment;
 mod base;
 mod canvas;
 mod chart;
+mod classifier;
 mod dataset;
 mod decode;
 mod device;
 mod display;
 mod error;
+mod evaluation;
 mod features;
 mod fetch;
 mod figure;
@@ -72,29 +76,47 @@ mod head;
 mod history;
 mod keras_file;
 mod lab;
+mod loss;
+mod optimizer;
 mod pixels;
+mod prediction;
 mod random;
+mod rate_finder;
+mod run;
 mod saved;
+mod schedule;
+mod stop;
 mod store;
 mod table;
 mod torch_file;
+mod training;
+mod tuning;
 mod unpack;
 mod weights;
 
-pub use base::{Architecture, Base, Layer, LayerKind};
+pub use architecture::{Architecture, Layer, LayerKind};
+pub use augment::{Augment, Fill, Transform};
+pub use base::Base;
+pub use classifier::Classifier;
 pub use dataset::{Data, Dataset};
 pub use device::{Cuda, Precision, cuda};
 pub use display::{Progress, Task};
 pub use error::{Error, Result};
+pub use evaluation::Evaluation;
 pub use features::Features;
 pub use fetch::{Remote, fetch, reachable};
 pub use figure::Figure;
-pub use fit::{Evaluation, Fit};
+pub use fit::Fit;
 pub use head::{Head, HeadModel, train_head};
 pub use history::{Epoch, History};
 pub use lab::Lab;
+pub use optimizer::Optimizer;
 pub use pixels::{Interpolation, Photo, Scaling};
+pub use prediction::{Picture, Prediction, Predictions};
+pub use rate_finder::LearningRates;
 pub use saved::Saved;
+pub use schedule::Schedule;
+pub use stop::Stop;
 pub use table::Table;
 pub use unpack::{Unpacked, unpack};
 pub use weights::{LayerWeights, Weights, WeightsKind};
@@ -109,9 +131,10 @@ pub use tch::{Device, Tensor};
 /// There is no `Result` in it: a second one in scope breaks the code that evcxr wraps around a cell.
 pub mod prelude {
     pub use crate::{
-        Architecture, Base, Data, Dataset, Device, Epoch, Error, Evaluation, Features, Figure, Fit,
-        Head, HeadModel, History, Interpolation, Lab, Photo, Precision, Progress, Saved, Scaling,
-        Table, Tensor, Weights, train_head,
+        Architecture, Augment, Base, Classifier, Data, Dataset, Device, Epoch, Error, Evaluation,
+        Features, Figure, Fill, Fit, Head, HeadModel, History, Interpolation, Lab, LearningRates,
+        Optimizer, Photo, Picture, Precision, Prediction, Predictions, Progress, Saved, Scaling,
+        Schedule, Stop, Table, Tensor, Transform, Weights, train_head,
     };
     pub use crate::{ndarray, tch};
 }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
 use ndarray::Array3;
+use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
 use crate::decode::{MOST_PIXELS, decode};
@@ -70,7 +71,8 @@ impl fmt::Display for Interpolation {
 }
 
 /// How bytes become the numbers that a network takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scaling {
     /// 0 to 1: the lesson's `rescale=1./255`.
     #[default]

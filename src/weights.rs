@@ -22,6 +22,8 @@ use tch::{Kind, TchError, Tensor};
 use crate::display;
 use crate::error::{Error, Result};
 use crate::pixels::Scaling;
+use crate::random::Random;
+use crate::store::Store;
 use crate::table::grouped;
 use crate::{keras_file, store, torch_file};
 
@@ -65,6 +67,81 @@ pub struct LayerWeights {
 }
 
 impl LayerWeights {
+    /// Fresh weights for a layer whose kernel is `kernel_shape` in Keras' order, (3, 3, in, out) or
+    /// (in, out), as Keras draws them: the kernel uniform within sqrt(6 / (fan_in + fan_out))
+    /// (Glorot and Bengio 2010), the bias zero. f32 on the CPU.
+    pub(crate) fn glorot(
+        kernel_shape: &[usize],
+        random: &mut Random,
+    ) -> std::result::Result<Self, TchError> {
+        let &[ref window @ .., inputs, outputs] = kernel_shape else {
+            return Err(TchError::Shape("a layer without a kernel".into()));
+        };
+        let window_values = window.iter().product::<usize>();
+        let limit = (6.0 / (window_values * (inputs + outputs)) as f32).sqrt();
+        let total = window_values * inputs * outputs;
+        let values = (0..total).map(|_| (2.0 * random.uniform() - 1.0) * limit);
+        let mut size = vec![outputs as i64, inputs as i64];
+        size.extend(window.iter().map(|&n| n as i64));
+        Ok(Self {
+            kernel: Tensor::f_from_slice(&values.collect::<Vec<_>>())?.f_view(&*size)?,
+            bias: Tensor::f_zeros([outputs as i64], (Kind::Float, tch::Device::Cpu))?,
+        })
+    }
+
+    /// Takes a layer out of a file of our own, `NAME.weight` and `NAME.bias`; `kernel_shape` is
+    /// libtorch's, `[out, in, ..]`, and `what` names what the file should hold.
+    pub(crate) fn take(
+        store: &mut Store,
+        name: &str,
+        kernel_shape: &[usize],
+        path: &Path,
+        what: &str,
+    ) -> Result<Self> {
+        let mut take = |part: &str, expected: &[usize]| {
+            let tensor = store
+                .tensors
+                .remove(&format!("{name}.{part}"))
+                .ok_or_else(|| store::not_saved_here(path, what))?;
+            let found = store::shape(&tensor);
+            // libtorch would spread a bias of one value over a whole layer without a word.
+            if found != expected {
+                return Err(Error::LayerShape {
+                    path: path.to_owned(),
+                    layer: format!("{name} {part}"),
+                    expected: expected.to_vec(),
+                    found,
+                });
+            }
+            Ok(tensor)
+        };
+        Ok(Self {
+            kernel: take("weight", kernel_shape)?,
+            bias: take("bias", &kernel_shape[..1])?,
+        })
+    }
+
+    /// The same tensors once more, in the same memory.
+    pub(crate) fn shared(&self) -> Self {
+        Self {
+            kernel: self.kernel.shallow_clone(),
+            bias: self.bias.shallow_clone(),
+        }
+    }
+
+    /// The same values on a device.
+    pub(crate) fn on(&self, device: tch::Device) -> std::result::Result<Self, TchError> {
+        Ok(Self {
+            kernel: self.kernel.f_to_device(device)?,
+            bias: self.bias.f_to_device(device)?,
+        })
+    }
+
+    /// The number of values in both.
+    pub(crate) fn num_parameters(&self) -> usize {
+        self.kernel.numel() + self.bias.numel()
+    }
+
     /// The same values in memory of their own.
     pub(crate) fn copied(&self) -> std::result::Result<Self, TchError> {
         Ok(Self {

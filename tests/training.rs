@@ -12,7 +12,8 @@ mod common;
 use std::path::Path;
 
 use evcxr_transfer::{
-    Device, Error, Evaluation, Features, Fit, Head, HeadModel, Progress, train_head,
+    Device, Error, Evaluation, Features, Fit, Head, HeadModel, Optimizer, Progress, Schedule,
+    train_head,
 };
 use ndarray::Array4;
 
@@ -32,9 +33,11 @@ fn quiet() -> Fit {
     Fit::default().progress(Progress::quiet())
 }
 
+const STEPS: usize = 20;
+
 /// Trains the same head in Keras and here, all pictures in one batch, and compares every step.
-fn assert_steps_are_keras_steps(classes: usize) {
-    const STEPS: usize = 20;
+/// `optimizer` says in Keras' words what `fit` says in ours.
+fn assert_steps_are_keras_steps(classes: usize, fit: Fit, optimizer: &str) {
     const RATE: f64 = 1e-3;
     // The loss is a mean of logarithms near 1, in f32 on both sides, after up to 20 steps whose
     // rounding adds up; measured at 4e-7. Keras clips probabilities at 1e-7, which is far away here.
@@ -49,16 +52,19 @@ fn assert_steps_are_keras_steps(classes: usize) {
     train.save(&features_path).unwrap();
     head.save(&head_path).unwrap();
     let (steps, rate) = (STEPS.to_string(), RATE.to_string());
+    let weights = format!("{:?}", fit.class_weights);
     let arguments = [
         &features_path,
         &head_path,
         Path::new(&steps),
         Path::new(&rate),
+        Path::new(optimizer),
+        Path::new(&weights),
     ];
     let keras = common::python("keras_head.py", &arguments);
     let keras: serde_json::Value = serde_json::from_str(keras.lines().last().unwrap()).unwrap();
 
-    let fit = quiet().epochs(STEPS).batch_size(30).learning_rate(RATE);
+    let fit = fit.epochs(STEPS).batch_size(30).learning_rate(RATE);
     let history = head.fit(&train, &train, &fit).unwrap();
     for (step, epoch) in history.epochs.iter().enumerate() {
         let loss = keras["loss"][step].as_f64().unwrap();
@@ -99,12 +105,95 @@ fn assert_steps_are_keras_steps(classes: usize) {
 
 #[test]
 fn twenty_steps_for_two_classes_are_keras_steps() {
-    assert_steps_are_keras_steps(2);
+    assert_steps_are_keras_steps(2, quiet(), r#"{"class": "RMSprop"}"#);
 }
 
 #[test]
 fn twenty_steps_for_three_classes_are_keras_steps() {
-    assert_steps_are_keras_steps(3);
+    assert_steps_are_keras_steps(3, quiet(), r#"{"class": "RMSprop"}"#);
+}
+
+#[test]
+fn every_optimizer_takes_keras_steps() {
+    for (optimizer, keras) in [
+        (Optimizer::adam(), r#"{"class": "Adam"}"#),
+        (Optimizer::adam_w(), r#"{"class": "AdamW"}"#),
+        (Optimizer::sgd(0.0), r#"{"class": "SGD"}"#),
+        (Optimizer::sgd(0.9), r#"{"class": "SGD", "momentum": 0.9}"#),
+    ] {
+        assert_steps_are_keras_steps(2, quiet().optimizer(optimizer), keras);
+    }
+}
+
+#[test]
+fn class_weights_and_schedules_are_keras_own() {
+    // An epoch is one step here, so that Keras' decay steps are epochs.
+    let cosine = quiet().schedule(Schedule::Cosine);
+    let cosine = cosine.class_weights(&[0.5, 2.0]);
+    let keras = r#"{"class": "RMSprop", "schedule": {"class": "CosineDecay", "decay_steps": 20}}"#;
+    assert_steps_are_keras_steps(2, cosine, keras);
+    let staircase = quiet().schedule(Schedule::Steps {
+        every: 5,
+        factor: 0.5,
+    });
+    let staircase = staircase.class_weights(&[1.0, 0.25, 3.0]);
+    let keras = r#"{"class": "RMSprop", "schedule": {"class": "ExponentialDecay",
+        "decay_steps": 5, "decay_rate": 0.5, "staircase": true}}"#;
+    assert_steps_are_keras_steps(3, staircase, keras);
+}
+
+#[test]
+fn a_head_goes_on_from_a_checkpoint_with_the_same_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let (train, validation) = (features(50, 3), features(20, 3));
+    let fit = quiet()
+        .optimizer(Optimizer::adam())
+        .schedule(Schedule::OneCycle)
+        .learning_rate(1e-3)
+        .checkpoint_every(2);
+    let new = || Head::lesson().build(&train, 1).unwrap();
+    let numbers = |epoch: &evcxr_transfer::Epoch| (epoch.loss, epoch.accuracy, epoch.val_loss);
+    // Written after epochs 2, 4 and 5; the last one is complete, the one before is not.
+    let whole = fit.clone().epochs(5).checkpoint(&path);
+    let mut one_go = new();
+    let history = one_go.fit(&train, &validation, &whole).unwrap();
+    let mut done = HeadModel::load(&path, Device::Cpu).unwrap();
+    let error = done.resume(&train, &validation, &whole).unwrap_err();
+    assert!(error.to_string().contains("has 5 already"), "{error}");
+    // The same schedule over five epochs, written for the last time after the fourth.
+    let begun = fit.clone().epochs(5).checkpoint_every(4).checkpoint(&path);
+    let stop = evcxr_transfer::Stop::new();
+    let mut cut = new();
+    let first = cut.fit(&train, &validation, &begun.clone().stop(&stop));
+    assert_eq!(first.unwrap().epochs.len(), 5);
+    let mut resumed = HeadModel::load(&path, Device::Cpu).unwrap();
+    assert!(resumed.resume(&train, &validation, &begun).is_err());
+    // Constant rates know no length, so that a short run can be made longer.
+    let constant = fit.schedule(Schedule::Constant);
+    let mut long = new();
+    let expected = long
+        .fit(&train, &validation, &constant.clone().epochs(5))
+        .unwrap();
+    new()
+        .fit(
+            &train,
+            &validation,
+            &constant.clone().epochs(2).checkpoint(&path),
+        )
+        .unwrap();
+    let mut short = HeadModel::load(&path, Device::Cpu).unwrap();
+    let found = short
+        .resume(&train, &validation, &constant.epochs(5))
+        .unwrap();
+    let of =
+        |history: &evcxr_transfer::History| history.epochs.iter().map(numbers).collect::<Vec<_>>();
+    assert_eq!(of(&found), of(&expected));
+    assert_eq!(
+        short.predict(&train).unwrap(),
+        long.predict(&train).unwrap()
+    );
+    assert_ne!(of(&history), of(&expected), "one cycle is not constant");
 }
 
 #[test]
@@ -216,7 +305,14 @@ fn a_run_that_diverges_ends_with_an_error_and_the_last_good_weights() {
         .fit(&train, &train, &quiet().learning_rate(1e30))
         .unwrap_err();
     assert!(
-        matches!(error, Error::NotFinite { epoch: 1, .. }),
+        matches!(
+            error,
+            Error::NotFinite {
+                epoch: 1,
+                step: 2,
+                ..
+            }
+        ),
         "{error}"
     );
     assert!(

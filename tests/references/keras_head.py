@@ -1,6 +1,9 @@
 """Trains the lesson's head in Keras from given weights: python keras_head.py FEATURES HEAD STEPS RATE
+[OPTIMIZER [CLASS_WEIGHTS]]
 
-FEATURES and HEAD are files that Features::save and HeadModel::save wrote. All pictures are one
+FEATURES and HEAD are files that Features::save and HeadModel::save wrote. OPTIMIZER is a Keras class
+with arguments as JSON, such as {"class": "Adam"}; the rate is "constant" or, in it as "schedule", a
+class of keras.optimizers.schedules with arguments. CLASS_WEIGHTS is a list. All pictures are one
 batch, so that their order does not matter; dropout is off. Prints the loss and the accuracy of each
 step, then loss, accuracy and probabilities after the last, as JSON.
 """
@@ -13,7 +16,12 @@ import numpy as np
 import safetensors
 
 
-def main(features, head, steps, rate):
+def made(classes, order, **others):
+    order = dict(order)
+    return getattr(classes, order.pop("class"))(**others, **order)
+
+
+def main(features, head, steps, rate, optimizer, class_weights):
     with safetensors.safe_open(features, "np") as file:
         x, labels = file.get_tensor("features"), json.loads(file.metadata()["labels"])
     with safetensors.safe_open(head, "np") as file:
@@ -32,16 +40,31 @@ def main(features, head, steps, rate):
     model.set_weights(
         [weights[f"{name}.{part}"].T for name in ("dense", "dense_1") for part in ("weight", "bias")]
     )
+    if schedule := optimizer.pop("schedule", None):
+        rate = made(keras.optimizers.schedules, schedule, initial_learning_rate=rate)
     model.compile(
-        optimizer=keras.optimizers.RMSprop(learning_rate=rate),
+        optimizer=made(keras.optimizers, optimizer, learning_rate=rate),
         loss="binary_crossentropy" if binary else "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
     y = np.array(labels)
-    history = model.fit(x, y, batch_size=len(x), epochs=steps, verbose=0).history
+    history = model.fit(
+        x,
+        y,
+        batch_size=len(x),
+        epochs=steps,
+        class_weight=dict(enumerate(class_weights)) if class_weights else None,
+        verbose=0,
+    ).history
     loss, accuracy = model.evaluate(x, y, batch_size=len(x), verbose=0)
     predicted = model.predict(x, verbose=0).tolist()
     print(json.dumps({**history, "final": [loss, accuracy], "predicted": predicted}))
 
 
-main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+main(
+    sys.argv[1],
+    sys.argv[2],
+    int(sys.argv[3]),
+    float(sys.argv[4]),
+    *(json.loads(text) for text in [*sys.argv[5:], '{"class": "RMSprop"}', "[]"][:2]),
+)
