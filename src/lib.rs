@@ -47,6 +47,7 @@
 //! | `display`, `table`, `saved` | the notebook protocol and progress; tables; where a file went |
 //! | `figure`, `chart`, `grid`, `canvas` | what is drawn: curves, picture grids, and how |
 //! | `decode`, `pixels` | one picture: decode; resize, scaling |
+//! | `transform`, `augment` | affine transforms of a batch; which are drawn at random for training pictures |
 //! | `dataset` | folders of pictures: classes, files, batches |
 //! | `weights`, `keras_file`, `torch_file` | weight files of every kind |
 //! | `base` | VGG16 and VGG19: pictures to features |
@@ -55,6 +56,7 @@
 //! | `head` | the classifier on top |
 //! | `lab` | the machine, and the lesson's data and weights |
 
+mod augment;
 mod base;
 mod canvas;
 mod chart;
@@ -78,9 +80,11 @@ mod saved;
 mod store;
 mod table;
 mod torch_file;
+mod transform;
 mod unpack;
 mod weights;
 
+pub use augment::Augment;
 pub use base::{Architecture, Base, Layer, LayerKind};
 pub use dataset::{Data, Dataset};
 pub use device::{Cuda, Precision, cuda};
@@ -96,6 +100,7 @@ pub use lab::Lab;
 pub use pixels::{Interpolation, Photo, Scaling};
 pub use saved::Saved;
 pub use table::Table;
+pub use transform::{Fill, Transform};
 pub use unpack::{Unpacked, unpack};
 pub use weights::{LayerWeights, Weights, WeightsKind};
 
@@ -109,9 +114,9 @@ pub use tch::{Device, Tensor};
 /// There is no `Result` in it: a second one in scope breaks the code that evcxr wraps around a cell.
 pub mod prelude {
     pub use crate::{
-        Architecture, Base, Data, Dataset, Device, Epoch, Error, Evaluation, Features, Figure, Fit,
-        Head, HeadModel, History, Interpolation, Lab, Photo, Precision, Progress, Saved, Scaling,
-        Table, Tensor, Weights, train_head,
+        Architecture, Augment, Base, Data, Dataset, Device, Epoch, Error, Evaluation, Features,
+        Figure, Fill, Fit, Head, HeadModel, History, Interpolation, Lab, Photo, Precision,
+        Progress, Saved, Scaling, Table, Tensor, Transform, Weights, train_head,
     };
     pub use crate::{ndarray, tch};
 }
