@@ -27,6 +27,7 @@ use std::sync::mpsc;
 
 use tch::{Device, Kind, Tensor};
 
+use crate::augment::Augment;
 use crate::display::{self, Progress};
 use crate::error::{Error, Result};
 use crate::figure::Figure;
@@ -362,6 +363,73 @@ impl Dataset {
             title += &format!(" ({note})");
         }
         Ok(Figure::grid(&title, tiles, n.clamp(1, 4)))
+    }
+
+    /// The first picture, as a base of 150 pixels takes it, beside `n` versions of it that `augment`
+    /// makes with seed 0: what training sees in place of the picture.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if `n` is not 1 to 99 or [`Augment::check`] refuses the options, [`Error::Dataset`]
+    /// if there is no picture, [`Error::Picture`] if the first one cannot be decoded.
+    pub fn show_augmented(&self, augment: &Augment, n: usize) -> Result<Figure> {
+        const SIDE: usize = 150;
+        const COLUMNS: usize = 5;
+        // A figure's longest side, 8000 pixels, has room for 20 rows.
+        if !(1..20 * COLUMNS).contains(&n) {
+            return Err(Error::Argument {
+                argument: "n",
+                value: n.to_string(),
+                expected: "it must be 1 to 99".into(),
+            });
+        }
+        let file = self.files.first().ok_or_else(|| Error::Dataset {
+            path: self.folder.clone(),
+            problem: "no picture was taken from it".into(),
+            remedy: "Take at least one".into(),
+        })?;
+        let photo = Photo::open(file)?.resize(SIDE, SIDE, self.interpolation)?;
+        let shape = [n as i64, SIDE as i64, SIDE as i64, 3];
+        let pixels = Tensor::f_from_slice(photo.bytes())
+            .and_then(|bytes| {
+                bytes
+                    .f_view([1, shape[1], shape[2], 3])?
+                    .f_expand(shape, false)
+            })
+            .map_err(Error::compute("copying a picture"))?;
+        let augmented = augment.apply(&pixels, &augment.transforms(n, (SIDE, SIDE), 0))?;
+        let bytes = augmented
+            .f_round()
+            .and_then(|rounded| rounded.f_to_kind(Kind::Uint8)?.f_view(-1))
+            .and_then(Vec::<u8>::try_from)
+            .map_err(Error::compute("reading the augmented pictures"))?;
+        let name = name_of(file);
+        let mut tiles = vec![Tile {
+            photo,
+            label: "original".into(),
+            highlighted: false,
+        }];
+        for (k, version) in bytes.chunks_exact(SIDE * SIDE * 3).enumerate() {
+            tiles.push(Tile {
+                photo: Photo::from_pixels(&name, SIDE, SIDE, version.to_vec())?,
+                label: format!("version {}", k + 1),
+                highlighted: false,
+            });
+        }
+        let mut title = name;
+        for note in &self.notes {
+            title += &format!(" ({note})");
+        }
+        title += &format!(": {augment}");
+        let shown = tiles.len();
+        let figure = Figure::grid(&title, tiles, COLUMNS);
+        if shown < COLUMNS {
+            return Ok(figure);
+        }
+        // As wide as grids become, so that the title has room for the lesson's options and a note.
+        let (tile, label, gap, title) = (340, 36, 16, 64);
+        let width = COLUMNS * (tile + gap) + gap;
+        let height = shown.div_ceil(COLUMNS) * (tile + label + gap) + title;
+        Ok(figure.size(width as u32, height as u32))
     }
 
     /// Hands over all pixels, resized to `size` x `size`, batch by batch and in order:

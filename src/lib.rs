@@ -15,6 +15,13 @@
 //! let validation = base.extract_features(&data.validation)?;
 //! let (head, history) = train_head(&train, &validation, &lab.fit())?;
 //! history.save("curves.png")?;
+//!
+//! let mut model = Classifier::new(&base, Head::dense(256), data.train.classes())?;
+//! let augment = Augment::lesson();
+//! model.train_frozen(&data, &augment, &lab.fit())?; // the head learns, on augmented pictures
+//! model.fine_tune("block5_conv1", &data, &augment, &lab.fit().learning_rate(1e-5))?;
+//! model.predict("my_cat.jpg")?; // the picture with its class
+//! model.save("cats_and_dogs.safetensors")?;
 //! # Ok(())
 //! # }
 //! ```
@@ -34,6 +41,15 @@
 //! let mut head = Head::dense(256).dropout(0.3).build(&train, 42)?;
 //! let history = head.fit(&train, &validation, &Fit::default().learning_rate(1e-4).epochs(10))?;
 //! println!("{}", history.to_csv());
+//!
+//! let fit = Fit::default()
+//!     .optimizer(Optimizer::adam())
+//!     .schedule(Schedule::Cosine)
+//!     .early_stopping(3)
+//!     .checkpoint("run.safetensors");
+//! let augment = Augment::none().rotation(15.0).horizontal_flip();
+//! let mut model = Classifier::new(&base, Head::dense(256), data.train.classes())?;
+//! let history = model.train_frozen(&data, &augment, &fit)?;
 //! # Ok(())
 //! # }
 //! ```
@@ -47,12 +63,16 @@
 //! | `display`, `table`, `saved` | the notebook protocol and progress; tables; where a file went |
 //! | `figure`, `chart`, `grid`, `canvas` | what is drawn: curves, picture grids, and how |
 //! | `decode`, `pixels` | one picture: decode; resize, scaling |
+//! | `transform`, `augment` | affine transforms of a batch; which are drawn at random for training pictures |
 //! | `dataset` | folders of pictures: classes, files, batches |
 //! | `weights`, `keras_file`, `torch_file` | weight files of every kind |
-//! | `base` | VGG16 and VGG19: pictures to features |
+//! | `architecture`, `base` | the networks' layer tables; VGG16 and VGG19: pictures to features |
 //! | `features` | stored features with their labels |
-//! | `fit`, `history` | training options and loop; its numbers |
-//! | `head` | the classifier on top |
+//! | `fit`, `optimizer`, `schedule`, `stop` | training options; steps as Keras takes them; learning rates; the wish to stop |
+//! | `loss`, `evaluation`, `history` | labels and cross-entropy; two numbers for some pictures; those of every epoch |
+//! | `training`, `run`, `rate_finder` | the training loop; where it stands between epochs; which learning rate to take |
+//! | `head` | the small classifier on top, trained on features |
+//! | `classifier`, `tuning`, `prediction` | base and head as one model; its training; what it takes pictures for |
 //! | `lab` | the machine, and the lesson's data and weights |
 
 mod architecture;
@@ -90,12 +110,13 @@ mod store;
 mod table;
 mod torch_file;
 mod training;
+mod transform;
 mod tuning;
 mod unpack;
 mod weights;
 
 pub use architecture::{Architecture, Layer, LayerKind};
-pub use augment::{Augment, Fill, Transform};
+pub use augment::Augment;
 pub use base::Base;
 pub use classifier::Classifier;
 pub use dataset::{Data, Dataset};
@@ -118,6 +139,7 @@ pub use saved::Saved;
 pub use schedule::Schedule;
 pub use stop::Stop;
 pub use table::Table;
+pub use transform::{Fill, Transform};
 pub use unpack::{Unpacked, unpack};
 pub use weights::{LayerWeights, Weights, WeightsKind};
 

@@ -126,10 +126,9 @@ fn longest_fall(values: &[f64]) -> Option<(usize, usize)> {
     for (place, value) in values.iter().enumerate() {
         let before = rows.iter().zip(values);
         let longer = before.filter(|(_, earlier)| *earlier > value);
-        let best =
-            longer
-                .map(|(&row, _)| row)
-                .reduce(|best, row| if row.0 > best.0 { row } else { best });
+        let best = longer
+            .map(|(&row, _)| row)
+            .reduce(|best, row| if row.0 > best.0 { row } else { best });
         rows.push(best.map_or((1, place), |(length, first)| (length + 1, first)));
     }
     let all = rows.into_iter().enumerate();

@@ -12,7 +12,7 @@ use serde_json::json;
 use tch::{Device, TchError, Tensor};
 
 use crate::architecture::{Architecture, LayerKind};
-use crate::augment::{Augment, Plan};
+use crate::augment::Augment;
 use crate::base::{Base, lesson_order};
 use crate::classifier::{Classifier, Unfinished, logits_of};
 use crate::dataset::{Data, Dataset};
@@ -27,6 +27,7 @@ use crate::rate_finder::{self, LearningRates};
 use crate::run::Run;
 use crate::saved::Saved;
 use crate::training::{self, Draws, Learner, Part, Variable};
+use crate::transform::Plan;
 use crate::weights::LayerWeights;
 
 /// Outputs of the frozen layers are kept where they take no more than this: block 4's for the lesson's
@@ -428,7 +429,7 @@ impl Learner for Tuner<'_> {
             let size = (self.model.base.size(), self.model.base.size());
             let mut random = draws.random("augmentation");
             let transforms = self.augment.draw(draws.pictures, size, &mut random);
-            let plan = Plan::new(self.augment, &transforms, size, self.device());
+            let plan = self.augment.plan(&transforms, size, self.device());
             self.plan = Some(plan.map_err(Error::compute("drawing the augmentation of an epoch"))?);
         }
         Ok(())
