@@ -399,6 +399,106 @@ fn a_kernel_that_cannot_start_says_why_under_the_cell() {
     }
 }
 
+/// Loops until it is asked to stop, as the crate's loops do.
+const LOOKS: &str = "println!(\"runs\");
+let file = std::env::var(\"EVCXR_TRANSFER_STOP\")?;
+while !std::path::Path::new(&file).exists() {
+    std::thread::sleep(std::time::Duration::from_millis(100));
+}
+println!(\"stopped\");";
+
+/// Loops until it is ended.
+const NEVER_LOOKS: &str = "println!(\"runs\");
+loop {
+    std::thread::sleep(std::time::Duration::from_millis(100));
+}";
+
+#[test]
+fn interrupting_a_cell_that_looks_keeps_the_variables_and_stops_no_other_cell() {
+    let notebook = [
+        "let kept = 42;",
+        LOOKS,
+        "kept",
+        "std::path::Path::new(&std::env::var(\"EVCXR_TRANSFER_STOP\")?).exists()",
+        LOOKS,
+        "kept",
+    ];
+    let answers = run(&json!({
+        "notebooks": [notebook],
+        "interrupts": [
+            {"cell": 1, "after": 0.5},
+            // Nothing runs.
+            {"cell": 2},
+            {"cell": 4, "after": 0.5},
+        ],
+    }))
+    .remove(0);
+    for (code, answer) in notebook.iter().zip(&answers) {
+        assert_fine(code, answer);
+    }
+    for number in [1, 4] {
+        let answer = &answers[number];
+        let stdout: Vec<&str> = answer["stdout"].as_str().unwrap().lines().collect();
+        assert_eq!(stdout.len(), 3, "{stdout:?}");
+        assert!(
+            stdout[1].contains("stopping at the next batch"),
+            "{stdout:?}"
+        );
+        assert_eq!((stdout[0], stdout[2]), ("runs", "stopped"));
+        assert_eq!(
+            answer["replies"],
+            json!(["ok"]),
+            "one interrupt, one answer"
+        );
+    }
+    assert_eq!(answers[2]["replies"], json!(["ok"]));
+    assert_eq!(answers[3]["results"][0]["text/plain"], "false");
+    for number in [2, 5] {
+        assert_eq!(answers[number]["results"][0]["text/plain"], "42");
+    }
+}
+
+#[test]
+fn interrupting_a_cell_that_never_looks_ends_it_after_ten_seconds_or_at_the_second_interrupt() {
+    let notebook = [
+        "let lost = 42;",
+        NEVER_LOOKS,
+        "lost",
+        NEVER_LOOKS,
+        "let lost = 43;",
+        LOOKS,
+        "lost",
+    ];
+    let answers = run(&json!({
+        "notebooks": [notebook],
+        "interrupts": [
+            {"cell": 1, "after": 0.5},
+            {"cell": 3, "after": 0.5},
+            {"cell": 3, "after": 1.5},
+            {"cell": 5, "after": 0.5},
+        ],
+    }))
+    .remove(0);
+    let stopping = |number: usize| answers[number]["stopping"].as_f64().unwrap();
+    for number in [1, 2, 3] {
+        assert_eq!(answers[number]["status"], "error", "{}", answers[number]);
+    }
+    assert!(stopping(1) >= 10.0, "not after ten seconds: {}", answers[1]);
+    assert_eq!(answers[1]["replies"], json!(["ok"]));
+    // The ten seconds of the first interrupt end nine after the second.
+    assert!(
+        stopping(3) < 8.0,
+        "not at the second interrupt: {}",
+        answers[3]
+    );
+    assert_eq!(answers[3]["replies"], json!(["ok", "ok"]));
+    // The next cells are asked first again, and no old request is left for them.
+    for number in [4, 5, 6] {
+        assert_fine(notebook[number], &answers[number]);
+    }
+    assert_eq!(answers[6]["results"][0]["text/plain"], "43");
+}
+
 /// Names and versions in a lock file.
 fn packages(lock: &str) -> Vec<(String, String)> {
     let value = |line: &str, key: &str| {

@@ -1,16 +1,23 @@
 """Runs cells on the installed kernel "Rust (transfer)" through a real Jupyter client.
 
 Reads from stdin {"notebooks": [[cell, ...], ...], "together": bool, "kernel": name, "folder": cwd,
-"kill": bool, "env": {...}} and prints, for each notebook, a list with one entry per cell:
-{"status", "stdout", "stderr", "results": [mime bundles], "error", "seconds", "threads", "memory"}.
+"kill": bool, "env": {...}, "interrupts": [{"cell": number, "after": seconds}, ...]} and prints, for each
+notebook, a list with one entry per cell:
+{"status", "stdout", "stderr", "results": [mime bundles], "error", "seconds", "threads", "memory",
+"replies": [status], "stopping": seconds}.
 `threads` and `memory` (bytes) are those of the process that holds the variables, after the cell.
 `left` counts processes that outlived their kernels.
 With "together", cell k of all notebooks is sent at the same moment. With "kill", the kernels are
 killed at the end like a crash would, instead of being asked to stop.
+"interrupts" are for every notebook, and not for "together": "after" counts from the cell's first line on
+stdout, when it has been compiled and runs; without "after" the interrupt comes before the cell is sent, when
+nothing runs. `replies` are the answers to a cell's interrupts, `stopping` is the time from its last interrupt
+to its end.
 """
 
 import contextlib
 import json
+import queue
 import sys
 import time
 
@@ -30,17 +37,55 @@ class Notebook:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
         self.ready = time.time() - start
+        self.unanswered = 0
 
     def send(self, code):
         """Sends a cell and returns at once."""
         self.sent = time.time()
         self.message = self.client.execute(code)
 
-    def collect(self):
-        """Waits for the answer to the cell that was sent last."""
+    def interrupt(self):
+        """Interrupts the kernel as Jupyter does, with a message on the control channel."""
+        self.interrupted = time.time()
+        self.unanswered += 1
+        self.client.control_channel.send(self.client.session.msg("interrupt_request", {}))
+
+    def replies(self):
+        """The answers to the interrupts since the last call, and any more that there are."""
+        replies = [self.client.get_control_msg(timeout=60) for _ in range(self.unanswered)]
+        self.unanswered = 0
+        time.sleep(0.1)
+        while self.client.control_channel.msg_ready():
+            replies.append(self.client.get_control_msg(timeout=1))
+        return [reply["content"]["status"] for reply in replies if reply["msg_type"] == "interrupt_reply"]
+
+    def run(self, code, interrupts):
+        """Sends a cell, interrupts it, and waits for its answer."""
+        times = sorted(one["after"] for one in interrupts if "after" in one)
+        for _ in range(len(interrupts) - len(times)):
+            self.interrupt()
+        replies = self.replies() if interrupts else []
+        self.send(code)
+        cell = self.collect(times)
+        cell["replies"] = replies + (self.replies() if interrupts else [])
+        return cell
+
+    def collect(self, interrupts=()):
+        """Waits for the answer to the cell that was sent last; interrupts it so long after its first line."""
         cell = {"stdout": "", "stderr": "", "results": [], "error": None}
+        waiting, begun = list(interrupts), None
         while True:
-            message = self.client.get_iopub_msg(timeout=900)
+            patience = begun + waiting[0] - time.time() if begun and waiting else None
+            if patience is not None and patience <= 0:
+                waiting.pop(0)
+                self.interrupt()
+                continue
+            try:
+                message = self.client.get_iopub_msg(timeout=patience or 900)
+            except queue.Empty:
+                if patience is None:
+                    raise
+                continue
             kind, content = message["msg_type"], message["content"]
             if message["parent_header"].get("msg_id") != self.message:
                 # evcxr's stderr may come after its cell is done, and then belongs to none.
@@ -49,6 +94,8 @@ class Notebook:
                 continue
             if kind == "stream":
                 cell[content["name"]] += content["text"]
+                if content["name"] == "stdout":
+                    begun = begun or time.time()
             elif kind in ("execute_result", "display_data"):
                 cell["results"].append(content["data"])
                 cell["number"] = content.get("execution_count")
@@ -60,6 +107,8 @@ class Notebook:
         while reply["parent_header"].get("msg_id") != self.message:
             reply = self.client.get_shell_msg(timeout=60)
         cell["seconds"] = time.time() - self.sent
+        if interrupts and not waiting:
+            cell["stopping"] = time.time() - self.interrupted
         cell["status"] = reply["content"]["status"]
         # Late stderr: evcxr hands it on within a few milliseconds.
         time.sleep(0.02)
@@ -111,9 +160,9 @@ def main():
                 for notebook, _, answer in turns:
                     answer.append(notebook.collect())
             else:
+                interrupts = [one for one in order.get("interrupts", []) if one["cell"] == number]
                 for notebook, cell, answer in turns:
-                    notebook.send(cell)
-                    answer.append(notebook.collect())
+                    answer.append(notebook.run(cell, interrupts))
     finally:
         left = sum(notebook.stop(order.get("kill", False)) for notebook in notebooks)
     ready = [notebook.ready for notebook in notebooks]

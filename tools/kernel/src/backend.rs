@@ -17,6 +17,7 @@ use crate::front::Event;
 use crate::place::Place;
 use crate::seed;
 use crate::session::{Session, say};
+use crate::stop;
 
 /// Jupyter's channels, but for the heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +41,7 @@ pub struct Backend {
     control: DealerSendHalf,
     stdin: DealerSendHalf,
     /// Its folder goes with it.
-    _session: Session,
+    session: Session,
 }
 
 impl Backend {
@@ -69,6 +70,22 @@ impl Backend {
         };
         if let Err(error) = sent {
             say(&format!("the engine did not take a message: {error}"));
+        }
+    }
+
+    /// Asks the running cell to stop; `false` if it cannot be asked.
+    pub fn ask_to_stop(&self) -> bool {
+        let asked = stop::ask(&stop::file(self.session.folder()));
+        if let Err(error) = &asked {
+            say(&format!("the cell cannot be asked to stop: {error}"));
+        }
+        asked.is_ok()
+    }
+
+    /// Takes that back, for the next cell.
+    pub fn withdraw_stop(&self) {
+        if let Err(error) = stop::withdraw(&stop::file(self.session.folder())) {
+            say(&format!("later cells will stop at once: {error}"));
         }
     }
 }
@@ -218,7 +235,7 @@ async fn connect(
         shell,
         control,
         stdin,
-        _session: session,
+        session,
     })
 }
 

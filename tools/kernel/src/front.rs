@@ -3,7 +3,8 @@
 //! A message for the engine goes on to it unchanged, and its answers come back unchanged, but for the
 //! cells' numbers, which evcxr starts at 2. While there is no engine yet, cells wait here, and the one
 //! that waits first shows what is going on; when there can be none, each cell gets the reason as its
-//! error, and a later run of a cell tries again.
+//! error, and a later run of a cell tries again. An interrupt is not handed on at once: see
+//! [`crate::stop`].
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -21,6 +22,7 @@ use crate::place::Place;
 use crate::seed;
 use crate::session::say;
 use crate::spare;
+use crate::stop::{self, Step, Stop};
 
 /// What can happen, from either side.
 pub enum Event {
@@ -34,6 +36,9 @@ pub enum Event {
     Started(u32, Box<Backend>),
     /// The engine of this number is gone or could not be started, and why.
     Ended(u32, String),
+    /// The time is over in which the cell with this number, on the engine of that number, could stop
+    /// by itself.
+    Overdue(u32, Value),
     /// Jupyter itself is gone.
     Orphaned,
 }
@@ -116,6 +121,8 @@ struct Front {
     waiting: VecDeque<(Message, ZmqMessage)>,
     /// Cells that the engine has and that are not answered yet.
     running: VecDeque<Message>,
+    /// What interrupts have done to the first of them.
+    stop: Stop,
     /// The last line about the engine's start, for a cell that comes to wait.
     stage: Option<String>,
 }
@@ -183,6 +190,7 @@ impl Front {
             number: 0,
             waiting: VecDeque::new(),
             running: VecDeque::new(),
+            stop: Stop::default(),
             stage: None,
         };
         front.start_engine();
@@ -222,11 +230,17 @@ impl Front {
                     self.greet().await;
                 }
                 Event::Ended(number, reason) if number == self.number => self.ended(reason).await,
+                Event::Overdue(number, cell) if number == self.number => {
+                    if self.stop.overdue(&cell) {
+                        self.force().await;
+                    }
+                }
                 Event::Orphaned => break,
                 Event::Answered(..)
                 | Event::Progress(..)
                 | Event::Started(..)
-                | Event::Ended(..) => {}
+                | Event::Ended(..)
+                | Event::Overdue(..) => {}
             }
         }
         // The janitor stops the engine and removes the session's folder.
@@ -314,11 +328,56 @@ impl Front {
                 self.fail_waiting("interrupted before the kernel was ready")
                     .await;
             }
+            "interrupt_request" => self.interrupted(&message).await,
             _ => {
                 if let Engine::Ready(backend) = &mut self.engine {
                     backend.send(Channel::Control, raw).await;
                 }
             }
+        }
+    }
+
+    /// Asks the running cell to stop, or ends it if it has been asked before.
+    async fn interrupted(&mut self, message: &Message) {
+        // Without "busy" and "idle": the cell goes on, and Jupyter would show a kernel at rest.
+        self.answer(Channel::Control, message, &json!({"status": "ok"}))
+            .await;
+        // evcxr runs cells in their order. Where none runs, there is nothing to stop: evcxr would end
+        // the process with the variables all the same.
+        let Some(cell) = self.running.front().map(|cell| cell.header.clone()) else {
+            return;
+        };
+        match self.stop.interrupted(&cell["msg_id"]) {
+            Step::Ask => self.ask(&cell).await,
+            Step::Force => self.force().await,
+        }
+    }
+
+    async fn ask(&mut self, cell: &Value) {
+        let is_asked = matches!(&self.engine, Engine::Ready(backend) if backend.ask_to_stop());
+        let overdue = Event::Overdue(self.number, cell["msg_id"].clone());
+        if !is_asked {
+            // Nobody has to wait for a cell that does not know.
+            let _ = self.sender.send(overdue);
+            return;
+        }
+        self.print(cell, &stop::line()).await;
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(stop::PATIENCE).await;
+            let _ = sender.send(overdue);
+        });
+    }
+
+    /// Has the engine end the running cell, and with it the process that holds the variables.
+    async fn force(&mut self) {
+        // Our own request, whose answer stops here: Jupyter has had one for each of its own.
+        let request = self
+            .signer
+            .write(&[], "interrupt_request", &json!({}), &json!({}));
+        if let (Engine::Ready(backend), Some(request)) = (&mut self.engine, request) {
+            backend.withdraw_stop();
+            backend.send(Channel::Control, request).await;
         }
     }
 
@@ -333,8 +392,15 @@ impl Front {
             return;
         }
         if message.kind() == "execute_reply" {
+            let cell = &message.parent["msg_id"];
             self.running
-                .retain(|cell| cell.header["msg_id"] != message.parent["msg_id"]);
+                .retain(|running| running.header["msg_id"] != *cell);
+            // Before the next cell runs: evcxr has to compile even one that has waited.
+            if self.stop.ended(cell)
+                && let Engine::Ready(backend) = &self.engine
+            {
+                backend.withdraw_stop();
+            }
         }
         let raw = self.renumber(&message).unwrap_or(raw);
         let sent = match channel {
@@ -434,6 +500,7 @@ impl Front {
             String::new()
         };
         say(&reason);
+        self.stop = Stop::default();
         for cell in std::mem::take(&mut self.running) {
             let lost = format!(
                 "{reason}\nThe variables are lost; the next cell starts a new engine, so run the notebook \
@@ -485,9 +552,15 @@ impl Front {
 
     /// Answers a question, between "busy" and "idle" as Jupyter wants it.
     async fn reply(&mut self, channel: Channel, question: &Message, content: &Value) {
-        let kind = question.kind().replace("_request", "_reply");
         let busy = json!({"execution_state": "busy"});
         self.publish("status", &question.header, &busy).await;
+        self.answer(channel, question, content).await;
+        let idle = json!({"execution_state": "idle"});
+        self.publish("status", &question.header, &idle).await;
+    }
+
+    async fn answer(&mut self, channel: Channel, question: &Message, content: &Value) {
+        let kind = question.kind().replace("_request", "_reply");
         if let Some(raw) = self
             .signer
             .write(&question.identities, &kind, &question.header, content)
@@ -500,8 +573,6 @@ impl Front {
                 say(&format!("a message was lost: {error}"));
             }
         }
-        let idle = json!({"execution_state": "idle"});
-        self.publish("status", &question.header, &idle).await;
     }
 }
 

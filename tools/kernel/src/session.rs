@@ -17,6 +17,7 @@ use crate::environment;
 use crate::place::Place;
 use crate::seed;
 use crate::spare;
+use crate::stop;
 
 /// The private folder of one kernel.
 #[derive(Debug)]
@@ -79,6 +80,7 @@ impl Session {
         let mut command = environment::engine(place, &self.work(), &self.folder.join("config"));
         command
             .env(environment::SESSION, &self.folder)
+            .env(stop::VARIABLE, stop::file(&self.folder))
             .process_group(0);
         command
     }
