@@ -370,6 +370,7 @@ impl Base {
             .progress
             .task("extracting features", "pictures", Some(dataset.len()));
         dataset.for_each_tensor(self.size(), self.batch_size, |first, pixels| {
+            self.progress.check("extracting features")?;
             let count = pixels.size()[0];
             let batch = || {
                 let output = self.forward_pixels(&pixels)?;
@@ -377,7 +378,7 @@ impl Base {
             };
             batch().map_err(Error::batch(doing(), self.batch_size))?;
             task.done(first + count as usize);
-            self.progress.check("extracting features")
+            Ok(())
         })?;
         if let Device::Cuda(index) = self.device {
             // Kernels run behind the program's back; the time that is printed should count them.

@@ -119,6 +119,32 @@ impl Font {
         Ok(f64::from(width))
     }
 
+    /// The text in lines no wider than `width` pixels, broken at spaces; at most `most` of them, the last
+    /// one shortened if need be.
+    pub(crate) fn wrap(self, text: &str, width: f64, most: usize) -> Result<Vec<String>> {
+        let mut lines: Vec<String> = Vec::new();
+        let mut rest = text.trim();
+        while !rest.is_empty() {
+            if lines.len() + 1 >= most {
+                lines.push(self.fit(rest, width)?);
+                break;
+            }
+            let spaces = rest.match_indices(' ').map(|(place, _)| place);
+            let mut end = None;
+            for place in spaces.chain([rest.len()]) {
+                if self.width(&rest[..place])? > width {
+                    break;
+                }
+                end = Some(place);
+            }
+            // A word that is wider than a line is shortened there.
+            let end = end.or_else(|| rest.find(' ')).unwrap_or(rest.len());
+            lines.push(self.fit(&rest[..end], width)?);
+            rest = rest[end..].trim_start();
+        }
+        Ok(lines)
+    }
+
     /// The text, with its end replaced by an ellipsis where it is wider than `width` pixels.
     pub(crate) fn fit(self, text: &str, width: f64) -> Result<String> {
         if self.width(text)? <= width {

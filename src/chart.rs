@@ -75,14 +75,11 @@ pub(crate) fn draw(title: &str, panels: &[Panel], drawing: &mut Drawing) -> Resu
     let mut top = MARGIN;
     if !title.is_empty() {
         let font = Font::new(TITLE).bold();
-        let title = font.fit(title, width - 2.0 * MARGIN)?;
-        drawing.text(
-            &title,
-            (width / 2.0, top + TITLE / 2.0),
-            Align::Centre,
-            font,
-        );
-        top += TITLE + MARGIN;
+        for line in font.wrap(title, width - 2.0 * MARGIN, 3)? {
+            drawing.text(&line, (width / 2.0, top + TITLE / 2.0), Align::Centre, font);
+            top += TITLE + 10.0;
+        }
+        top += MARGIN - 10.0;
     }
     let share = width / panels.len().max(1) as f64;
     for (index, panel) in panels.iter().enumerate() {

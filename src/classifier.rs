@@ -249,11 +249,12 @@ impl Classifier {
         let progress = self.base.shown();
         let mut task = progress.task(doing, "pictures", Some(dataset.len()));
         dataset.for_each_tensor(self.base.size(), at_once, |first, pixels| {
+            progress.check(doing)?;
             self.logits(&pixels)
                 .and_then(|logits| each(first, logits))
                 .map_err(Error::batch(doing, at_once))?;
             task.done(first + pixels.size()[0] as usize);
-            progress.check(doing)
+            Ok(())
         })
     }
 

@@ -374,7 +374,7 @@ impl Dataset {
     pub fn show_augmented(&self, augment: &Augment, n: usize) -> Result<Figure> {
         const SIDE: usize = 150;
         const COLUMNS: usize = 5;
-        // A figure's longest side, 8000 pixels, has room for 20 rows.
+        // More make a picture of several megabytes.
         if !(1..20 * COLUMNS).contains(&n) {
             return Err(Error::Argument {
                 argument: "n",
@@ -420,16 +420,7 @@ impl Dataset {
             title += &format!(" ({note})");
         }
         title += &format!(": {augment}");
-        let shown = tiles.len();
-        let figure = Figure::grid(&title, tiles, COLUMNS);
-        if shown < COLUMNS {
-            return Ok(figure);
-        }
-        // As wide as grids become, so that the title has room for the lesson's options and a note.
-        let (tile, label, gap, title) = (340, 36, 16, 64);
-        let width = COLUMNS * (tile + gap) + gap;
-        let height = shown.div_ceil(COLUMNS) * (tile + label + gap) + title;
-        Ok(figure.size(width as u32, height as u32))
+        Ok(Figure::grid(&title, tiles, COLUMNS))
     }
 
     /// Hands over all pixels, resized to `size` x `size`, batch by batch and in order:
@@ -538,12 +529,13 @@ impl Dataset {
             )))?;
         let mut task = progress.task("reading pictures", "pictures", Some(self.len()));
         self.for_each_tensor(size, AT_ONCE, |first, pixels| {
+            progress.check("reading pictures")?;
             let count = pixels.size()[0];
             all.f_narrow(0, first as i64, count)
                 .and_then(|mut place| place.f_copy_(&pixels))
                 .map_err(Error::compute("keeping the pixels of pictures"))?;
             task.done(first + count as usize);
-            progress.check("reading pictures")
+            Ok(())
         })?;
         Ok(all)
     }

@@ -145,7 +145,7 @@ impl Figure {
                     });
                 }
                 let mut drawing = Drawing::new(layout.width, layout.height);
-                layout.draw(&self.title, tiles, &mut drawing)?;
+                layout.draw(tiles, &mut drawing)?;
                 Ok(drawing)
             }
         }

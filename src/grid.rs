@@ -26,6 +26,7 @@ pub(crate) struct Tile {
 
 /// Where everything lies in a grid.
 pub(crate) struct Layout {
+    title: Vec<String>,
     columns: usize,
     /// The width of a column.
     across: f64,
@@ -56,9 +57,17 @@ impl Layout {
             None => ((1800.0 - GAP) / columns as f64 - GAP).clamp(48.0, largest),
         }
         .floor();
+        let width = match size {
+            Some((width, _)) => f64::from(width),
+            // A single small picture still leaves room for its title.
+            None => (GAP + columns as f64 * (across + GAP)).max(400.0),
+        };
+        let title = title_font().wrap(title, width - 2.0 * GAP, 3);
+        // Where no text can be measured the drawing fails anyway, and says why.
+        let title = title.unwrap_or_default();
         let mut top = GAP;
         if !title.is_empty() {
-            top += TITLE + 14.0;
+            top += title.len() as f64 * (TITLE + 8.0) + 6.0;
         }
         let labels: Vec<f64> = tiles.chunks(columns).map(label_height).collect();
         let given = size.map(|(_, height)| {
@@ -76,12 +85,9 @@ impl Layout {
             rows.push(Row { top, down });
             top += down + labels + GAP;
         }
-        let (width, height) = size.unwrap_or_else(|| {
-            let width = GAP + columns as f64 * (across + GAP);
-            // A single small picture still leaves room for its title.
-            (width.max(400.0) as u32, top as u32)
-        });
+        let (width, height) = size.unwrap_or((width as u32, top as u32));
         Self {
+            title,
             columns,
             across,
             rows,
@@ -91,17 +97,11 @@ impl Layout {
     }
 
     /// Draws the tiles row by row below the title.
-    pub(crate) fn draw(&self, title: &str, tiles: &[Tile], drawing: &mut Drawing) -> Result<()> {
+    pub(crate) fn draw(&self, tiles: &[Tile], drawing: &mut Drawing) -> Result<()> {
         let width = f64::from(drawing.width);
-        if !title.is_empty() {
-            let font = Font::new(TITLE).bold();
-            let title = font.fit(title, width - 2.0 * GAP)?;
-            drawing.text(
-                &title,
-                (width / 2.0, GAP + TITLE / 2.0),
-                Align::Centre,
-                font,
-            );
+        for (number, line) in self.title.iter().enumerate() {
+            let middle = GAP + number as f64 * (TITLE + 8.0) + TITLE / 2.0;
+            drawing.text(line, (width / 2.0, middle), Align::Centre, title_font());
         }
         let across = self.columns as f64 * (self.across + GAP) + GAP;
         let margin = ((width - across) / 2.0).max(0.0).floor() + GAP;
@@ -145,6 +145,10 @@ impl Layout {
         }
         Ok(())
     }
+}
+
+fn title_font() -> Font {
+    Font::new(TITLE).bold()
 }
 
 /// The room that the labels of a row need.

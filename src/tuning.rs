@@ -220,18 +220,18 @@ impl Classifier {
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(Error::compute("copying the layers that learn"))?;
         let (base, border) = (&self.base, self.border);
-        let read = |dataset, keep_bytes| {
+        let read = |name, dataset, keep_bytes| {
             let _no_grad = tch::no_grad_guard();
-            Pictures::read(base, border, dataset, keep_bytes, &fit.progress)
+            Pictures::read(base, border, name, dataset, keep_bytes, &fit.progress)
         };
         Ok(Tuner {
             model: self,
             first,
             masters,
             targets: self.head.targets(train.labels(), &fit.class_weights)?,
-            train: read(train, !augment.is_none())?,
+            train: read("training", train, !augment.is_none())?,
             validation_targets: self.head.targets(validation.labels(), &[])?,
-            validation: read(validation, false)?,
+            validation: read("validation", validation, false)?,
             augment,
             progress: &fit.progress,
             plan: None,
@@ -282,6 +282,7 @@ impl Pictures {
     fn read(
         base: &Base,
         border: usize,
+        name: &str,
         dataset: &Dataset,
         keep_bytes: bool,
         progress: &Progress,
@@ -301,10 +302,11 @@ impl Pictures {
         let options = (base.precision().kind(), base.device());
         let stored = Tensor::f_empty(size, options)
             .map_err(Error::compute("making room for the frozen layers' outputs"))?;
-        let doing = "frozen layers, once for the whole run";
-        let mut task = progress.task(doing, "pictures", Some(dataset.len()));
+        let doing = format!("{name} pictures through the frozen layers, once");
+        let mut task = progress.task(&doing, "pictures", Some(dataset.len()));
         let at_once = base.pictures_at_once();
         dataset.for_each_tensor(base.size(), at_once, |first, pixels| {
+            progress.check(&doing)?;
             let count = pixels.size()[0];
             let pass = || {
                 let output = base.forward_before(&base.input(&pixels)?, border)?;
@@ -312,13 +314,11 @@ impl Pictures {
                     .f_narrow(0, first as i64, count)?
                     .f_copy_(&lesson_order(&output)?)
             };
-            pass().map_err(Error::batch(doing, at_once))?;
+            pass().map_err(Error::batch(doing.clone(), at_once))?;
             task.done(first + count as usize);
-            progress.check(doing)
+            Ok(())
         })?;
-        if dataset.len() > at_once {
-            task.finish();
-        }
+        task.finish();
         Ok(Self::Outputs(stored))
     }
 }

@@ -140,6 +140,43 @@ const EVERY_CALL: &[&str] = &[
     "let again = Features::load(place.join(\"every_call_features.safetensors\"), Device::Cpu)?;",
     "history.save(place.join(\"every_call_history.json\"))?",
     "let json = history.to_json();\nlet csv = history.to_csv();",
+    "let augment = Augment::lesson();\naugment",
+    "let own = Augment::none().rotation(20.0).width_shift(0.1).height_shift(0.1).shear(5.0)
+        .zoom(0.1).horizontal_flip().vertical_flip().brightness(0.8, 1.2).fill(Fill::Reflect);",
+    "own.check()?;\nlet drawn = own.transforms(2, (32, 32), 7);\nlet first = drawn[0];",
+    "few.show_augmented(&augment, 4)?",
+    "let fit = lab.fit().epochs(1).steps(1).batch_size(4).optimizer(Optimizer::adam()).early_stopping(2)
+        .schedule(Schedule::Cosine).class_weights(&[1.0, 2.0]).head_learning_rate(1e-3).precision(Precision::F32);",
+    "fit.table()",
+    "let small_base = lab.vgg16(48)?;",
+    "let mut model = Classifier::new(&small_base, Head::dense(16), few.classes())?;\nmodel",
+    "let names = model.trainable_weights();\nlet open = model.num_trainable_parameters();",
+    "model.freeze_base()",
+    "model.unfreeze_from(\"block5_conv1\")?",
+    "let found = model.lr_find(&both, &augment, &lab.fit().steps(3).batch_size(4))?;",
+    "found",
+    "found.table()",
+    "let rate = found.suggestion();\nlet rates = found.rates().to_vec();",
+    "let place = std::env::temp_dir();\nlet checkpoint = place.join(\"every_call_run.safetensors\");",
+    "let simple = lab.fit().epochs(1).batch_size(4).checkpoint(&checkpoint).checkpoint_every(1);",
+    "let frozen_history = model.train_frozen(&both, &augment, &simple)?;",
+    "let tuned_history = model.fine_tune(\"block5_conv3\", &both, &Augment::none(), &simple)?;",
+    "let run = model.fit(&both, &augment, &fit)?;\nrun",
+    "let ending = run.ending();",
+    "History::compare(&[(\"frozen\", &frozen_history), (\"tuned\", &tuned_history)])",
+    "let mut begun = lab.load(&checkpoint)?;\nlet whole = begun.resume(&both, &simple.clone().epochs(2))?;",
+    "model.history()",
+    "let told = model.evaluate(&both.validation)?;\ntold",
+    "let prediction = model.predict(&files[0])?;\nprediction",
+    "let class = prediction.class().to_owned();\nlet all_probabilities = prediction.probabilities();",
+    "let same = model.predict(&photo)?;\nlet path = model.predict(files[0].to_str().unwrap())?;",
+    "let predictions = model.predict_folder(data.validation.folder())?;\npredictions",
+    "predictions.show(4)?",
+    "model.save(place.join(\"every_call_model.safetensors\"))?",
+    "let reloaded = Classifier::load(place.join(\"every_call_model.safetensors\"), Device::Cpu)?.precision(Precision::F32)?;",
+    "let mut small_net = lab.small_conv_net(48, few.classes())?;\nsmall_net",
+    "let (transferred, both_histories) = Classifier::transfer(&small_base, &both, &lab.fit().epochs(1).batch_size(4))?;",
+    "let stop = Stop::new();\nlet stoppable = lab.fit().stop(&stop);\nstop",
     "let zeros = Tensor::zeros([2, 3], (tch::Kind::Float, Device::Cpu));\nzeros.size()",
     "let sum = &zeros + 1.0;\nlet list = vec![zeros.shallow_clone(), sum];",
     "let filled = ndarray::Array2::<f32>::zeros((2, 3));\nfilled.sum()",
@@ -185,13 +222,58 @@ fn every_public_call_works_in_a_cell_and_its_value_stays() {
         "table",
         "head",
         "history.table()",
+        "model.freeze_base()",
+        "found.table()",
     ] {
         kind(code, "text/html");
     }
-    for code in ["few.show(4)?", "grid", "photo", "history", "history.plot()"] {
+    for code in [
+        "few.show(4)?",
+        "grid",
+        "photo",
+        "history",
+        "history.plot()",
+        "few.show_augmented(&augment, 4)?",
+        "found",
+        "predictions.show(4)?",
+    ] {
         kind(code, "image/png");
     }
     assert_eq!(answers[0]["number"], 1, "Jupyter counts cells from 1");
+}
+
+#[test]
+fn interrupting_a_training_run_keeps_the_model_and_its_history() {
+    let notebook = [
+        OPEN,
+        "let base = lab.vgg16(48)?;\nlet data = lab.cats_and_dogs()?;",
+        "let mut model = Classifier::new(&base, Head::dense(16), data.train.classes())?;",
+        "println!(\"begins\");
+let history = model.train_frozen(&data, &Augment::lesson(), &lab.fit().epochs(100_000))?;
+history.ending().unwrap()",
+        "assert!(!model.history().epochs.is_empty());\nmodel.evaluate(&data.validation)?",
+        // A stop that is over stops nobody.
+        "let more = model.fit(&data, &Augment::none(), &lab.fit().epochs(1))?;\nmore.ending().is_none()",
+    ];
+    let answers = run(&json!({
+        "notebooks": [notebook],
+        "interrupts": [{"cell": 3, "after": 3.0}],
+    }))
+    .remove(0);
+    for (code, answer) in notebook.iter().zip(&answers) {
+        assert_fine(code, answer);
+    }
+    let text = |number: usize| {
+        answers[number]["results"][0]["text/plain"]
+            .as_str()
+            .unwrap()
+    };
+    assert!(text(3).contains("stopped in epoch"), "{}", text(3));
+    // A batch of 20 pictures of 48 pixels takes a tenth of a second; the machine may be busy.
+    let stopping = answers[3]["stopping"].as_f64().unwrap();
+    assert!(stopping < 5.0, "{stopping}");
+    assert!(text(4).contains("accuracy"), "{}", text(4));
+    assert_eq!(text(5), "true");
 }
 
 #[test]
