@@ -27,11 +27,12 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    /// The epoch on one line, in the words of Keras' `fit(verbose=2)`.
+    /// The epoch on one line, in the words of Keras' `fit(verbose=2)`; short enough for a page of 1,000
+    /// pixels.
     pub(crate) fn line(&self, number: usize, epochs: usize, steps: usize) -> String {
         let step_ms = self.seconds * 1000.0 / steps as f64;
         let mut line = format!(
-            "Epoch {number}/{epochs} - {steps} steps - {:.1}s - {step_ms:.0}ms/step - accuracy: {:.4} - loss: {:.4}",
+            "Epoch {number}/{epochs} - {:.1}s - {step_ms:.0}ms/step - accuracy: {:.4} - loss: {:.4}",
             self.seconds, self.accuracy, self.loss
         );
         if let (Some(accuracy), Some(loss)) = (self.val_accuracy, self.val_loss) {

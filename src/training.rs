@@ -241,12 +241,15 @@ impl<'a> Loop<'a> {
             history.epochs.push(epoch);
             self.good = copies_of(&self.tensors)
                 .map_err(Error::compute("keeping the last good weights"))?;
-            let waited = self.watch(number, validation);
-            self.save(learner, history, number);
             if validation.is_none() {
-                history.end(format!("stopped after epoch {number}"));
+                // No checkpoint: a run that goes on does this epoch again, with its validation.
+                history.end(format!(
+                    "stopped after epoch {number}, before its validation"
+                ));
                 break;
             }
+            let waited = self.watch(number, validation);
+            self.save(learner, history, number);
             if fit
                 .early_stopping
                 .is_some_and(|patience| waited >= patience)

@@ -86,7 +86,7 @@ fn the_lesson_runs_from_top_to_bottom() {
     assert!(output.status.success(), "{}", text(&output));
 
     let cells = code_cells(&out.join("01_transfer_learning.ipynb"));
-    assert!(cells.len() >= 16, "{} cells", cells.len());
+    assert!(cells.len() >= 33, "{} cells", cells.len());
     for (number, cell) in cells.iter().enumerate() {
         assert_eq!(cell["execution_count"], number + 1, "{cell}");
         for output in cell["outputs"].as_array().unwrap() {
@@ -99,13 +99,51 @@ fn the_lesson_runs_from_top_to_bottom() {
     assert!(joined(result(&cells, "train-head"), "text/plain").contains("4,195,329"));
     assert!(joined(result(&cells, "extract-train"), "text/plain").contains("(60, 4, 4, 512)"));
     assert!(joined(result(&cells, "extract-validation"), "text/plain").contains("(30, 4, 4, 512)"));
-    for id in ["open-lab", "open-base", "history-table"] {
+    assert!(joined(result(&cells, "build-model"), "text/plain").contains("16,812,353"));
+    assert_eq!(
+        joined(result(&cells, "count-trainable"), "text/plain"),
+        "30"
+    );
+    assert_eq!(joined(result(&cells, "count-frozen"), "text/plain"), "4");
+    let open = joined(result(&cells, "open-block5"), "text/plain");
+    let rows = open
+        .lines()
+        .filter(|line| line.ends_with("true") || line.ends_with("false"));
+    assert_eq!(rows.count(), 19, "{open}");
+    assert!(joined(result(&cells, "small-network"), "text/plain").contains("3,453,121"));
+    assert!(joined(result(&cells, "evaluate-model"), "text/plain").starts_with("accuracy"));
+    assert!(joined(result(&cells, "save-model"), "text/plain").starts_with("saved "));
+    for id in ["train-frozen", "fine-tune", "train-small"] {
+        let cell = cells.iter().find(|cell| cell["id"] == id).unwrap();
+        assert!(
+            joined(&cell["outputs"][0], "text").contains("Epoch 10/10"),
+            "{cell}"
+        );
+    }
+    for id in [
+        "open-lab",
+        "open-base",
+        "history-table",
+        "build-model",
+        "freeze",
+        "augmentation",
+        "open-block5",
+    ] {
         assert!(
             joined(result(&cells, id), "text/html").contains("<table"),
             "{id}"
         );
     }
-    for id in ["show-pictures", "resized-picture", "curves"] {
+    for id in [
+        "show-pictures",
+        "resized-picture",
+        "curves",
+        "augment-show",
+        "frozen-curves",
+        "tuned-curves",
+        "predict-picture",
+        "compare",
+    ] {
         let picture = joined(result(&cells, id), "image/png");
         assert!(picture.starts_with("iVBORw0KGgo"), "{id} shows no PNG");
         assert!(
