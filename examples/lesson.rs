@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Part `finetune` first trains the head on a frozen base, as `frozen` does; the line has the numbers of
-//! the fine-tuning. `--save FILE` keeps the model of these two.
+//! the fine-tuning. `--save FILE` keeps the model of these two; `--checkpoint FILE` saves it after every epoch
+//! of the last run, and `--resume FILE` goes on with such a run, given the same arguments.
 //!
 //! Without arguments: the machine's best device, the lesson's pictures and weights where they can be
 //! had (drawn pictures and seeded weights otherwise), and as much of the lesson as the machine allows.
@@ -26,14 +27,15 @@ use serde_json::json;
 const USAGE: &str = "\
 usage: lesson [--data DIR] [--weights FILE|seed:N] [--part features|frozen|finetune] [--train N]
               [--validation M] [--epochs E] [--batch B] [--seed S] [--device cpu|cuda]
-              [--precision f32|bf16|auto] [--plot FILE.png|FILE.svg] [--save FILE] [--samples]";
+              [--precision f32|bf16|auto] [--plot FILE.png|FILE.svg] [--save FILE]
+              [--checkpoint FILE] [--resume FILE] [--samples]";
 
 /// The arguments, by name.
 struct Arguments(Vec<(String, String)>);
 
 impl Arguments {
     fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
-        const NAMES: [&str; 12] = [
+        const NAMES: [&str; 14] = [
             "data",
             "weights",
             "part",
@@ -46,6 +48,8 @@ impl Arguments {
             "precision",
             "plot",
             "save",
+            "checkpoint",
+            "resume",
         ];
         let mut words = words;
         let mut found = Vec::new();
@@ -135,13 +139,7 @@ fn lesson() -> Result<(), Box<dyn Error>> {
 
     let (history, images_per_s) = match part {
         "features" => features(&base, &data, &fit)?,
-        part => end_to_end(
-            &base,
-            &data,
-            &fit,
-            part == "finetune",
-            arguments.get("save"),
-        )?,
+        part => end_to_end(&lab, &base, &data, &fit, part == "finetune", &arguments)?,
     };
     // Reported at the end: a picture that cannot be written must not cost the numbers.
     let plotted = arguments.get("plot").map(|path| history.save(path));
@@ -181,12 +179,47 @@ fn features(base: &Base, data: &Data, fit: &Fit) -> Result<(History, f64), Box<d
 /// Sections 4 and 5: base and head as one model, on augmented pictures; first with the base frozen,
 /// then, if `tunes`, from block 5 on. Gives the training pictures of a second, too.
 fn end_to_end(
+    lab: &Lab,
     base: &Base,
     data: &Data,
     fit: &Fit,
     tunes: bool,
-    save: Option<&str>,
+    arguments: &Arguments,
 ) -> Result<(History, f64), Box<dyn Error>> {
+    let augment = Augment::lesson();
+    let mut last = fit.clone();
+    if tunes {
+        last = last.learning_rate(1e-5);
+    }
+    if let Some(path) = arguments.get("checkpoint") {
+        last = last.checkpoint(path);
+    }
+    let (model, history) = match arguments.get("resume") {
+        Some(path) => {
+            let mut model = lab.load(path)?;
+            let history = model.resume(data, &last)?;
+            (model, history)
+        }
+        None => from_the_start(base, data, &augment, fit, &last, tunes)?,
+    };
+    println!("{}", model.summary());
+    if let Some(path) = arguments.get("save") {
+        println!("{}", model.save(path)?);
+    }
+    // By the quickest epoch, with its validation: other programs slow single epochs down.
+    let seconds = history.epochs.iter().map(|epoch| epoch.seconds);
+    let quickest = seconds.fold(f64::INFINITY, f64::min);
+    Ok((history, data.train.len() as f64 / quickest))
+}
+
+fn from_the_start(
+    base: &Base,
+    data: &Data,
+    augment: &Augment,
+    fit: &Fit,
+    last: &Fit,
+    tunes: bool,
+) -> Result<(Classifier, History), Box<dyn Error>> {
     let mut model = Classifier::new(base, Head::dense(256), data.train.classes())?;
     let trainable = model.trainable_weights().len();
     model.freeze_base();
@@ -195,21 +228,14 @@ fn end_to_end(
         model.summary(),
         model.trainable_weights().len()
     );
-    let augment = Augment::lesson();
-    let mut history = model.train_frozen(data, &augment, fit)?;
-    if tunes {
-        println!("{}", model.unfreeze_from("block5_conv1")?);
-        let fit = fit.clone().learning_rate(1e-5);
-        history = model.fine_tune("block5_conv1", data, &augment, &fit)?;
-        println!("{}", model.summary());
+    if !tunes {
+        let history = model.train_frozen(data, augment, last)?;
+        return Ok((model, history));
     }
-    if let Some(path) = save {
-        println!("{}", model.save(path)?);
-    }
-    // By the quickest epoch, with its validation: other programs slow single epochs down.
-    let seconds = history.epochs.iter().map(|epoch| epoch.seconds);
-    let quickest = seconds.fold(f64::INFINITY, f64::min);
-    Ok((history, data.train.len() as f64 / quickest))
+    model.train_frozen(data, augment, fit)?;
+    println!("{}", model.unfreeze_from("block5_conv1")?);
+    let history = model.fine_tune("block5_conv1", data, augment, last)?;
+    Ok((model, history))
 }
 
 fn open_lab(arguments: &Arguments) -> Result<Lab, Box<dyn Error>> {

@@ -64,7 +64,7 @@
 //! | `figure`, `chart`, `grid`, `canvas` | what is drawn: curves, picture grids, and how |
 //! | `decode`, `pixels` | one picture: decode; resize, scaling |
 //! | `transform`, `augment` | affine transforms of a batch; which are drawn at random for training pictures |
-//! | `dataset` | folders of pictures: classes, files, batches |
+//! | `dataset`, `loading` | folders of pictures: classes and files; their pixels in batches |
 //! | `weights`, `keras_file`, `torch_file` | weight files of every kind |
 //! | `architecture`, `base` | the networks' layer tables; VGG16 and VGG19: pictures to features |
 //! | `features` | stored features with their labels |
@@ -96,6 +96,7 @@ mod head;
 mod history;
 mod keras_file;
 mod lab;
+mod loading;
 mod loss;
 mod optimizer;
 mod pixels;
