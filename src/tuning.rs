@@ -511,3 +511,59 @@ impl Learner for Tuner<'_> {
         store.save(path)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+    use crate::device::Precision;
+    use crate::weights::Weights;
+
+    fn model() -> (Classifier, Data, Fit) {
+        let data = Data::open("data/samples").unwrap().take(4, 2);
+        let weights = Weights::seeded(0);
+        let base = Base::vgg16(32, &weights, Device::Cpu, Precision::F32).unwrap();
+        let model = Classifier::new(&base, Head::dense(4), data.train.classes()).unwrap();
+        let fit = Fit::default().epochs(1).progress(Progress::keeping());
+        (model, data, fit)
+    }
+
+    #[test]
+    fn fine_tuning_a_head_that_knows_nothing_is_warned_of_before_the_run() {
+        let (mut model, data, fit) = model();
+        let none = Augment::none();
+        let lines = |fit: &Fit| fit.progress.kept();
+        model.fine_tune("block5_conv1", &data, &none, &fit).unwrap();
+        let first = lines(&fit).remove(0);
+        assert!(first.contains("call `train_frozen` before"), "{first}");
+        // It has learned now, be it little.
+        let again = fit.clone().progress(Progress::keeping());
+        model.fit(&data, &none, &again).unwrap();
+        // The small network has nothing that could be spoiled, nor has a border without weights after it.
+        let classes = data.train.classes();
+        let mut small =
+            Classifier::small_conv_net(46, classes, 0, Device::Cpu, Precision::F32).unwrap();
+        small.fit(&data, &none, &again).unwrap();
+        let (mut new, ..) = self::model();
+        new.fine_tune("block5_pool", &data, &none, &again).unwrap();
+        assert!(
+            !lines(&again)
+                .iter()
+                .any(|line| line.contains("train_frozen"))
+        );
+    }
+
+    #[test]
+    fn a_checkpoint_that_cannot_be_written_costs_a_line_and_not_the_run() {
+        let (mut model, data, fit) = model();
+        let fit = fit.checkpoint("no/such/folder/run.safetensors");
+        let history = model.train_frozen(&data, &Augment::none(), &fit).unwrap();
+        assert_eq!(history.epochs.len(), 1);
+        let lines = fit.progress.kept();
+        let note = lines.last().unwrap();
+        assert!(
+            note.contains("no checkpoint after epoch 1") && note.contains("run.safetensors"),
+            "{note}"
+        );
+    }
+}
