@@ -22,12 +22,42 @@ use crate::architecture::{Architecture, Layer, LayerKind};
 use crate::dataset::Dataset;
 use crate::device::Precision;
 use crate::display::Progress;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, is_out_of_memory};
 use crate::features::Features;
 use crate::pixels::Scaling;
 use crate::random::Random;
 use crate::table::{Table, grouped};
 use crate::weights::{LayerWeights, Weights};
+
+/// A layer by its name, or by its index in the network as the lesson counts: the input is 0, so that
+/// VGG16's convolutions are 1, 2, 4, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17.
+///
+/// Made from either where a layer is asked for: `base.filters("block1_conv1")`, `base.filters(1)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LayerId {
+    /// Keras' name.
+    Name(String),
+    /// The place among [`Base::layers`].
+    Index(usize),
+}
+
+impl From<&str> for LayerId {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+impl From<&String> for LayerId {
+    fn from(name: &String) -> Self {
+        Self::Name(name.clone())
+    }
+}
+
+impl From<usize> for LayerId {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
 
 /// At 4,096 pixels the two largest activations of one picture, 64 channels in f32, take 8.6 GB.
 const MOST_SIDE: usize = 4096;
@@ -230,14 +260,11 @@ impl Base {
         self
     }
 
-    /// How many pictures go through at once: 50 by default, 250 on a GPU.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] if it is 0.
-    pub fn batch_size(mut self, batch_size: usize) -> Result<Self> {
-        crate::fit::check_positive("batch_size", batch_size)?;
-        self.batch_size = batch_size;
-        Ok(self)
+    /// How many pictures go through at once, 1 at least: 50 by default, 250 on a GPU. Where they do not
+    /// fit into memory they go through in halves.
+    pub fn batch_size(mut self, batch_size: usize) -> Self {
+        self.batch_size = batch_size.max(1);
+        self
     }
 
     /// How progress is shown.
@@ -373,7 +400,7 @@ impl Base {
             self.progress.check("extracting features")?;
             let count = pixels.size()[0];
             let batch = || {
-                let output = self.forward_pixels(&pixels)?;
+                let output = in_halves(&pixels, &|pixels| self.forward_pixels(pixels))?;
                 stored.f_narrow(0, first as i64, count)?.f_copy_(&output)
             };
             batch().map_err(Error::batch(doing(), self.batch_size))?;
@@ -436,7 +463,9 @@ impl Base {
             x = match layer.kind {
                 LayerKind::Input => x,
                 LayerKind::Conv2D | LayerKind::Dense => {
-                    let Some(weights) = weights.next() else { break };
+                    let weights = weights.next().ok_or_else(|| {
+                        TchError::Shape(format!("there are no weights for {}", layer.name))
+                    })?;
                     apply(layer, &x, weights)?
                 }
                 LayerKind::MaxPooling2D => x.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?,
@@ -459,6 +488,54 @@ impl Base {
                 name: name.to_owned(),
                 known: self.layers.iter().map(|layer| layer.name.clone()).collect(),
             })
+    }
+
+    /// The number of a layer that fits.
+    ///
+    /// # Errors
+    /// [`Error::UnknownLayer`] lists those that would.
+    pub(crate) fn find_layer(&self, id: &LayerId, fits: impl Fn(&Layer) -> bool) -> Result<usize> {
+        let is_meant = |(index, layer): &(usize, &Layer)| match id {
+            LayerId::Name(name) => layer.name == *name,
+            LayerId::Index(wanted) => index == wanted,
+        };
+        let mut fitting = self.layers.iter().enumerate().filter(|(_, l)| fits(l));
+        if let Some((index, _)) = fitting.clone().find(is_meant) {
+            return Ok(index);
+        }
+        Err(Error::UnknownLayer {
+            name: match id {
+                LayerId::Name(name) => name.clone(),
+                LayerId::Index(index) => index.to_string(),
+            },
+            known: fitting
+                .by_ref()
+                .map(|(index, layer)| match id {
+                    LayerId::Name(_) => layer.name.clone(),
+                    LayerId::Index(_) => format!("{index} ({})", layer.name),
+                })
+                .collect(),
+        })
+    }
+
+    /// What some layers, by rising numbers, make of an input: computed in one pass, no further than to
+    /// the last of them.
+    pub(crate) fn outputs_of(
+        &self,
+        input: &Tensor,
+        numbers: &[usize],
+    ) -> std::result::Result<Vec<Tensor>, TchError> {
+        let mut x = input.shallow_clone();
+        let mut begin = 0;
+        let mut outputs = Vec::with_capacity(numbers.len());
+        for &number in numbers {
+            let end = (number + 1).max(begin);
+            let weights = &self.computing[self.weights_before(begin)..];
+            x = self.forward(&x, begin..end, weights)?;
+            outputs.push(x.shallow_clone());
+            begin = end;
+        }
+        Ok(outputs)
     }
 
     /// How many layers before layer number `end` have weights.
@@ -534,6 +611,24 @@ fn apply(
     }
 }
 
+/// Runs pictures [N, ..] through `pass`, all at once; where memory does not suffice in two halves, and so
+/// on down to single ones.
+pub(crate) fn in_halves(
+    pictures: &Tensor,
+    pass: &dyn Fn(&Tensor) -> std::result::Result<Tensor, TchError>,
+) -> std::result::Result<Tensor, TchError> {
+    let count = pictures.size().first().copied().unwrap_or_default();
+    match pass(pictures) {
+        Err(error) if is_out_of_memory(&error) && count > 1 => {
+            let half = count / 2;
+            let first = in_halves(&pictures.f_narrow(0, 0, half)?, pass)?;
+            let second = in_halves(&pictures.f_narrow(0, half, count - half)?, pass)?;
+            Tensor::f_cat(&[first, second], 0)
+        }
+        other => other,
+    }
+}
+
 /// [N, C, H, W] as the lesson has it, (N, H, W, C): a view; rows of a top stay as they are.
 pub(crate) fn lesson_order(output: &Tensor) -> std::result::Result<Tensor, TchError> {
     match output.dim() {
@@ -543,7 +638,7 @@ pub(crate) fn lesson_order(output: &Tensor) -> std::result::Result<Tensor, TchEr
 }
 
 /// Refuses pictures that leave nothing behind, and such as no memory holds.
-fn check_size(architecture: Architecture, size: usize) -> Result<()> {
+pub(crate) fn check_size(architecture: Architecture, size: usize) -> Result<()> {
     let least = architecture.least_size();
     if size < least {
         return Err(Error::Argument {
@@ -631,4 +726,28 @@ fn channels_last(kernel: &Tensor) -> std::result::Result<Tensor, TchError> {
 pub(crate) fn shape_with_batch(shape: &[usize]) -> String {
     let sizes = shape.iter().map(|n| n.to_string()).collect::<Vec<_>>();
     format!("(None, {})", sizes.join(", "))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_goes_through_in_halves() {
+        let pictures = Tensor::arange(7, (Kind::Float, Device::Cpu));
+        let memory_for = |most: i64| {
+            move |part: &Tensor| match part.size()[0] {
+                count if count <= most => part.f_mul_scalar(2.0),
+                _ => Err(TchError::Torch(
+                    "CUDA out of memory. Tried to allocate".into(),
+                )),
+            }
+        };
+        let expected = &pictures * 2.0;
+        for most in [1, 2, 7] {
+            assert_eq!(in_halves(&pictures, &memory_for(most)).unwrap(), expected);
+        }
+        assert!(in_halves(&pictures, &memory_for(0)).is_err());
+    }
 }

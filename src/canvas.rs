@@ -14,6 +14,7 @@ use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
 use plotters::element::{Circle, PathElement, Rectangle, Text};
 use plotters::prelude::DrawingBackend;
+use plotters::style::colors::colormaps::{ColorMap as _, ViridisRGB};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color as _, FontDesc, FontFamily, FontStyle, FontTransform, RGBColor};
 use plotters_bitmap::BitMapBackend;
@@ -36,6 +37,13 @@ pub(crate) const COLOURS: [Colour; 7] = [
     (86, 180, 233),
     (0, 0, 0),
 ];
+
+/// A colour for a number from 0 to 1: viridis, matplotlib's own choice, which grows lighter evenly and
+/// is read by colour-blind people too.
+pub(crate) fn viridis(share: f32) -> Colour {
+    let RGBColor(red, green, blue) = ViridisRGB.get_color(share.clamp(0.0, 1.0));
+    (red, green, blue)
+}
 
 /// plotters' coordinates are whole numbers and its thick lines have hard edges. Drawn at twice
 /// the size and shrunk, edges become smooth; in SVG the finer grid keeps curves from jumping.

@@ -24,13 +24,14 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::architecture::Architecture;
 use crate::augment::Augment;
-use crate::base::{Base, Origin, lesson_order, shape_with_batch};
+use crate::base::{Base, Origin, check_size, in_halves, lesson_order, shape_with_batch};
 use crate::dataset::Dataset;
 use crate::device::Precision;
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::head::{Head, HeadModel};
 use crate::history::History;
+use crate::pixels::Interpolation;
 use crate::run::Stored;
 use crate::saved::Saved;
 use crate::store::{self, Store};
@@ -46,6 +47,8 @@ pub struct Classifier {
     pub(crate) head: HeadModel,
     /// The base's layers from this number on learn; none if it is their count.
     pub(crate) border: usize,
+    /// How the pictures that it learned from were resized.
+    pub(crate) interpolation: Interpolation,
     pub(crate) history: History,
     pub(crate) unfinished: Option<Unfinished>,
 }
@@ -91,6 +94,7 @@ impl Classifier {
             base: base.shared(),
             head,
             border: 0,
+            interpolation: Interpolation::default(),
             history: History::default(),
             unfinished: None,
         })
@@ -111,6 +115,11 @@ impl Classifier {
     ) -> Result<Self> {
         let base = Base::small_conv_net(size, seed, device, precision)?;
         Self::seeded(&base, Head::dense(512), classes, seed)
+    }
+
+    /// Whether it was loaded from a checkpoint, so that [`Classifier::resume`] can go on with its run.
+    pub fn is_unfinished(&self) -> bool {
+        self.unfinished.is_some()
     }
 
     /// The base as the model has it now.
@@ -206,8 +215,8 @@ impl Classifier {
     /// Computes in another precision from now on. The weights are kept in f32 either way.
     ///
     /// # Errors
-    /// [`Error::Compute`] if the device cannot hold them.
-    pub fn precision(mut self, precision: Precision) -> Result<Self> {
+    /// [`Error::Compute`] if the device cannot hold them; the model then stays as it is.
+    pub fn set_precision(&mut self, precision: Precision) -> Result<&Self> {
         self.base.set_precision(precision)?;
         Ok(self)
     }
@@ -221,6 +230,14 @@ impl Classifier {
     /// decoded, [`Error::Stopped`] if the work was asked to stop.
     pub fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation> {
         self.check_classes(dataset)?;
+        if dataset.is_empty() {
+            return Err(Error::Mismatch {
+                what: "pictures to evaluate on".into(),
+                expected: "at least one".into(),
+                found: "none".into(),
+                remedy: "Take some".into(),
+            });
+        }
         let _no_grad = tch::no_grad_guard();
         let targets = self.head.targets(dataset.labels(), &[])?;
         let (mut loss, mut correct) = (0.0, 0.0);
@@ -231,7 +248,7 @@ impl Classifier {
             correct += step.correct.f_double_value(&[])?;
             Ok(())
         })?;
-        let pictures = dataset.len().max(1) as f64;
+        let pictures = dataset.len() as f64;
         Ok(Evaluation {
             loss: loss / pictures,
             accuracy: correct / pictures,
@@ -250,7 +267,7 @@ impl Classifier {
         let mut task = progress.task(doing, "pictures", Some(dataset.len()));
         dataset.for_each_tensor(self.base.size(), at_once, |first, pixels| {
             progress.check(doing)?;
-            self.logits(&pixels)
+            in_halves(&pixels, &|pixels| self.logits(pixels))
                 .and_then(|logits| each(first, logits))
                 .map_err(Error::batch(doing, at_once))?;
             task.done(first + pixels.size()[0] as usize);
@@ -313,6 +330,7 @@ impl Classifier {
                 "trainable_from",
                 json!(layers.get(self.border).map(|layer| &layer.name)),
             ),
+            ("interpolation", json!(self.interpolation)),
             ("history", json!(history)),
         ] {
             store.metadata.insert(key.to_owned(), value.to_string());
@@ -321,7 +339,7 @@ impl Classifier {
     }
 
     /// Reads what [`Classifier::save`] or a checkpoint wrote, onto the CPU or a GPU. It computes in the
-    /// precision that it was saved with; [`Classifier::precision`] changes that.
+    /// precision that it was saved with; [`Classifier::set_precision`] changes that.
     ///
     /// # Errors
     /// [`Error::File`] if the file cannot be read, [`Error::Weights`] or [`Error::LayerShape`] if it
@@ -340,6 +358,10 @@ impl Classifier {
         let precision: Precision = store.read_json("precision", path, WHAT)?;
         let from: Option<String> = store.read_json("trainable_from", path, WHAT)?;
         let history: History = store.read_json("history", path, WHAT)?;
+        let interpolation: Interpolation = store.read_json("interpolation", path, WHAT)?;
+        if check_size(architecture, size).is_err() {
+            return Err(store::not_saved_here(path, WHAT));
+        }
         let layers = architecture.layers(size, false);
         let kernels = layers.iter().filter(|layer| layer.has_weights());
         let kernels = kernels.map(|layer| layer.kernel_shape.clone());
@@ -354,7 +376,9 @@ impl Classifier {
         let base = Base::from_parts(architecture, layers, weights, device, precision, origin)?;
         let border = match from {
             None => base.layers().len(),
-            Some(name) => base.layer_number(&name)?,
+            Some(name) => base
+                .layer_number(&name)
+                .map_err(|_| store::not_saved_here(path, WHAT))?,
         };
         let unfinished = match Stored::take(&mut store, path, WHAT)? {
             None => None,
@@ -372,6 +396,7 @@ impl Classifier {
             base,
             head,
             border,
+            interpolation,
             history,
             unfinished,
         })

@@ -169,13 +169,28 @@ pub(crate) fn check(device: Device) -> Result<(), Error> {
 }
 
 /// How many bytes of the machine's memory programs can still have, as Linux estimates it.
-pub(crate) fn free_memory() -> Option<u64> {
+fn free_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
     Some(kilobytes * 1024)
+}
+
+/// Refuses what does not fit into the machine's memory: Linux would promise more than there is, and end
+/// the program when it is used. A GPU says so itself.
+pub(crate) fn check_room(device: Device, bytes: usize, what: &str) -> Result<(), Error> {
+    let free = free_memory().filter(|_| device == Device::Cpu);
+    match free.filter(|&free| bytes as u64 > free) {
+        None => Ok(()),
+        Some(free) => Err(Error::Mismatch {
+            what: format!("memory for {what}"),
+            expected: format!("{:.1} GB", bytes as f64 / 1e9),
+            found: format!("{:.1} GB free", free as f64 / 1e9),
+            remedy: "`take` fewer pictures, or use a base for smaller ones".into(),
+        }),
+    }
 }
 
 /// The kernel module's control device, or the one that Windows lends to Linux (WSL).

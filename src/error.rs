@@ -235,14 +235,27 @@ impl Error {
         let doing = doing.into();
         move |error| {
             let message = first_line(&error);
-            // "CUDA out of memory" on a GPU, "not enough memory: you tried to allocate" on a CPU.
-            if message.contains("out of memory") || message.contains("not enough memory") {
+            if is_out_of_memory(&error) {
                 Self::OutOfMemory { doing, batch_size }
             } else {
                 Self::Compute { doing, message }
             }
         }
     }
+}
+
+/// Whether memory was what libtorch lacked: "CUDA out of memory", "CUBLAS_STATUS_ALLOC_FAILED" and the
+/// like on a GPU; "can't allocate memory" or "not enough memory" on a CPU.
+pub(crate) fn is_out_of_memory(error: &tch::TchError) -> bool {
+    let message = first_line(error);
+    [
+        "out of memory",
+        "not enough memory",
+        "can't allocate memory",
+        "ALLOC_FAILED",
+    ]
+    .iter()
+    .any(|text| message.contains(text))
 }
 
 /// libtorch appends a C++ stack of some kilobytes to its messages; the first line says it all.

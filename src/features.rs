@@ -199,6 +199,7 @@ impl Features {
         let tensor = store
             .tensors
             .remove("features")
+            .filter(|tensor| tensor.dim() >= 2)
             .ok_or_else(|| store::not_saved_here(path, "features"))?;
         let tensor = tensor.f_to_device(device).map_err(Error::compute(format!(
             "putting features on {}",

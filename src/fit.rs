@@ -23,6 +23,9 @@ use crate::schedule::Schedule;
 use crate::stop::Stop;
 use crate::table::Table;
 
+/// What an epoch draws for each picture is drawn at its start: more than these would fill the memory.
+const MOST_PICTURES: usize = 10_000_000;
+
 /// Options of a training run, with the lesson's values as defaults.
 #[derive(Debug, Clone)]
 pub struct Fit {
@@ -49,7 +52,8 @@ pub struct Fit {
     /// What the base computes in from this run on; unless said, what it was made with. The weights
     /// that learn, and heads, are f32 always.
     pub precision: Option<Precision>,
-    /// Where the model is saved during the run, with all that it takes to go on; unless said, nowhere.
+    /// Where the model is saved during the run, as it is after an epoch, with all that it takes to go
+    /// on; unless said, nowhere.
     pub checkpoint: Option<PathBuf>,
     /// After every how many epochs; 1.
     pub checkpoint_every: usize,
@@ -224,6 +228,16 @@ impl Fit {
         check_positive("epochs", self.epochs)?;
         check_positive("steps", self.steps.unwrap_or(1))?;
         check_positive("batch_size", self.batch_size)?;
+        let pictures = self.steps.unwrap_or(1).checked_mul(self.batch_size);
+        if pictures.is_none_or(|pictures| pictures > MOST_PICTURES) {
+            return Err(Error::Argument {
+                argument: "steps",
+                value: self.steps.unwrap_or(1).to_string(),
+                expected: format!(
+                    "an epoch may show {MOST_PICTURES} pictures at most, steps x batch_size"
+                ),
+            });
+        }
         check_positive("early_stopping", self.early_stopping.unwrap_or(1))?;
         check_positive("checkpoint_every", self.checkpoint_every)?;
         self.optimizer.check()?;
@@ -248,6 +262,17 @@ impl Fit {
             });
         }
         Ok(self)
+    }
+
+    /// Whether the checkpoint's folder is there: better known now than after the first epoch.
+    pub(crate) fn check_place(&self) -> Result<()> {
+        let folder = self.checkpoint.as_ref().and_then(|path| path.parent());
+        match folder.filter(|folder| !folder.as_os_str().is_empty()) {
+            None => Ok(()),
+            Some(folder) => std::fs::metadata(folder)
+                .map(|_| ())
+                .map_err(Error::file(folder, "find the checkpoint's folder")),
+        }
     }
 
     /// Everything that the numbers of a run follow from, but for its length: what a run that goes on

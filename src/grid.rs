@@ -50,8 +50,12 @@ impl Layout {
         size: Option<(u32, u32)>,
     ) -> Self {
         let columns = columns.clamp(1, tiles.len().max(1));
-        // Twelve photographs of 230 pixels keep a saved notebook below 1 MB.
-        let largest = if tiles.len() <= 4 { 460.0 } else { 230.0 };
+        // Twelve photographs of 230 pixels, or 64 maps of 112, keep a saved notebook below 1 MB.
+        let largest = match (tiles.len(), columns) {
+            (..=4, _) => 460.0,
+            (_, ..=5) => 230.0,
+            _ => 112.0,
+        };
         let across = match size {
             Some((width, _)) => ((f64::from(width) - GAP) / columns as f64 - GAP).max(8.0),
             None => ((1800.0 - GAP) / columns as f64 - GAP).clamp(48.0, largest),

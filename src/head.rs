@@ -21,7 +21,7 @@ use std::fmt;
 use std::path::Path;
 
 use ndarray::Array2;
-use serde_json::json;
+use serde_json::{Value, json};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
@@ -135,6 +135,7 @@ impl Head {
             device,
             notes: notes.to_vec(),
             epochs: 0,
+            is_trained: false,
             unfinished: None,
         })
     }
@@ -155,6 +156,8 @@ pub struct HeadModel {
     notes: Vec<String>,
     /// How many epochs it has learned.
     epochs: usize,
+    /// Whether any step has changed its weights.
+    is_trained: bool,
     /// The run whose checkpoint it was read from.
     unfinished: Option<Stored>,
 }
@@ -236,9 +239,10 @@ impl HeadModel {
         fit: &Fit,
     ) -> Result<History> {
         let stored = self.unfinished.take().ok_or_else(no_run)?;
+        let epochs = self.epochs;
         let outcome = self.train(train, validation, fit, Some(&stored));
-        if outcome.is_err() {
-            // The next call may have better options.
+        if outcome.is_err() && self.epochs == epochs {
+            // Nothing has happened yet: the next call may have better options.
             self.unfinished = Some(stored);
         }
         outcome
@@ -261,8 +265,14 @@ impl HeadModel {
         let mut learner = self.learner(train, validation, fit)?;
         let outcome = training::run(fit, &mut learner, &mut history, from);
         // The epochs of an earlier run that this one goes on with were counted when it was loaded.
+        let mut learned = history.clone();
         let earlier = from.map_or(0, |stored| stored.epochs.len());
-        self.epochs += history.epochs.len().saturating_sub(earlier);
+        learned.epochs.drain(..earlier.min(learned.epochs.len()));
+        self.count(&learned);
+        if from.is_none() {
+            // The weights have moved away from what a checkpoint could go on with.
+            self.unfinished = None;
+        }
         outcome.map(|()| history)
     }
 
@@ -285,7 +295,7 @@ impl HeadModel {
     ) -> Result<HeadLearner<'a>> {
         self.check(train, "training features")?;
         self.check(validation, "validation features")?;
-        fit.check()?;
+        fit.check()?.check_place()?;
         Ok(HeadLearner {
             model: self,
             rows: self
@@ -416,11 +426,12 @@ impl HeadModel {
             .tensors
             .get(&format!("{}.bias", LAYER_NAMES[0]))
             .map_or(0, Tensor::numel);
-        let widths = [
-            input_shape.iter().product(),
-            units,
-            outputs_for(classes.len()),
-        ];
+        let width = input_shape
+            .iter()
+            .try_fold(1usize, |width, &n| width.checked_mul(n))
+            .filter(|_| classes.len() >= 2 && units > 0 && (0.0..1.0).contains(&dropout))
+            .ok_or_else(|| store::not_saved_here(path, what))?;
+        let widths = [width, units, outputs_for(classes.len())];
         let mut layers = Vec::new();
         for (name, widths) in LAYER_NAMES.iter().zip(widths.windows(2)) {
             let layer = LayerWeights::take(store, name, &[widths[1], widths[0]], path, what)?;
@@ -437,18 +448,25 @@ impl HeadModel {
             device,
             notes,
             epochs,
+            is_trained: epochs > 0,
             unfinished: None,
         })
     }
 
     /// Whether it has learned anything yet.
     pub(crate) fn is_trained(&self) -> bool {
-        self.epochs > 0
+        self.is_trained
     }
 
-    /// Counts epochs that it has learned as part of a classifier.
-    pub(crate) fn add_epochs(&mut self, epochs: usize) {
-        self.epochs += epochs;
+    /// How many epochs it has learned.
+    pub(crate) fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    /// Counts what it has learned in a run.
+    pub(crate) fn count(&mut self, learned: &History) {
+        self.epochs = self.epochs.saturating_add(learned.epochs.len());
+        self.is_trained |= learned.steps > 0;
     }
 
     /// What of a base's output it takes: (H, W, C).
@@ -650,9 +668,20 @@ impl Learner for HeadLearner<'_> {
         self.model.evaluate(self.validation)
     }
 
+    fn epochs_before(&self) -> usize {
+        self.model.epochs
+    }
+
+    fn facts(&self) -> Value {
+        json!({
+            "training pictures": self.targets.len(),
+            "validation pictures": self.validation.len(),
+        })
+    }
+
     fn checkpoint(&self, path: &Path, run: &Run<'_>) -> Result<Saved> {
         let mut store = self.model.store();
-        let epochs = json!(self.model.epochs + run.epochs.len());
+        let epochs = json!(self.model.epochs.saturating_add(run.learned().epochs.len()));
         store.metadata.insert("epochs".into(), epochs.to_string());
         run.write(&mut store);
         store.save(path)

@@ -43,12 +43,22 @@ impl Epoch {
 }
 
 /// The course of a training run.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct History {
     /// One entry for each epoch.
     pub epochs: Vec<Epoch>,
     notes: Vec<String>,
     ending: Vec<String>,
+    /// How many steps were taken, those of an epoch that was stopped too.
+    #[serde(skip)]
+    pub(crate) steps: usize,
+}
+
+impl PartialEq for History {
+    /// Whether numbers, notes and ending are the same.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.epochs, &self.notes, &self.ending) == (&other.epochs, &other.notes, &other.ending)
+    }
 }
 
 /// One measure of a history, by its Keras name.
@@ -67,6 +77,7 @@ impl History {
             epochs: Vec::new(),
             notes: notes.to_vec(),
             ending: Vec::new(),
+            steps: 0,
         }
     }
 
@@ -83,6 +94,7 @@ impl History {
     /// Adds the epochs of a later run.
     pub(crate) fn extend(&mut self, later: &Self) {
         self.epochs.extend(&later.epochs);
+        self.steps += later.steps;
         for note in &later.notes {
             if !self.notes.contains(note) {
                 self.notes.push(note.clone());

@@ -258,13 +258,15 @@ impl Lab {
     }
 
     /// A classifier from the file that [`Classifier::save`] or a checkpoint wrote, on the lab's device
-    /// and in its precision.
+    /// and in its precision; a checkpoint stays in its own, so that the run can go on.
     ///
     /// # Errors
     /// As [`Classifier::load`].
     pub fn load(&self, path: impl AsRef<Path>) -> Result<Classifier> {
-        let model = Classifier::load(path, self.device.value)?;
-        let model = model.precision(self.precision.value)?;
+        let mut model = Classifier::load(path, self.device.value)?;
+        if !model.is_unfinished() {
+            model.set_precision(self.precision.value)?;
+        }
         Ok(model.progress(self.progress.clone()))
     }
 

@@ -73,6 +73,7 @@
 //! | `training`, `run`, `rate_finder` | the training loop; where it stands between epochs; which learning rate to take |
 //! | `head` | the small classifier on top, trained on features |
 //! | `classifier`, `tuning`, `prediction` | base and head as one model; its training; what it takes pictures for |
+//! | `filters`, `feature_maps` | what a layer looks for; what it makes of a picture |
 //! | `lab` | the machine, and the lesson's data and weights |
 
 mod architecture;
@@ -87,9 +88,11 @@ mod device;
 mod display;
 mod error;
 mod evaluation;
+mod feature_maps;
 mod features;
 mod fetch;
 mod figure;
+mod filters;
 mod fit;
 mod grid;
 mod head;
@@ -118,23 +121,25 @@ mod weights;
 
 pub use architecture::{Architecture, Layer, LayerKind};
 pub use augment::Augment;
-pub use base::Base;
+pub use base::{Base, LayerId};
 pub use classifier::Classifier;
 pub use dataset::{Data, Dataset};
 pub use device::{Cuda, Precision, cuda};
 pub use display::{Progress, Task};
 pub use error::{Error, Result};
 pub use evaluation::Evaluation;
+pub use feature_maps::FeatureMaps;
 pub use features::Features;
 pub use fetch::{Remote, fetch, reachable};
 pub use figure::Figure;
+pub use filters::Filters;
 pub use fit::Fit;
 pub use head::{Head, HeadModel, train_head};
 pub use history::{Epoch, History};
 pub use lab::Lab;
 pub use optimizer::Optimizer;
-pub use pixels::{Interpolation, Photo, Scaling};
-pub use prediction::{Picture, Prediction, Predictions};
+pub use pixels::{Interpolation, Photo, Picture, Scaling};
+pub use prediction::{Prediction, Predictions};
 pub use rate_finder::LearningRates;
 pub use saved::Saved;
 pub use schedule::Schedule;
@@ -155,9 +160,9 @@ pub use tch::{Device, Tensor};
 pub mod prelude {
     pub use crate::{
         Architecture, Augment, Base, Classifier, Data, Dataset, Device, Epoch, Error, Evaluation,
-        Features, Figure, Fill, Fit, Head, HeadModel, History, Interpolation, Lab, LearningRates,
-        Optimizer, Photo, Picture, Precision, Prediction, Predictions, Progress, Saved, Scaling,
-        Schedule, Stop, Table, Tensor, Transform, Weights, train_head,
+        FeatureMaps, Features, Figure, Fill, Filters, Fit, Head, HeadModel, History, Interpolation,
+        Lab, LayerId, LearningRates, Optimizer, Photo, Picture, Precision, Prediction, Predictions,
+        Progress, Saved, Scaling, Schedule, Stop, Table, Tensor, Transform, Weights, train_head,
     };
     pub use crate::{ndarray, tch};
 }

@@ -24,18 +24,22 @@ use crate::pixels::{Interpolation, Photo};
 impl Dataset {
     /// The pictures that cannot be decoded, each with the reason. Decodes every picture once.
     pub fn unreadable(&self) -> Vec<(PathBuf, String)> {
+        self.find_unreadable(&Progress::quiet()).unwrap_or_default()
+    }
+
+    /// The same, with an ear for a stop.
+    pub(crate) fn find_unreadable(&self, progress: &Progress) -> Result<Vec<(PathBuf, String)>> {
         let mut found = Vec::new();
         for_each_picture(self.files(), None, |index, decoded| {
             if let Err(error) = decoded {
                 found.push((index, reason_of(error)));
             }
-            true
+            !progress.is_stopped()
         });
+        progress.check("looking for unreadable pictures")?;
         found.sort_unstable();
-        found
-            .into_iter()
-            .map(|(index, reason)| (self.files()[index].clone(), reason))
-            .collect()
+        let named = |(index, reason): (usize, String)| (self.files()[index].clone(), reason);
+        Ok(found.into_iter().map(named).collect())
     }
 
     /// The same dataset less the pictures that cannot be decoded.
@@ -115,10 +119,16 @@ impl Dataset {
         );
         match outcome {
             // One is enough to stop; the reader wants to know of all of them.
-            Err(Error::Picture { .. } | Error::File { .. }) => Err(Error::Pictures {
-                unreadable: self.unreadable(),
-                total: self.len(),
-            }),
+            Err(first @ (Error::Picture { .. } | Error::File { .. })) => {
+                match self.unreadable() {
+                    // It can be read by now.
+                    none if none.is_empty() => Err(first),
+                    unreadable => Err(Error::Pictures {
+                        unreadable,
+                        total: self.len(),
+                    }),
+                }
+            }
             other => other,
         }
     }
@@ -148,16 +158,11 @@ impl Dataset {
     ) -> Result<Tensor> {
         const AT_ONCE: usize = 64;
         let bytes = self.len() * size * size * 3;
-        let free = crate::device::free_memory().filter(|_| device == Device::Cpu);
-        if let Some(free) = free.filter(|&free| bytes as u64 > free) {
-            // Linux would promise more than there is, and end the program when it is used.
-            return Err(Error::Mismatch {
-                what: format!("memory for the pixels of {} pictures", self.len()),
-                expected: format!("{:.1} GB", bytes as f64 / 1e9),
-                found: format!("{:.1} GB free", free as f64 / 1e9),
-                remedy: "`take` fewer pictures, or use a base for smaller ones".into(),
-            });
-        }
+        crate::device::check_room(
+            device,
+            bytes,
+            &format!("the pixels of {} pictures", self.len()),
+        )?;
         let side = size as i64;
         let all = Tensor::f_empty([self.len() as i64, side, side, 3], (Kind::Uint8, device))
             .map_err(Error::compute(format!(

@@ -25,8 +25,9 @@ pub enum Optimizer {
     /// `v = 0.9 v + 0.1 g^2`, `w -= r g / sqrt(v + 1e-7)`: the lesson's choice.
     #[default]
     RmsProp,
-    /// `m = 0.9 m + 0.1 g`, `v = 0.999 v + 0.001 g^2`, both corrected for their start at zero,
-    /// `w -= r m / (sqrt(v) + 1e-7)` (Kingma and Ba 2014).
+    /// `m = 0.9 m + 0.1 g`, `v = 0.999 v + 0.001 g^2`, `w -= a m / (sqrt(v) + 1e-7)`, where at step t
+    /// `a = r sqrt(1 - 0.999^t) / (1 - 0.9^t)` corrects both for their start at zero (Kingma and Ba
+    /// 2014, end of section 2).
     Adam,
     /// Adam, and before each step `w -= r weight_decay w` (Loshchilov and Hutter 2017).
     AdamW {

@@ -25,7 +25,8 @@ use crate::display;
 use crate::error::{Error, Result};
 
 /// How a picture is resized, with Pillow's and Keras' names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Interpolation {
     /// The nearest pixel: Keras' default.
     #[default]
@@ -90,7 +91,14 @@ impl Scaling {
     pub(crate) fn apply(self, bytes: &Tensor) -> std::result::Result<Tensor, TchError> {
         let pixels = bytes.f_to_kind(Kind::Float)?;
         let device = pixels.device();
-        let per_channel = |values: [f32; 3]| Tensor::f_from_slice(&values)?.f_to_device(device);
+        // Made on the device: a copy from the host would make it wait in every batch.
+        let per_channel = |values: [f32; 3]| {
+            let parts = values.map(|v| Tensor::f_full([1], f64::from(v), (Kind::Float, device)));
+            let parts = parts
+                .into_iter()
+                .collect::<std::result::Result<Vec<_>, _>>()?;
+            Tensor::f_cat(&parts, 0)
+        };
         // Keras multiplies by the f32 nearest to 1/255; dividing by 255 differs in the last bit.
         let unit = || pixels.f_mul_scalar(f64::from(1.0f32 / 255.0));
         match self {
@@ -232,6 +240,14 @@ impl Photo {
         })
     }
 
+    /// The pixels as a base takes them: resized, (1, size, size, 3) bytes.
+    pub(crate) fn to_tensor(&self, size: usize, how: Interpolation) -> Result<Tensor> {
+        let small = self.resize(size, size, how)?;
+        let side = size as i64;
+        Tensor::f_from_data_size(small.bytes(), &[1, side, side, 3], Kind::Uint8)
+            .map_err(Error::compute("making a tensor of a picture"))
+    }
+
     fn nearest(&self, width: usize, height: usize) -> Vec<u8> {
         let columns = nearest_sources(self.width, width);
         let mut bytes = Vec::with_capacity(width * height * 3);
@@ -330,6 +346,72 @@ impl fmt::Debug for Photo {
             "Photo {} ({}, {}, 3)",
             self.name, self.height, self.width
         )
+    }
+}
+
+/// A picture to look at: a file that is yet to be read, or a [`Photo`].
+///
+/// Made from a path or a photo where one is asked for: `model.predict("my_cat.jpg")`.
+#[derive(Clone, Debug)]
+pub enum Picture {
+    /// A picture file.
+    File(PathBuf),
+    /// A picture in memory.
+    Loaded(Photo),
+}
+
+impl Picture {
+    /// The picture itself, at its own size.
+    ///
+    /// # Errors
+    /// As [`Photo::open`].
+    pub fn photo(self) -> Result<Photo> {
+        match self {
+            Self::File(path) => Photo::open(path),
+            Self::Loaded(photo) => Ok(photo),
+        }
+    }
+}
+
+impl From<&str> for Picture {
+    fn from(path: &str) -> Self {
+        Self::File(path.into())
+    }
+}
+
+impl From<String> for Picture {
+    fn from(path: String) -> Self {
+        Self::File(path.into())
+    }
+}
+
+impl From<&Path> for Picture {
+    fn from(path: &Path) -> Self {
+        Self::File(path.to_owned())
+    }
+}
+
+impl From<&PathBuf> for Picture {
+    fn from(path: &PathBuf) -> Self {
+        Self::File(path.clone())
+    }
+}
+
+impl From<PathBuf> for Picture {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
+
+impl From<&Photo> for Picture {
+    fn from(photo: &Photo) -> Self {
+        Self::Loaded(photo.clone())
+    }
+}
+
+impl From<Photo> for Picture {
+    fn from(photo: Photo) -> Self {
+        Self::Loaded(photo)
     }
 }
 

@@ -20,74 +20,8 @@ use crate::error::{Error, Result};
 use crate::figure::Figure;
 use crate::grid::Tile;
 use crate::loss;
-use crate::pixels::{Interpolation, Photo};
+use crate::pixels::{Photo, Picture};
 use crate::table::Table;
-
-/// A picture to look at: a file that is yet to be read, or a [`Photo`].
-///
-/// Made from a path or a photo where one is asked for: `model.predict("my_cat.jpg")`.
-#[derive(Clone, Debug)]
-pub enum Picture {
-    /// A picture file.
-    File(PathBuf),
-    /// A picture in memory.
-    Loaded(Photo),
-}
-
-impl Picture {
-    /// The picture itself, at its own size.
-    ///
-    /// # Errors
-    /// As [`Photo::open`].
-    pub fn photo(self) -> Result<Photo> {
-        match self {
-            Self::File(path) => Photo::open(path),
-            Self::Loaded(photo) => Ok(photo),
-        }
-    }
-}
-
-impl From<&str> for Picture {
-    fn from(path: &str) -> Self {
-        Self::File(path.into())
-    }
-}
-
-impl From<String> for Picture {
-    fn from(path: String) -> Self {
-        Self::File(path.into())
-    }
-}
-
-impl From<&Path> for Picture {
-    fn from(path: &Path) -> Self {
-        Self::File(path.to_owned())
-    }
-}
-
-impl From<&PathBuf> for Picture {
-    fn from(path: &PathBuf) -> Self {
-        Self::File(path.clone())
-    }
-}
-
-impl From<PathBuf> for Picture {
-    fn from(path: PathBuf) -> Self {
-        Self::File(path)
-    }
-}
-
-impl From<&Photo> for Picture {
-    fn from(photo: &Photo) -> Self {
-        Self::Loaded(photo.clone())
-    }
-}
-
-impl From<Photo> for Picture {
-    fn from(photo: Photo) -> Self {
-        Self::Loaded(photo)
-    }
-}
 
 /// What a model takes a picture for.
 #[derive(Clone)]
@@ -298,13 +232,11 @@ impl Classifier {
     /// [`Error::File`] or [`Error::Picture`] if the picture cannot be read.
     pub fn predict(&self, picture: impl Into<Picture>) -> Result<Prediction> {
         let photo = picture.into().photo()?;
-        let size = self.base.size();
-        let small = photo.resize(size, size, Interpolation::Nearest)?;
+        let pixels = photo.to_tensor(self.base.size(), self.interpolation)?;
         let _no_grad = tch::no_grad_guard();
-        let side = size as i64;
-        let pixels = Tensor::f_from_data_size(small.bytes(), &[1, side, side, 3], Kind::Uint8);
-        let probabilities = pixels
-            .and_then(|pixels| rows_of(&self.logits(&pixels)?))
+        let probabilities = self
+            .logits(&pixels)
+            .and_then(|logits| rows_of(&logits))
             .map_err(Error::compute("predicting a class"))?;
         Ok(Prediction {
             photo,
@@ -321,8 +253,8 @@ impl Classifier {
     /// [`Error::File`] if the folder cannot be read, [`Error::Dataset`] if it has no picture that can
     /// be decoded, [`Error::Stopped`] if the work was asked to stop.
     pub fn predict_folder(&self, folder: impl AsRef<Path>) -> Result<Predictions> {
-        let all = Dataset::unlabelled(folder.as_ref())?;
-        let unreadable = all.unreadable();
+        let all = Dataset::unlabelled(folder.as_ref())?.interpolation(self.interpolation);
+        let unreadable = all.find_unreadable(self.base.shown())?;
         let readable = all.without(&unreadable)?;
         let _no_grad = tch::no_grad_guard();
         let mut probabilities = Vec::with_capacity(readable.len());

@@ -148,19 +148,20 @@ pub(crate) fn find(fit: &Fit, learner: &mut dyn Learner) -> Result<LearningRates
     let kept = training::copies_of(&tensors).map_err(failed())?;
     training::set_gradients(&tensors, true)?;
     let outcome = grow(fit, learner, &tensors);
-    training::set_gradients(&tensors, false)?;
+    let _no_grad = tch::no_grad_guard();
     for (tensor, kept) in tensors.iter().zip(&kept) {
         tensor
             .f_detach()
             .and_then(|mut tensor| tensor.f_copy_(kept))
             .map_err(Error::compute("putting the weights back"))?;
     }
+    training::set_gradients(&tensors, false)?;
     outcome
 }
 
 fn grow(fit: &Fit, learner: &mut dyn Learner, tensors: &[Tensor]) -> Result<LearningRates> {
     let failed = || Error::batch("trying learning rates", fit.batch_size);
-    let (rows, sizes) = training::batches(fit, learner.num_pictures(), 0);
+    let (rows, sizes) = training::batches(fit, learner.num_pictures(), 0, 0);
     learner.start_epoch(&Draws::new(fit.seed, 1, rows.len()))?;
     let rows = Tensor::f_from_slice(&rows)
         .and_then(|rows| rows.f_to_device(learner.device()))

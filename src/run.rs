@@ -14,7 +14,7 @@ use tch::Tensor;
 
 use crate::error::{Error, Result};
 use crate::fit::Fit;
-use crate::history::Epoch;
+use crate::history::{Epoch, History};
 use crate::optimizer::Steps;
 use crate::store::{self, Store};
 use crate::training::Variable;
@@ -30,7 +30,13 @@ pub(crate) struct Best {
 /// A run as it stands, about to be written.
 pub(crate) struct Run<'a> {
     pub(crate) fit: &'a Fit,
-    pub(crate) epochs: &'a [Epoch],
+    /// What shapes the numbers beside the options: precision, pictures.
+    pub(crate) facts: Value,
+    /// How many epochs the model had learned before this run.
+    pub(crate) before: usize,
+    pub(crate) history: &'a History,
+    /// How many of the history's epochs the model counted when it was loaded.
+    pub(crate) earlier: usize,
     pub(crate) variables: &'a [Variable],
     pub(crate) optimizer: &'a Steps,
     pub(crate) best: Option<&'a Best>,
@@ -41,11 +47,20 @@ pub(crate) struct Run<'a> {
 struct Words {
     epochs: Vec<Epoch>,
     options: Value,
+    facts: Value,
+    before: usize,
     steps_taken: usize,
     best: Option<(usize, f64)>,
 }
 
 impl Run<'_> {
+    /// What the model has learned since it was made or loaded: the run without its earlier part.
+    pub(crate) fn learned(&self) -> History {
+        let mut learned = self.history.clone();
+        learned.epochs.drain(..self.earlier);
+        learned
+    }
+
     /// Adds the run to what is about to be saved.
     pub(crate) fn write(&self, store: &mut Store) {
         for (number, slot, tensor) in self.optimizer.memory() {
@@ -60,8 +75,10 @@ impl Run<'_> {
             }
         }
         let words = serde_json::json!(Words {
-            epochs: self.epochs.to_vec(),
+            epochs: self.history.epochs.clone(),
             options: self.fit.shaping(),
+            facts: self.facts.clone(),
+            before: self.before,
             steps_taken: self.optimizer.taken,
             best: self.best.map(|best| (best.epoch, best.val_loss)),
         });
@@ -83,6 +100,11 @@ impl Stored {
             return Ok(None);
         }
         let words: Words = store.read_json("run", path, what)?;
+        let best = words.best.map_or(0, |(epoch, _)| epoch);
+        // Counts that no run reaches; sums of them would overflow.
+        if best > words.epochs.len() || words.before.max(words.steps_taken) > usize::MAX / 2 {
+            return Err(store::not_saved_here(path, what));
+        }
         let belongs = |name: &String| name.starts_with("optimizer.") || name.starts_with("best.");
         let all = std::mem::take(&mut store.tensors);
         let (tensors, others) = all.into_iter().partition(|(name, _)| belongs(name));
@@ -94,14 +116,20 @@ impl Stored {
         }))
     }
 
+    /// How many epochs the model had learned before the run.
+    pub(crate) fn before(&self) -> usize {
+        self.words.before
+    }
+
     /// Gives the run back to an optimiser, after making sure that it goes on as it began.
     pub(crate) fn recall(
         &self,
         fit: &Fit,
+        facts: &Value,
         variables: &[Variable],
         optimizer: &mut Steps,
     ) -> Result<Option<Best>> {
-        self.check(fit)?;
+        self.check(fit, facts)?;
         let find = |name: String, like: &Tensor| {
             let stored = self.tensors.get(&name);
             stored
@@ -138,7 +166,8 @@ impl Stored {
         }))
     }
 
-    fn check(&self, fit: &Fit) -> Result<()> {
+    /// Refuses options and pictures other than those that the run began with.
+    pub(crate) fn check(&self, fit: &Fit, facts: &Value) -> Result<()> {
         if self.epochs.len() >= fit.epochs {
             return Err(Error::Argument {
                 argument: "epochs",
@@ -149,17 +178,29 @@ impl Stored {
                 ),
             });
         }
-        let (then, now) = (&self.words.options, fit.shaping());
-        let differs = |name: &&String| then.get(*name) != now.get(*name);
-        let Some(name) = now.as_object().and_then(|all| all.keys().find(differs)) else {
-            return Ok(());
-        };
-        Err(Error::Mismatch {
-            what: format!("{name} of a run that goes on"),
-            expected: then[name].to_string(),
-            found: now[name].to_string(),
-            remedy: "Give the options that the run began with, or start a new one with `fit`"
-                .into(),
-        })
+        for (then, now, remedy) in [
+            (
+                &self.words.options,
+                &fit.shaping(),
+                "Give the options that the run began with, or start a new one with `fit`",
+            ),
+            (
+                &self.words.facts,
+                facts,
+                "Go on with the pictures and the precision that the run began with, or start a new \
+                 one with `fit`",
+            ),
+        ] {
+            let differs = |name: &&String| then.get(*name) != now.get(*name);
+            if let Some(name) = now.as_object().and_then(|all| all.keys().find(differs)) {
+                return Err(Error::Mismatch {
+                    what: format!("{name} of a run that goes on"),
+                    expected: then[name].to_string(),
+                    found: now[name].to_string(),
+                    remedy: remedy.into(),
+                });
+            }
+        }
+        Ok(())
     }
 }

@@ -46,7 +46,7 @@ impl Schedule {
     /// What the learning rate is multiplied with at `step` (counted from 0 over the whole run) of
     /// `epochs` epochs with `steps_per_epoch` steps.
     pub fn factor(&self, step: usize, steps_per_epoch: usize, epochs: usize) -> f64 {
-        let total = (steps_per_epoch * epochs) as f64;
+        let total = steps_per_epoch as f64 * epochs as f64;
         let epoch = step as f64 / steps_per_epoch.max(1) as f64;
         // From `start` to `end` while `share` goes from 0 to 1.
         let wave = |start: f64, end: f64, share: f64| {

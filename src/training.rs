@@ -8,6 +8,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use serde_json::Value;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
@@ -71,6 +72,11 @@ pub(crate) trait Learner {
     fn step(&self, rows: &Tensor, first: usize) -> std::result::Result<Step, TchError>;
     /// Loss and accuracy on the validation pictures.
     fn validate(&self) -> Result<Evaluation>;
+    /// How many epochs the model had learned before this run. Random choices go on from there, so that a
+    /// second call of `fit` shows other versions of the pictures than the first.
+    fn epochs_before(&self) -> usize;
+    /// What a run that goes on must have in common with its beginning beside the options.
+    fn facts(&self) -> Value;
     /// Writes the model as it is now, with all that it takes to go on.
     fn checkpoint(&self, path: &Path, run: &Run<'_>) -> Result<Saved>;
 }
@@ -132,8 +138,14 @@ pub(crate) fn rates(fit: &Fit, variables: &[Variable], factor: f64) -> Vec<f64> 
 
 /// The pictures of an epoch (counted from 0), in order, and how many of them each step takes.
 ///
-/// Steps are cut from an endless row of passes, each over all pictures in an order of its own.
-pub(crate) fn batches(fit: &Fit, pictures: usize, epoch: usize) -> (Vec<i64>, Vec<usize>) {
+/// Steps are cut from an endless row of passes, each over all pictures in an order of its own; `before`
+/// is the number of epochs that the model had learned before the run.
+pub(crate) fn batches(
+    fit: &Fit,
+    pictures: usize,
+    epoch: usize,
+    before: usize,
+) -> (Vec<i64>, Vec<usize>) {
     let in_pass = pictures.div_ceil(fit.batch_size).max(1);
     let steps = fit.steps.unwrap_or(in_pass);
     let (mut rows, mut sizes) = (Vec::new(), Vec::new());
@@ -142,7 +154,8 @@ pub(crate) fn batches(fit: &Fit, pictures: usize, epoch: usize) -> (Vec<i64>, Ve
         let number = step / in_pass;
         if pass.as_ref().is_none_or(|(current, _)| *current != number) {
             let mut order = (0..pictures as i64).collect::<Vec<_>>();
-            Random::new(fit.seed, &format!("order of pass {number}")).shuffle(&mut order);
+            Random::new(fit.seed, &format!("order of pass {}", number + before))
+                .shuffle(&mut order);
             pass = Some((number, order));
         }
         let first = step % in_pass * fit.batch_size;
@@ -156,6 +169,7 @@ pub(crate) fn batches(fit: &Fit, pictures: usize, epoch: usize) -> (Vec<i64>, Ve
 
 /// How an epoch went.
 struct Passed {
+    steps: usize,
     trained: Evaluation,
     /// After how many steps it was stopped, if it was.
     stopped_after: Option<usize>,
@@ -172,6 +186,8 @@ struct Loop<'a> {
     good: Vec<Tensor>,
     /// The epochs of an earlier run that this one goes on with.
     earlier: Vec<Epoch>,
+    /// How many epochs the model had learned before either.
+    before: usize,
     doing: String,
 }
 
@@ -188,9 +204,11 @@ impl<'a> Loop<'a> {
         let mut optimizer = Steps::new(fit.optimizer, &tensors).map_err(failed())?;
         let mut best = None;
         let mut earlier = Vec::new();
+        let mut before = learner.epochs_before();
         if let Some(stored) = from {
-            best = stored.recall(fit, variables, &mut optimizer)?;
+            best = stored.recall(fit, &learner.facts(), variables, &mut optimizer)?;
             earlier = stored.epochs.clone();
+            before = stored.before();
         }
         Ok(Self {
             fit,
@@ -200,6 +218,7 @@ impl<'a> Loop<'a> {
             optimizer,
             best,
             earlier,
+            before,
             doing,
         })
     }
@@ -207,6 +226,18 @@ impl<'a> Loop<'a> {
     fn epochs(&mut self, learner: &mut dyn Learner, history: &mut History) -> Result<()> {
         let fit = self.fit;
         history.epochs.extend(&self.earlier);
+        let waited = self
+            .best
+            .as_ref()
+            .map_or(0, |best| self.earlier.len() - best.epoch);
+        if fit
+            .early_stopping
+            .is_some_and(|patience| waited >= patience)
+        {
+            // The run was over when its checkpoint was written.
+            history.end(format!("not better for {waited} epochs"));
+            return self.finish(history);
+        }
         for number in self.earlier.len() + 1..=fit.epochs {
             let start = Instant::now();
             let passed = match self.epoch(learner, number) {
@@ -216,6 +247,7 @@ impl<'a> Loop<'a> {
                     return Err(error);
                 }
             };
+            history.steps += passed.steps;
             if let Some(steps) = passed.stopped_after {
                 let ending = match steps {
                     0 => format!("stopped before epoch {number}"),
@@ -227,8 +259,16 @@ impl<'a> Loop<'a> {
             let validation = match learner.validate() {
                 Ok(evaluation) => Some(evaluation),
                 Err(Error::Stopped { .. }) => None,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.put_back(&self.good)?;
+                    return Err(error);
+                }
             };
+            if let Some(loss) = validation.map(|v| v.loss).filter(|loss| !loss.is_finite()) {
+                // The last step has gone too far; its own loss was measured before it.
+                self.put_back(&self.good)?;
+                return check_finite(loss, number, passed.steps);
+            }
             let epoch = Epoch {
                 loss: passed.trained.loss,
                 accuracy: passed.trained.accuracy,
@@ -236,8 +276,8 @@ impl<'a> Loop<'a> {
                 val_accuracy: validation.map(|v| v.accuracy),
                 seconds: start.elapsed().as_secs_f64(),
             };
-            let steps = batches(fit, learner.num_pictures(), number - 1).1.len();
-            fit.progress.line(&epoch.line(number, fit.epochs, steps));
+            fit.progress
+                .line(&epoch.line(number, fit.epochs, passed.steps));
             history.epochs.push(epoch);
             self.good = copies_of(&self.tensors)
                 .map_err(Error::compute("keeping the last good weights"))?;
@@ -249,7 +289,13 @@ impl<'a> Loop<'a> {
                 break;
             }
             let waited = self.watch(number, validation);
-            self.save(learner, history, number);
+            let is_last = number == fit.epochs
+                || fit
+                    .early_stopping
+                    .is_some_and(|patience| waited >= patience);
+            if is_last || number.is_multiple_of(fit.checkpoint_every) {
+                self.save(learner, history, number);
+            }
             if fit
                 .early_stopping
                 .is_some_and(|patience| waited >= patience)
@@ -258,12 +304,17 @@ impl<'a> Loop<'a> {
                 break;
             }
         }
+        self.finish(history)
+    }
+
+    /// Puts the best weights back, if they are watched, and says how the run has ended.
+    fn finish(&self, history: &mut History) -> Result<()> {
         if let Some(best) = &self.best {
             self.put_back(&best.weights)?;
             history.end(format!("the weights are those of epoch {}", best.epoch));
         }
         if let Some(ending) = history.ending() {
-            fit.progress.line(&format!("Note: {ending}"));
+            self.fit.progress.line(&format!("Note: {ending}"));
         }
         Ok(())
     }
@@ -274,8 +325,8 @@ impl<'a> Loop<'a> {
         let doing = self.doing.clone();
         let failed = || Error::batch(doing.clone(), fit.batch_size);
         let device = learner.device();
-        let (rows, sizes) = batches(fit, learner.num_pictures(), number - 1);
-        learner.start_epoch(&Draws::new(fit.seed, number, rows.len()))?;
+        let (rows, sizes) = batches(fit, learner.num_pictures(), number - 1, self.before);
+        learner.start_epoch(&Draws::new(fit.seed, self.before + number, rows.len()))?;
         let rows = Tensor::f_from_slice(&rows)
             .and_then(|rows| rows.f_to_device(device))
             .map_err(failed())?;
@@ -333,6 +384,7 @@ impl<'a> Loop<'a> {
         }
         let pictures = first.max(1) as f64;
         Ok(Passed {
+            steps: steps.len(),
             trained: Evaluation {
                 loss: loss / pictures,
                 accuracy: correct / pictures,
@@ -357,17 +409,17 @@ impl<'a> Loop<'a> {
         self.best.as_ref().map_or(0, |best| number - best.epoch)
     }
 
-    /// Writes the checkpoint where it is due. A full disk must not cost a run of hours: it is
+    /// Writes the checkpoint, if one is asked for. A full disk must not cost a run of hours: it is
     /// reported, and the run goes on.
     fn save(&self, learner: &dyn Learner, history: &History, number: usize) {
         let fit = self.fit;
         let Some(path) = &fit.checkpoint else { return };
-        if !number.is_multiple_of(fit.checkpoint_every) && number != fit.epochs {
-            return;
-        }
         let run = Run {
             fit,
-            epochs: &history.epochs,
+            facts: learner.facts(),
+            before: self.before,
+            history,
+            earlier: self.earlier.len(),
             variables: self.variables,
             optimizer: &self.optimizer,
             best: self.best.as_ref(),
@@ -425,7 +477,9 @@ pub(crate) fn tensors_of(variables: &[Variable]) -> Vec<Tensor> {
 
 /// Copies that no graph knows of.
 pub(crate) fn copies_of(tensors: &[Tensor]) -> std::result::Result<Vec<Tensor>, TchError> {
-    tensors.iter().map(Tensor::f_detach_copy).collect()
+    // Detached first: a copy made in one go would keep a way back to the variable.
+    let copy = |tensor: &Tensor| tensor.f_detach()?.f_detach_copy();
+    tensors.iter().map(copy).collect()
 }
 
 #[cfg(test)]
@@ -435,13 +489,13 @@ mod tests {
     #[test]
     fn an_epoch_shows_each_picture_once_and_steps_cut_an_endless_row() {
         let fit = Fit::default().batch_size(4);
-        let (mut rows, sizes) = batches(&fit, 10, 0);
+        let (mut rows, sizes) = batches(&fit, 10, 0, 0);
         assert_eq!(sizes, [4, 4, 2]);
         rows.sort_unstable();
         assert_eq!(rows, (0..10).collect::<Vec<_>>());
         // Two steps an epoch: the second epoch begins with the last batch of the first pass.
         let fit = fit.steps(2);
-        let halves = (0..3).map(|epoch| batches(&fit, 10, epoch));
+        let halves = (0..3).map(|epoch| batches(&fit, 10, epoch, 0));
         let (rows, sizes): (Vec<_>, Vec<_>) = halves.unzip();
         assert_eq!(sizes, [[4, 4], [2, 4], [4, 2]]);
         let all = rows.concat();
@@ -451,5 +505,7 @@ mod tests {
             assert_eq!(pass, (0..10).collect::<Vec<_>>());
         }
         assert_ne!(all[..10], all[10..], "each pass has an order of its own");
+        let again = batches(&fit, 10, 0, 3).0;
+        assert_ne!(all[..8], again, "and so has each run of the same model");
     }
 }

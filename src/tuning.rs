@@ -8,12 +8,12 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tch::{Device, TchError, Tensor};
 
 use crate::architecture::{Architecture, LayerKind};
 use crate::augment::Augment;
-use crate::base::{Base, lesson_order};
+use crate::base::{Base, in_halves, lesson_order};
 use crate::classifier::{Classifier, Unfinished, logits_of};
 use crate::dataset::{Data, Dataset};
 use crate::display::Progress;
@@ -43,8 +43,8 @@ impl Classifier {
     /// # Errors
     /// As [`Classifier::fit`].
     pub fn train_frozen(&mut self, data: &Data, augment: &Augment, fit: &Fit) -> Result<History> {
-        let _ = self.freeze_base();
-        self.fit(data, augment, fit)
+        let border = self.base.layers().len();
+        self.train(border, data, augment, fit, None)
     }
 
     /// Trains the base from a layer on, and the head with it: the lesson's part 3 with
@@ -60,8 +60,8 @@ impl Classifier {
         augment: &Augment,
         fit: &Fit,
     ) -> Result<History> {
-        let _ = self.unfreeze_from(from_layer)?;
-        self.fit(data, augment, fit)
+        let border = self.base.layer_number(from_layer)?;
+        self.train(border, data, augment, fit, None)
     }
 
     /// Trains what is trainable at the moment, and measures on the validation pictures after each
@@ -76,7 +76,7 @@ impl Classifier {
     /// batch size to try, [`Error::NotFinite`] if training diverges. The model then has the weights of
     /// its last good epoch.
     pub fn fit(&mut self, data: &Data, augment: &Augment, fit: &Fit) -> Result<History> {
-        self.train(data, augment, fit, None)
+        self.train(self.border, data, augment, fit, None)
     }
 
     /// Goes on with the run whose checkpoint this model was [loaded](Classifier::load) from, with the
@@ -87,10 +87,11 @@ impl Classifier {
     /// As [`Classifier::fit`]; [`Error::Mismatch`] if there is no such run or an option differs.
     pub fn resume(&mut self, data: &Data, fit: &Fit) -> Result<History> {
         let unfinished = self.unfinished.take().ok_or_else(no_run)?;
-        self.border = unfinished.border;
-        let outcome = self.train(data, &unfinished.augment, fit, Some(&unfinished));
-        if outcome.is_err() {
-            // The next call may have better options.
+        let (border, augment) = (unfinished.border, &unfinished.augment);
+        let epochs = self.history.epochs.len();
+        let outcome = self.train(border, data, augment, fit, Some(&unfinished));
+        if outcome.is_err() && self.history.epochs.len() == epochs {
+            // Nothing has happened yet: the next call may have better options.
             self.unfinished = Some(unfinished);
         }
         outcome
@@ -101,7 +102,8 @@ impl Classifier {
     /// A head of 256 units learns on pictures as they are, which pass the base once; then the last
     /// block learns with it on augmented ones ([`Augment::lesson`]), at half the learning rate. Each
     /// takes the epochs of `fit`; the history has both, one after the other. A checkpoint is written in
-    /// the second part only.
+    /// the second part only. Where that part fails the model of the first is given back, and the
+    /// history's ending says so.
     ///
     /// # Errors
     /// As [`Classifier::new`] and [`Classifier::fit`].
@@ -112,7 +114,8 @@ impl Classifier {
             ..fit.clone()
         };
         let mut history = model.train_frozen(data, &Augment::none(), &first)?;
-        if history.ending().is_none() || !fit.progress.is_stopped() {
+        let is_stopped = |ending: String| ending.starts_with("stopped");
+        if !history.ending().is_some_and(is_stopped) {
             let layers = base.layers().iter();
             let pools = layers
                 .enumerate()
@@ -121,8 +124,19 @@ impl Classifier {
             // The layer after the last pooling but one.
             let border = pools.iter().rev().nth(1).map_or(0, |number| number + 1);
             let border = base.layers()[border].name.clone();
-            let second = fit.clone().learning_rate(fit.learning_rate / 2.0);
-            history.extend(&model.fine_tune(&border, data, &Augment::lesson(), &second)?);
+            let second = Fit {
+                learning_rate: fit.learning_rate / 2.0,
+                head_learning_rate: fit.head_learning_rate.map(|rate| rate / 2.0),
+                ..fit.clone()
+            };
+            match model.fine_tune(&border, data, &Augment::lesson(), &second) {
+                Ok(tuned) => history.extend(&tuned),
+                Err(error) => {
+                    let ending = format!("fine-tuning failed: {error}");
+                    fit.progress.line(&format!("Note: {ending}"));
+                    history.end(ending);
+                }
+            }
         }
         Ok((model, history))
     }
@@ -135,24 +149,32 @@ impl Classifier {
     /// As [`Classifier::fit`]; [`Error::Stopped`] if the work was asked to stop.
     pub fn lr_find(&self, data: &Data, augment: &Augment, fit: &Fit) -> Result<LearningRates> {
         let nothing = data.validation.take(1);
-        let mut tuner = self.tuner(&data.train, &nothing, augment, fit)?;
+        let mut tuner = self.tuner(self.border, &data.train, &nothing, augment, fit)?;
         rate_finder::find(fit, &mut tuner)
     }
 
     fn train(
         &mut self,
+        border: usize,
         data: &Data,
         augment: &Augment,
         fit: &Fit,
         from: Option<&Unfinished>,
     ) -> Result<History> {
-        fit.check()?;
-        if let Some(precision) = fit.precision {
-            self.base.set_precision(precision)?;
+        fit.check()?.check_place()?;
+        augment.check()?;
+        self.check_pictures(&data.train, &data.validation)?;
+        let run = from.map(|unfinished| &unfinished.run);
+        // Before minutes are spent on the pictures.
+        if let Some(run) = run {
+            run.check(fit, &self.facts(&data.train, &data.validation))?;
         }
-        let opens_base = self.base.weights_before(self.border) < self.base.all_weights().len();
+        let precision = self.base.precision();
+        self.base
+            .set_precision(fit.precision.unwrap_or(precision))?;
+        let opens_base = self.base.weights_before(border) < self.base.all_weights().len();
         let is_new = self.base.architecture() == Architecture::SmallConvNet;
-        if opens_base && !is_new && !self.head.is_trained() && from.is_none() {
+        if opens_base && !is_new && !self.head.is_trained() {
             fit.progress.line(
                 "Note: the head has not learned anything yet. Its first, large gradients will spoil the \
                  pretrained layers that learn with it: call `train_frozen` before this",
@@ -170,38 +192,45 @@ impl Classifier {
             }
         }
         let mut history = History::new(&notes);
-        let mut tuner = match self.tuner(&data.train, &data.validation, augment, fit) {
+        let mut tuner = match self.tuner(border, &data.train, &data.validation, augment, fit) {
+            Ok(tuner) => tuner,
             // Stopped while the pictures were read: a run without epochs.
-            Err(Error::Stopped { .. }) => {
+            Err(Error::Stopped { .. }) if from.is_none() => {
                 history.end("stopped before epoch 1".into());
+                fit.progress.line("Note: stopped before epoch 1");
                 return Ok(history);
             }
-            other => other?,
+            Err(error) => {
+                self.base.set_precision(precision)?;
+                return Err(error);
+            }
         };
-        let run = from.map(|unfinished| &unfinished.run);
         let outcome = training::run(fit, &mut tuner, &mut history, run);
         let (first, trained) = (tuner.first, tuner.computing_weights()?);
         drop(tuner);
         // Also after an error: the loop has put the last good weights back.
-        self.base.set_weights(first, &trained)?;
+        let kept = self.base.set_weights(first, &trained);
+        let mut learned = history.clone();
         // The epochs of an earlier run that this one goes on with were counted when it was loaded.
         let earlier = run.map_or(0, |stored| stored.epochs.len());
-        let mut learned = history.clone();
         learned.epochs.drain(..earlier.min(learned.epochs.len()));
-        self.head.add_epochs(learned.epochs.len());
-        self.history.extend(&learned);
-        outcome.map(|()| history)
+        if learned.steps > 0 || outcome.is_ok() {
+            self.border = border;
+            self.interpolation = data.train.interpolation;
+            self.head.count(&learned);
+            self.history.extend(&learned);
+            if from.is_none() {
+                // The weights have moved away from what a checkpoint could go on with.
+                self.unfinished = None;
+            }
+        } else {
+            self.base.set_precision(precision)?;
+        }
+        outcome.and(kept).map(|()| history)
     }
 
-    fn tuner<'a>(
-        &'a self,
-        train: &Dataset,
-        validation: &Dataset,
-        augment: &'a Augment,
-        fit: &'a Fit,
-    ) -> Result<Tuner<'a>> {
-        fit.check()?;
-        augment.check()?;
+    /// Refuses pictures that no run can use.
+    fn check_pictures(&self, train: &Dataset, validation: &Dataset) -> Result<()> {
         for dataset in [train, validation] {
             self.check_classes(dataset)?;
             if dataset.is_empty() {
@@ -213,25 +242,61 @@ impl Classifier {
                 });
             }
         }
-        let first = self.base.weights_before(self.border);
+        if train.interpolation != validation.interpolation {
+            return Err(Error::Mismatch {
+                what: "the interpolation of the validation pictures".into(),
+                expected: format!("{}, as for training", train.interpolation),
+                found: validation.interpolation.to_string(),
+                remedy: "Set the same with `interpolation` on both".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// What a run that goes on must have in common with its beginning beside the options.
+    fn facts(&self, train: &Dataset, validation: &Dataset) -> Value {
+        let counts = |dataset: &Dataset| dataset.counts().into_iter().map(|(_, n)| n).collect();
+        let [train_counts, validation_counts]: [Vec<usize>; 2] = [train, validation].map(counts);
+        json!({
+            "precision": self.base.precision(),
+            "interpolation": train.interpolation,
+            "training pictures": train_counts,
+            "validation pictures": validation_counts,
+        })
+    }
+
+    fn tuner<'a>(
+        &'a self,
+        border: usize,
+        train: &Dataset,
+        validation: &Dataset,
+        augment: &'a Augment,
+        fit: &'a Fit,
+    ) -> Result<Tuner<'a>> {
+        fit.check()?;
+        augment.check()?;
+        self.check_pictures(train, validation)?;
+        let first = self.base.weights_before(border);
         let masters = self.base.all_weights()[first..]
             .iter()
             .map(|weights| Master::new(weights, self.base.device()))
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(Error::compute("copying the layers that learn"))?;
-        let (base, border) = (&self.base, self.border);
+        let base = &self.base;
         let read = |name, dataset, keep_bytes| {
             let _no_grad = tch::no_grad_guard();
             Pictures::read(base, border, name, dataset, keep_bytes, &fit.progress)
         };
         Ok(Tuner {
             model: self,
+            border,
             first,
             masters,
             targets: self.head.targets(train.labels(), &fit.class_weights)?,
             train: read("training", train, !augment.is_none())?,
             validation_targets: self.head.targets(validation.labels(), &[])?,
             validation: read("validation", validation, false)?,
+            facts: self.facts(train, validation),
             augment,
             progress: &fit.progress,
             plan: None,
@@ -294,10 +359,13 @@ impl Pictures {
             _ => (0, 0, 0),
         };
         let bytes = dataset.len() * height * width * channels * base.precision().bytes();
-        if keep_bytes || frozen == 0 || bytes > MOST_OUTPUT_BYTES {
+        let pixels = dataset.len() * base.size() * base.size() * 3;
+        if keep_bytes || frozen == 0 || bytes > pixels.max(MOST_OUTPUT_BYTES) {
             let bytes = dataset.to_tensor(base.size(), base.device(), progress)?;
             return Ok(Self::Bytes(bytes));
         }
+        let what = format!("the outputs of {} pictures", dataset.len());
+        crate::device::check_room(base.device(), bytes, &what)?;
         let size = [dataset.len(), height, width, channels].map(|n| n as i64);
         let options = (base.precision().kind(), base.device());
         let stored = Tensor::f_empty(size, options)
@@ -309,10 +377,10 @@ impl Pictures {
             progress.check(&doing)?;
             let count = pixels.size()[0];
             let pass = || {
-                let output = base.forward_before(&base.input(&pixels)?, border)?;
-                stored
-                    .f_narrow(0, first as i64, count)?
-                    .f_copy_(&lesson_order(&output)?)
+                let output = in_halves(&pixels, &|pixels| {
+                    lesson_order(&base.forward_before(&base.input(pixels)?, border)?)
+                })?;
+                stored.f_narrow(0, first as i64, count)?.f_copy_(&output)
             };
             pass().map_err(Error::batch(doing.clone(), at_once))?;
             task.done(first + count as usize);
@@ -326,13 +394,16 @@ impl Pictures {
 /// A classifier with the pictures that it learns from.
 struct Tuner<'a> {
     model: &'a Classifier,
-    /// The number of the first layer with weights that learns.
+    /// The number of the first layer that learns.
+    border: usize,
+    /// The number of the first one with weights, among those that have some.
     first: usize,
     masters: Vec<Master>,
     train: Pictures,
     targets: Targets,
     validation: Pictures,
     validation_targets: Targets,
+    facts: Value,
     augment: &'a Augment,
     progress: &'a Progress,
     /// The epoch's transforms.
@@ -369,7 +440,7 @@ impl Tuner<'_> {
             (Some(first), Some(plan)) => plan.apply(&bytes, first)?,
             _ => bytes,
         };
-        base.forward_before(&base.input(&pixels)?, self.model.border)
+        base.forward_before(&base.input(&pixels)?, self.border)
     }
 
     /// The layers that learn and the head, on what the frozen ones gave.
@@ -378,9 +449,7 @@ impl Tuner<'_> {
         input: &Tensor,
         mask: Option<&Tensor>,
     ) -> std::result::Result<Tensor, TchError> {
-        let Classifier {
-            base, head, border, ..
-        } = self.model;
+        let Classifier { base, head, .. } = self.model;
         let kind = base.precision().kind();
         let weights = self
             .masters
@@ -393,7 +462,7 @@ impl Tuner<'_> {
                 })
             })
             .collect::<std::result::Result<Vec<_>, TchError>>()?;
-        let output = base.forward(input, *border..base.layers().len(), &weights)?;
+        let output = base.forward(input, self.border..base.layers().len(), &weights)?;
         logits_of(head, &output, mask)
     }
 }
@@ -461,7 +530,9 @@ impl Learner for Tuner<'_> {
                 let range = (first as i64, (first + count) as i64);
                 let rows =
                     Tensor::f_arange_start(range.0, range.1, (tch::Kind::Int64, self.device()))?;
-                let logits = self.learning(&self.frozen(&self.validation, &rows, None)?, None)?;
+                let logits = in_halves(&rows, &|rows| {
+                    self.learning(&self.frozen(&self.validation, rows, None)?, None)
+                })?;
                 let step = self
                     .validation_targets
                     .narrow(first, count)?
@@ -492,18 +563,34 @@ impl Learner for Tuner<'_> {
         })
     }
 
+    fn epochs_before(&self) -> usize {
+        self.model.head.epochs()
+    }
+
+    fn facts(&self) -> Value {
+        self.facts.clone()
+    }
+
     fn checkpoint(&self, path: &Path, run: &Run<'_>) -> Result<Saved> {
         let mut weights = self.model.base.all_weights()[..self.first]
             .iter()
             .map(LayerWeights::shared)
             .collect::<Vec<_>>();
         weights.extend(self.computing_weights()?);
+        let learned = run.learned();
         let mut history = self.model.history.clone();
-        history.epochs.extend(run.epochs);
+        history.extend(&learned);
+        let epochs = self
+            .model
+            .head
+            .epochs()
+            .saturating_add(learned.epochs.len());
         let mut store = self.model.store(&weights, &history);
+        let border = self.model.base.layers().get(self.border);
         for (key, value) in [
             ("augment", json!(self.augment)),
-            ("epochs", json!(history.epochs.len())),
+            ("epochs", json!(epochs)),
+            ("trainable_from", json!(border.map(|layer| &layer.name))),
         ] {
             store.metadata.insert(key.to_owned(), value.to_string());
         }
@@ -556,14 +643,19 @@ mod tests {
     #[test]
     fn a_checkpoint_that_cannot_be_written_costs_a_line_and_not_the_run() {
         let (mut model, data, fit) = model();
-        let fit = fit.checkpoint("no/such/folder/run.safetensors");
+        // A folder where the file should be.
+        let folder = tempfile::tempdir().unwrap();
+        let fit = fit.checkpoint(folder.path());
         let history = model.train_frozen(&data, &Augment::none(), &fit).unwrap();
         assert_eq!(history.epochs.len(), 1);
         let lines = fit.progress.kept();
         let note = lines.last().unwrap();
         assert!(
-            note.contains("no checkpoint after epoch 1") && note.contains("run.safetensors"),
+            note.contains("no checkpoint after epoch 1") && note.contains("rename"),
             "{note}"
         );
+        let nowhere = fit.checkpoint("no/such/folder/run.safetensors");
+        let error = model.train_frozen(&data, &Augment::none(), &nowhere);
+        assert!(matches!(error, Err(Error::File { .. })));
     }
 }

@@ -298,6 +298,149 @@ fn two_epochs_and_three_more_are_five_in_one_go() {
 }
 
 #[test]
+fn a_run_can_be_cut_again_and_again_and_its_history_stays_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let (data, augment) = (data(), Augment::lesson());
+    let fit = fit().checkpoint(&path).seed(5);
+    let mut whole = model();
+    // A run before the one that is cut: it counts, and is not trained again.
+    let first = fit.clone().epochs(1);
+    whole.train_frozen(&data, &Augment::none(), &first).unwrap();
+    let mut cut = model();
+    cut.train_frozen(&data, &Augment::none(), &first).unwrap();
+    let border = "block5_conv3";
+    let uncut = Fit {
+        checkpoint: None,
+        ..fit.clone().epochs(4)
+    };
+    whole.fine_tune(border, &data, &augment, &uncut).unwrap();
+    cut.fine_tune(border, &data, &augment, &fit.clone().epochs(1))
+        .unwrap();
+    for epochs in [2, 4] {
+        let mut model = Classifier::load(&path, Device::Cpu).unwrap();
+        let history = model.resume(&data, &fit.clone().epochs(epochs)).unwrap();
+        assert_eq!(history.epochs.len(), epochs);
+    }
+    let last = Classifier::load(&path, Device::Cpu).unwrap();
+    assert_eq!(numbers(&last.history()), numbers(&whole.history()));
+    assert_eq!(last.history().notes(), ["seeded random weights"]);
+    assert!(changed(&tensors(&whole), &tensors(&last)).is_empty());
+    // Other pictures are another run; and once the model has learned something else there is none left.
+    let mut last = last;
+    let fewer = data.take(6, 6);
+    let error = last.resume(&fewer, &fit.clone().epochs(9)).unwrap_err();
+    assert!(error.to_string().contains("training pictures"), "{error}");
+    assert!(last.is_unfinished());
+    last.fit(&data, &augment, &first).unwrap();
+    assert!(!last.is_unfinished());
+    assert!(last.resume(&data, &fit.epochs(9)).is_err());
+}
+
+#[test]
+fn an_early_stopped_run_is_over_when_it_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let data = data();
+    let fit = fit().epochs(40).learning_rate(3e-2).early_stopping(2);
+    let fit = fit.checkpoint(&path).checkpoint_every(50);
+    let mut model = model();
+    let history = model.train_frozen(&data, &Augment::none(), &fit).unwrap();
+    assert!(history.epochs.len() < 40);
+    let mut loaded = Classifier::load(&path, Device::Cpu).unwrap();
+    let again = loaded.resume(&data, &fit).unwrap();
+    assert_eq!(again, history);
+    assert!(changed(&tensors(&model), &tensors(&loaded)).is_empty());
+}
+
+#[test]
+fn calling_fit_again_shows_other_versions_of_the_pictures() {
+    let (data, augment) = (data(), Augment::lesson());
+    // Rates at which no weight moves: the loss follows from the pictures alone.
+    let fit = fit().epochs(1).learning_rate(1e-30);
+    let mut model = model();
+    let mut loss = || {
+        let history = model.train_frozen(&data, &augment, &fit).unwrap();
+        history.epochs[0].loss
+    };
+    assert_ne!(loss(), loss());
+}
+
+#[test]
+fn pictures_are_predicted_with_the_interpolation_that_was_learned() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let Data { train, validation } = data();
+    let smooth = Data {
+        train: train.interpolation(evcxr_transfer::Interpolation::Bilinear),
+        validation,
+    };
+    let mut model = model();
+    let none = Augment::none();
+    let error = model.train_frozen(&smooth, &none, &fit()).unwrap_err();
+    assert!(error.to_string().contains("interpolation"), "{error}");
+    let smooth = Data {
+        validation: smooth
+            .validation
+            .interpolation(evcxr_transfer::Interpolation::Bilinear),
+        ..smooth
+    };
+    let fit = fit().learning_rate(1e-2);
+    model.train_frozen(&smooth, &none, &fit).unwrap();
+    model.save(&path).unwrap();
+    let loaded = Classifier::load(&path, Device::Cpu).unwrap();
+    let told = loaded.evaluate(&smooth.validation).unwrap().loss;
+    let files = smooth.validation.files().iter();
+    let losses = files
+        .zip(smooth.validation.labels())
+        .map(|(file, &label)| -loaded.predict(file).unwrap().probabilities()[label].1.ln());
+    let mean = losses.sum::<f64>() / 6.0;
+    // Probabilities went through f32.
+    assert!((mean - told).abs() < 1e-4, "{mean} and {told}");
+}
+
+#[test]
+fn damaged_descriptions_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let fit = fit().epochs(1).checkpoint(&path).early_stopping(3);
+    model()
+        .train_frozen(&data(), &Augment::none(), &fit)
+        .unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    for (key, value) in [
+        ("size", "18446744073709551615"),
+        ("size", "3"),
+        ("size", "96"),
+        ("classes", "[]"),
+        ("classes", "[\"cats\"]"),
+        ("input_shape", "[4294967296, 4294967296, 512]"),
+        ("dropout", "1.5"),
+        ("trainable_from", "\"block9_conv1\""),
+        ("architecture", "\"vgg17\""),
+        ("precision", "\"f8\""),
+        ("interpolation", "3"),
+        ("epochs", "-1"),
+        ("history", "{}"),
+        ("augment", "null"),
+        ("run", "{}"),
+    ] {
+        let mut header = header.clone();
+        header["__metadata__"][key] = value.into();
+        let header = header.to_string();
+        let mut damaged = (header.len() as u64).to_le_bytes().to_vec();
+        damaged.extend(header.as_bytes());
+        damaged.extend(&bytes[8 + length..]);
+        std::fs::write(&path, damaged).unwrap();
+        let error = Classifier::load(&path, Device::Cpu);
+        let text = error.expect_err(&format!("{key} {value}")).to_string();
+        assert!(text.contains("model.safetensors"), "{key} {value}: {text}");
+    }
+}
+
+#[test]
 fn python_opens_a_saved_model_and_tells_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cats.safetensors");
@@ -410,6 +553,25 @@ fn a_run_that_diverges_leaves_the_last_good_epoch() {
     assert!(error.to_string().contains("step"), "{error}");
     assert!(changed(&before, &tensors(&model)).is_empty());
     assert_eq!(model.history().epochs.len(), 2);
+    // In one step an epoch, which only the validation sees.
+    let fit = fit.batch_size(12);
+    let error = model
+        .train_frozen(&data, &Augment::none(), &fit)
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::NotFinite {
+                epoch: 1,
+                step: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(changed(&before, &tensors(&model)).is_empty());
+    // What was refused has not moved the border either.
+    assert_eq!(model.trainable_weights().len(), 4);
 }
 
 #[test]
@@ -554,6 +716,7 @@ fn what_does_not_fit_is_refused_before_anything_is_computed() {
     let mut model = self::model();
     for (fit, argument) in [
         (fit().steps(0), "steps"),
+        (fit().steps(usize::MAX), "steps"),
         (fit().early_stopping(0), "early_stopping"),
         (fit().checkpoint_every(0), "checkpoint_every"),
         (fit().head_learning_rate(-1.0), "head_learning_rate"),
@@ -573,6 +736,21 @@ fn what_does_not_fit_is_refused_before_anything_is_computed() {
             .unwrap_err();
         assert!(error.to_string().starts_with(argument), "{error}");
     }
+    assert_eq!(
+        model.trainable_weights().len(),
+        30,
+        "the border has not moved"
+    );
+    let endless = fit()
+        .epochs(usize::MAX)
+        .early_stopping(1)
+        .learning_rate(0.5);
+    let schedule = endless.clone().schedule(Schedule::Cosine);
+    for fit in [endless, schedule] {
+        let history = model.train_frozen(&data, &Augment::none(), &fit);
+        assert!(history.is_ok_and(|history| history.ending().is_some()));
+    }
+    let mut model = self::model();
     let wild = Augment::none().rotation(f64::NAN);
     assert!(model.train_frozen(&data, &wild, &fit()).is_err());
     assert!(model.history().epochs.is_empty());

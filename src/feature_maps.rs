@@ -1,0 +1,215 @@
+//! What a layer makes of one picture: its channels as small pictures.
+//!
+//! Works on every base, with its top or without, and on a classifier's: `model.base()`. Only the layers
+//! up to the one that is asked for are computed.
+//!
+//! ```
+//! use evcxr_transfer::{Base, Device, Precision, Weights};
+//! let base = Base::vgg16(48, &Weights::seeded(0), Device::Cpu, Precision::F32)?;
+//! let maps = base.feature_maps("data/samples/train/cats/cat.0.jpg", "block1_conv1")?;
+//! assert_eq!(maps.shape(), [1, 48, 48, 64]);
+//! let figure = maps.grid(8, 8);
+//! # assert!(figure.to_string().contains("64 pictures"));
+//! # Ok::<(), evcxr_transfer::Error>(())
+//! ```
+
+use std::fmt;
+
+use ndarray::Array3;
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::architecture::LayerKind;
+use crate::base::{Base, LayerId, lesson_order, shape_with_batch};
+use crate::canvas;
+use crate::error::{Error, Result};
+use crate::figure::Figure;
+use crate::filters::{range, share};
+use crate::grid::Tile;
+use crate::pixels::{Interpolation, Photo, Picture};
+use crate::table::Table;
+
+/// The output of one layer for one picture.
+#[derive(Clone)]
+pub struct FeatureMaps {
+    layer: String,
+    /// (H, W, C)
+    values: Array3<f32>,
+    photo: String,
+    notes: Vec<String>,
+}
+
+impl FeatureMaps {
+    /// The name of the layer.
+    pub fn layer(&self) -> &str {
+        &self.layer
+    }
+
+    /// (1, H, W, C), as Keras has it: (1, 224, 224, 64) for `block1_conv1` at 224 pixels.
+    pub fn shape(&self) -> Vec<usize> {
+        [&[1], self.values.shape()].concat()
+    }
+
+    /// The values, (H, W, C); a copy.
+    pub fn array(&self) -> Array3<f32> {
+        self.values.clone()
+    }
+
+    /// The first `rows` x `columns` maps. Each has its own range, from its smallest value (dark blue) to
+    /// its largest (yellow), as matplotlib's `imshow` does.
+    pub fn grid(&self, rows: usize, columns: usize) -> Figure {
+        let most = rows.saturating_mul(columns);
+        self.tiles(
+            &(0..most.min(self.values.shape()[2])).collect::<Vec<_>>(),
+            columns,
+        )
+    }
+
+    /// The same for maps by their numbers, counted from 0, eight a row; numbers that the layer has not
+    /// are left out.
+    pub fn choose(&self, numbers: &[usize]) -> Figure {
+        self.tiles(numbers, 8)
+    }
+
+    fn tiles(&self, numbers: &[usize], columns: usize) -> Figure {
+        let channels = self.values.shape()[2];
+        let mut tiles = Vec::new();
+        for &number in numbers.iter().filter(|&&number| number < channels) {
+            let map = self.values.index_axis(ndarray::Axis(2), number);
+            let (low, high) = range(map.iter().copied());
+            let colours = map
+                .iter()
+                .map(|&value| canvas::viridis(share(value, low, high)));
+            let bytes = colours.flat_map(|(red, green, blue)| [red, green, blue]);
+            let (height, width) = map.dim();
+            if let Ok(photo) = Photo::from_pixels("", width, height, bytes.collect()) {
+                tiles.push(Tile {
+                    photo,
+                    label: String::new(),
+                    highlighted: false,
+                });
+            }
+        }
+        let mut title = format!(
+            "{}: {} of {channels} maps of {}",
+            self.photo,
+            tiles.len(),
+            self.layer
+        );
+        for note in &self.notes {
+            title += &format!(" ({note})");
+        }
+        Figure::grid(&title, tiles, columns.max(1))
+    }
+
+    /// Shows the first 64 maps under a notebook cell.
+    pub fn evcxr_display(&self) {
+        self.grid(8, 8).evcxr_display();
+    }
+}
+
+impl fmt::Display for FeatureMaps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (low, high) = range(self.values.iter().copied());
+        write!(
+            f,
+            "{} of {}: {:?}, values from {low:.4} to {high:.4}",
+            self.layer,
+            self.photo,
+            self.shape()
+        )
+    }
+}
+
+impl fmt::Debug for FeatureMaps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FeatureMaps({self})")
+    }
+}
+
+impl Base {
+    /// Each convolution with its index in the network and its output shape: 13 rows for VGG16.
+    pub fn convolutions(&self) -> Table {
+        let columns = ["index", "layer", "output shape"];
+        let mut table = Table::new("Convolutions", &columns).right_aligned(&[0]);
+        for (index, layer) in self.layers().iter().enumerate() {
+            if layer.kind == LayerKind::Conv2D {
+                let shape = shape_with_batch(&layer.output_shape);
+                table.push([index.to_string(), layer.name.clone(), shape]);
+            }
+        }
+        table
+    }
+
+    /// What a layer makes of a picture (a path or a [`Photo`]), resized to the base's size: any
+    /// convolution or pooling, by its name or its index.
+    ///
+    /// Keras: `Model(inputs=model.inputs, outputs=model.layers[1].output).predict(img)`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownLayer`] lists the layers, [`Error::File`] or [`Error::Picture`] if the picture
+    /// cannot be read.
+    pub fn feature_maps(
+        &self,
+        picture: impl Into<Picture>,
+        layer: impl Into<LayerId>,
+    ) -> Result<FeatureMaps> {
+        let mut all = self.feature_maps_of(picture, &[layer.into()])?;
+        all.pop().ok_or_else(|| Error::Compute {
+            doing: "computing feature maps".into(),
+            message: "there is no output".into(),
+        })
+    }
+
+    /// The same for several layers, computed in one pass, in the order in which they are asked for.
+    ///
+    /// # Errors
+    /// As [`Base::feature_maps`].
+    pub fn feature_maps_of(
+        &self,
+        picture: impl Into<Picture>,
+        layers: &[impl Into<LayerId> + Clone],
+    ) -> Result<Vec<FeatureMaps>> {
+        let mut numbers = Vec::with_capacity(layers.len());
+        for layer in layers.iter().cloned() {
+            numbers.push(self.find_layer(&layer.into(), |layer| layer.output_shape.len() == 3)?);
+        }
+        let mut rising = numbers.clone();
+        rising.sort_unstable();
+        rising.dedup();
+        let photo = picture.into().photo()?;
+        let pixels = photo.to_tensor(self.size(), Interpolation::Nearest)?;
+        let _no_grad = tch::no_grad_guard();
+        let outputs = self
+            .input(&pixels)
+            .and_then(|input| self.outputs_of(&input, &rising))
+            .map_err(Error::batch("computing feature maps", 1))?;
+        let maps = |number: &usize| {
+            let place = rising
+                .iter()
+                .position(|other| other == number)
+                .unwrap_or_default();
+            Ok(FeatureMaps {
+                layer: self.layers()[*number].name.clone(),
+                values: array_of(&outputs[place])
+                    .map_err(Error::compute("reading feature maps"))?,
+                photo: photo.name().to_owned(),
+                notes: self.origin().notes.clone(),
+            })
+        };
+        numbers.iter().map(maps).collect()
+    }
+}
+
+/// [1, C, H, W] as (H, W, C), f32.
+fn array_of(output: &Tensor) -> std::result::Result<Array3<f32>, TchError> {
+    let maps = lesson_order(output)?.f_squeeze_dim(0)?;
+    let (height, width, channels) = maps.size3()?;
+    let flat = maps
+        .f_to_device(Device::Cpu)?
+        .f_to_kind(Kind::Float)?
+        .f_contiguous()?
+        .f_view(-1)?;
+    let size = [height, width, channels].map(|n| n as usize);
+    Array3::from_shape_vec(size, Vec::<f32>::try_from(&flat)?)
+        .map_err(|error| TchError::Shape(error.to_string()))
+}
