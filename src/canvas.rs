@@ -196,6 +196,24 @@ pub(crate) struct Drawing {
 }
 
 impl Drawing {
+    /// Adds the shapes of another drawing, moved down.
+    pub(crate) fn append(&mut self, other: Self, down: u32) {
+        let y = f64::from(down);
+        let moved = other.shapes.into_iter().map(|mut shape| {
+            match &mut shape {
+                Shape::Line { points, .. } => points.iter_mut().for_each(|point| point.1 += y),
+                Shape::Dot { at, .. } | Shape::Text { at, .. } => at.1 += y,
+                Shape::Box { top, bottom, .. } => {
+                    *top += y;
+                    *bottom += y;
+                }
+                Shape::Picture { top, .. } => *top += down,
+            }
+            shape
+        });
+        self.shapes.extend(moved);
+    }
+
     pub(crate) fn new(width: u32, height: u32) -> Self {
         Self {
             width,

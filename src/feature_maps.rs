@@ -58,19 +58,40 @@ impl FeatureMaps {
     /// its largest (yellow), as matplotlib's `imshow` does.
     pub fn grid(&self, rows: usize, columns: usize) -> Figure {
         let most = rows.saturating_mul(columns);
-        self.tiles(
-            &(0..most.min(self.values.shape()[2])).collect::<Vec<_>>(),
-            columns,
-        )
+        self.figure(&self.first(most), columns)
     }
 
     /// The same for maps by their numbers, counted from 0, eight a row; numbers that the layer has not
     /// are left out.
     pub fn choose(&self, numbers: &[usize]) -> Figure {
-        self.tiles(numbers, 8)
+        self.figure(numbers, 8)
     }
 
-    fn tiles(&self, numbers: &[usize], columns: usize) -> Figure {
+    fn first(&self, most: usize) -> Vec<usize> {
+        (0..most.min(self.values.shape()[2])).collect()
+    }
+
+    fn figure(&self, numbers: &[usize], columns: usize) -> Figure {
+        let tiles = self.tiles(numbers);
+        let title = format!(
+            "{}: {}{}",
+            self.photo,
+            self.count(tiles.len()),
+            noted(&self.notes)
+        );
+        Figure::grid(&title, tiles, columns.max(1))
+    }
+
+    /// "64 of 256 maps of block3_conv3".
+    fn count(&self, shown: usize) -> String {
+        format!(
+            "{shown} of {} maps of {}",
+            self.values.shape()[2],
+            self.layer
+        )
+    }
+
+    fn tiles(&self, numbers: &[usize]) -> Vec<Tile> {
         let channels = self.values.shape()[2];
         let mut tiles = Vec::new();
         for &number in numbers.iter().filter(|&&number| number < channels) {
@@ -89,16 +110,7 @@ impl FeatureMaps {
                 });
             }
         }
-        let mut title = format!(
-            "{}: {} of {channels} maps of {}",
-            self.photo,
-            tiles.len(),
-            self.layer
-        );
-        for note in &self.notes {
-            title += &format!(" ({note})");
-        }
-        Figure::grid(&title, tiles, columns.max(1))
+        tiles
     }
 
     /// Shows the first 64 maps under a notebook cell.
@@ -124,6 +136,68 @@ impl fmt::Debug for FeatureMaps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FeatureMaps({self})")
     }
+}
+
+/// The outputs of several layers for one picture, in the order in which they were asked for.
+#[derive(Clone)]
+pub struct LayerMaps {
+    layers: Vec<FeatureMaps>,
+}
+
+impl LayerMaps {
+    /// The layers, one by one.
+    pub fn layers(&self) -> &[FeatureMaps] {
+        &self.layers
+    }
+
+    /// How many layers there are.
+    pub fn len(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
+    /// The first `rows` x `columns` maps of each layer, a strip a layer, each with its name.
+    pub fn grid(&self, rows: usize, columns: usize) -> Figure {
+        let most = rows.saturating_mul(columns);
+        let strips = self.layers.iter().map(|maps| {
+            let tiles = maps.tiles(&maps.first(most));
+            (maps.count(tiles.len()), tiles)
+        });
+        let (photo, notes) = match self.layers.first() {
+            None => ("", &[][..]),
+            Some(maps) => (maps.photo.as_str(), maps.notes.as_slice()),
+        };
+        let title = format!("{photo}{}", noted(notes));
+        Figure::strips(&title, strips.collect(), columns.max(1))
+    }
+
+    /// Shows 64 maps of each layer under a notebook cell.
+    pub fn evcxr_display(&self) {
+        self.grid(4, 16).evcxr_display();
+    }
+}
+
+impl fmt::Display for LayerMaps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = self.layers.iter().map(FeatureMaps::to_string);
+        f.write_str(&lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
+impl fmt::Debug for LayerMaps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.layers.iter().map(FeatureMaps::layer);
+        write!(f, "LayerMaps({})", names.collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// What a reader should know, for the end of a title.
+fn noted(notes: &[String]) -> String {
+    notes.iter().map(|note| format!(" ({note})")).collect()
 }
 
 impl Base {
@@ -154,7 +228,7 @@ impl Base {
         layer: impl Into<LayerId>,
     ) -> Result<FeatureMaps> {
         let mut all = self.feature_maps_of(picture, &[layer.into()])?;
-        all.pop().ok_or_else(|| Error::Compute {
+        all.layers.pop().ok_or_else(|| Error::Compute {
             doing: "computing feature maps".into(),
             message: "there is no output".into(),
         })
@@ -168,7 +242,7 @@ impl Base {
         &self,
         picture: impl Into<Picture>,
         layers: &[impl Into<LayerId> + Clone],
-    ) -> Result<Vec<FeatureMaps>> {
+    ) -> Result<LayerMaps> {
         let mut numbers = Vec::with_capacity(layers.len());
         for layer in layers.iter().cloned() {
             numbers.push(self.find_layer(&layer.into(), |layer| layer.output_shape.len() == 3)?);
@@ -196,7 +270,8 @@ impl Base {
                 notes: self.origin().notes.clone(),
             })
         };
-        numbers.iter().map(maps).collect()
+        let layers = numbers.iter().map(maps).collect::<Result<_>>()?;
+        Ok(LayerMaps { layers })
     }
 }
 

@@ -38,7 +38,15 @@ pub struct Figure {
 #[derive(Clone)]
 enum Content {
     Lines(Vec<Panel>),
-    Grid { tiles: Vec<Tile>, columns: usize },
+    Grid {
+        tiles: Vec<Tile>,
+        columns: usize,
+    },
+    /// Grids below each other, each with a title of its own.
+    Strips {
+        strips: Vec<(String, Vec<Tile>)>,
+        columns: usize,
+    },
 }
 
 impl Figure {
@@ -60,9 +68,19 @@ impl Figure {
         }
     }
 
+    /// Several grids of `columns` (at least 1) below each other, each with a title of its own, with
+    /// smaller pictures the more there are.
+    pub(crate) fn strips(title: &str, strips: Vec<(String, Vec<Tile>)>, columns: usize) -> Self {
+        Self {
+            title: one_line(title),
+            content: Content::Strips { strips, columns },
+            size: None,
+        }
+    }
+
     /// The same figure with another size in pixels, each side within 200 and 8000.
     ///
-    /// Without this call a chart is 900 x 700 pixels a panel, and a grid as large as its pictures
+    /// Grids of several layers keep their own size. Without this call a chart is 900 x 700 pixels a panel, and a grid as large as its pictures
     /// need, 1800 pixels wide at most for up to 28 columns.
     pub fn size(mut self, width: u32, height: u32) -> Self {
         self.size = Some((width.clamp(200, 8000), height.clamp(200, 8000)));
@@ -148,11 +166,45 @@ impl Figure {
                 layout.draw(tiles, &mut drawing)?;
                 Ok(drawing)
             }
+            Content::Strips { strips, .. } => {
+                let (width, height) = self.dimensions();
+                let mut drawing = Drawing::new(width, height);
+                let mut top = 0;
+                for (layout, (_, tiles)) in self.strip_layouts().iter().zip(strips) {
+                    let mut strip = Drawing::new(width, layout.height);
+                    layout.draw(tiles, &mut strip)?;
+                    drawing.append(strip, top);
+                    top += layout.height;
+                }
+                Ok(drawing)
+            }
         }
+    }
+
+    /// Where everything lies in each strip; the figure's own title stands above the first one's.
+    fn strip_layouts(&self) -> Vec<Layout> {
+        let Content::Strips { strips, columns } = &self.content else {
+            return Vec::new();
+        };
+        let pictures = strips.iter().map(|(_, tiles)| tiles.len()).sum::<usize>();
+        let layout = |(number, (title, tiles)): (usize, &(String, Vec<Tile>))| {
+            let title = match number {
+                0 if !self.title.is_empty() => format!("{}\n{title}", self.title),
+                _ => title.clone(),
+            };
+            Layout::small(&title, tiles, *columns, pictures)
+        };
+        strips.iter().enumerate().map(layout).collect()
     }
 
     fn dimensions(&self) -> (u32, u32) {
         match (&self.content, self.size) {
+            (Content::Strips { .. }, _) => {
+                let layouts = self.strip_layouts();
+                let width = layouts.iter().map(|layout| layout.width).max();
+                let height = layouts.iter().map(|layout| layout.height).sum::<u32>();
+                (width.unwrap_or(400), height.max(100))
+            }
             (_, Some(size)) => size,
             (Content::Lines(panels), None) => (900 * panels.len().clamp(1, 4) as u32, 700),
             (Content::Grid { tiles, columns }, None) => {
@@ -173,13 +225,17 @@ impl fmt::Display for Figure {
         };
         let (width, height) = self.dimensions();
         write!(f, "Figure: {}, ", names.join(" and "))?;
-        if let Content::Grid { tiles, .. } = &self.content {
-            let pictures = if tiles.len() == 1 {
-                "picture"
-            } else {
-                "pictures"
-            };
-            write!(f, "{} {pictures}, ", tiles.len())?;
+        let pictures = match &self.content {
+            Content::Lines(_) => None,
+            Content::Grid { tiles, .. } => Some(tiles.len()),
+            Content::Strips { strips, .. } => {
+                Some(strips.iter().map(|(_, tiles)| tiles.len()).sum())
+            }
+        };
+        match pictures {
+            None => {}
+            Some(1) => write!(f, "1 picture, ")?,
+            Some(pictures) => write!(f, "{pictures} pictures, ")?,
         }
         write!(f, "{width} x {height} px")
     }

@@ -61,14 +61,36 @@ impl Layout {
             None => ((1800.0 - GAP) / columns as f64 - GAP).clamp(48.0, largest),
         }
         .floor();
+        Self::with_across(title, tiles, columns, size, across)
+    }
+
+    /// A layout for one of several grids in a figure that holds so many `pictures` in all: small enough
+    /// for 320 of them to stay below 1 MB.
+    pub(crate) fn small(title: &str, tiles: &[Tile], columns: usize, pictures: usize) -> Self {
+        let across = (1.1e6 / pictures.max(1) as f64).sqrt().clamp(24.0, 112.0);
+        let columns = columns.clamp(1, tiles.len().max(1));
+        Self::with_across(title, tiles, columns, None, across.floor())
+    }
+
+    /// A layout whose columns are `across` pixels wide; each line of the title begins a new one.
+    fn with_across(
+        title: &str,
+        tiles: &[Tile],
+        columns: usize,
+        size: Option<(u32, u32)>,
+        across: f64,
+    ) -> Self {
         let width = match size {
             Some((width, _)) => f64::from(width),
             // A single small picture still leaves room for its title.
             None => (GAP + columns as f64 * (across + GAP)).max(400.0),
         };
-        let title = title_font().wrap(title, width - 2.0 * GAP, 3);
         // Where no text can be measured the drawing fails anyway, and says why.
-        let title = title.unwrap_or_default();
+        let wrap = |line| title_font().wrap(line, width - 2.0 * GAP, 3);
+        let title = title
+            .lines()
+            .flat_map(|line| wrap(line).unwrap_or_default());
+        let title = title.collect::<Vec<_>>();
         let mut top = GAP;
         if !title.is_empty() {
             top += title.len() as f64 * (TITLE + 8.0) + 6.0;

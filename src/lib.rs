@@ -128,7 +128,7 @@ pub use device::{Cuda, Precision, cuda};
 pub use display::{Progress, Task};
 pub use error::{Error, Result};
 pub use evaluation::Evaluation;
-pub use feature_maps::FeatureMaps;
+pub use feature_maps::{FeatureMaps, LayerMaps};
 pub use features::Features;
 pub use fetch::{Remote, fetch, reachable};
 pub use figure::Figure;
@@ -161,8 +161,9 @@ pub mod prelude {
     pub use crate::{
         Architecture, Augment, Base, Classifier, Data, Dataset, Device, Epoch, Error, Evaluation,
         FeatureMaps, Features, Figure, Fill, Filters, Fit, Head, HeadModel, History, Interpolation,
-        Lab, LayerId, LearningRates, Optimizer, Photo, Picture, Precision, Prediction, Predictions,
-        Progress, Saved, Scaling, Schedule, Stop, Table, Tensor, Transform, Weights, train_head,
+        Lab, LayerId, LayerMaps, LearningRates, Optimizer, Photo, Picture, Precision, Prediction,
+        Predictions, Progress, Saved, Scaling, Schedule, Stop, Table, Tensor, Transform, Weights,
+        train_head,
     };
     pub use crate::{ndarray, tch};
 }

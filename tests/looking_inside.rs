@@ -1,0 +1,158 @@
+//! Filters and feature maps: PyTorch's numbers, and what is drawn of them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::path::Path;
+
+use evcxr_transfer::{
+    Architecture, Base, Classifier, Device, Error, Head, LayerId, Photo, Precision, Progress,
+    Tensor, Weights,
+};
+
+const PICTURE: &str = "data/samples/train/dogs/dog.1.jpg";
+
+fn base(size: usize) -> Base {
+    let base = Base::vgg16(size, &Weights::seeded(0), Device::Cpu, Precision::F32).unwrap();
+    base.progress(Progress::quiet())
+}
+
+/// Every layer's kernel and output by PyTorch, under Keras' names.
+fn by_torch(base: &Base, picture: &Path) -> Vec<(String, Tensor)> {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model.safetensors");
+    let out = folder.path().join("maps.safetensors");
+    let classifier = Classifier::new(base, Head::dense(2), &["a", "b"]).unwrap();
+    classifier.save(&model).unwrap();
+    common::python("torch_maps.py", &[&model, picture, &out]);
+    Tensor::read_safetensors(&out).unwrap()
+}
+
+#[test]
+fn filters_and_maps_are_pytorchs() {
+    let (base, picture) = (base(64), common::repository(PICTURE));
+    let expected = by_torch(&base, &picture);
+    assert_eq!(expected.len(), 13 + 13 + 5);
+    for (name, expected) in expected {
+        if let Some(layer) = name.strip_suffix(" kernel") {
+            let filters = base.filters(layer).unwrap();
+            let shape = filters
+                .shape()
+                .iter()
+                .map(|&n| n as i64)
+                .collect::<Vec<_>>();
+            assert_eq!(shape, expected.size());
+            let flat = filters.array().iter().copied().collect::<Vec<_>>();
+            assert_eq!(Tensor::from_slice(&flat).view(&*shape), expected, "{name}");
+            continue;
+        }
+        let maps = base.feature_maps(&picture, name.as_str()).unwrap();
+        let flat = maps.array().iter().copied().collect::<Vec<_>>();
+        let found = Tensor::from_slice(&flat).view(&*expected.size());
+        let largest = expected.abs().max().double_value(&[]);
+        let difference = (&found - &expected).abs().max().double_value(&[]);
+        // f32 sums of up to 4,608 products in another order, as for features (tests/features.rs).
+        assert!(
+            difference < 3e-5 * largest,
+            "{name}: {difference} of {largest}"
+        );
+    }
+}
+
+#[test]
+fn layers_go_by_name_and_by_the_lessons_index() {
+    let base = base(48);
+    let table = base.filter_shapes().to_csv();
+    assert_eq!(base.filter_shapes().num_rows(), 13);
+    assert!(
+        table.contains("1,block1_conv1,\"(3, 3, 3, 64)\""),
+        "{table}"
+    );
+    assert!(
+        table.contains("17,block5_conv3,\"(3, 3, 512, 512)\""),
+        "{table}"
+    );
+    // The lesson's list of convolutions.
+    let indices = [1, 2, 4, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17];
+    let convolutions = base.convolutions().to_csv();
+    let listed = convolutions
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').next().unwrap());
+    assert_eq!(listed.collect::<Vec<_>>(), indices.map(|n| n.to_string()));
+    for index in indices {
+        let by_index = base.filters(index).unwrap();
+        let name = base.layers()[index].name.as_str();
+        assert_eq!(by_index.layer(), name);
+        assert_eq!(by_index.array(), base.filters(name).unwrap().array());
+    }
+    let error = base.filters("block1_pool").unwrap_err().to_string();
+    assert!(
+        error.contains("block1_conv1") && !error.contains("block1_pool,"),
+        "{error}"
+    );
+    let error = base.filters(3).unwrap_err().to_string();
+    assert!(error.contains("1 (block1_conv1)"), "{error}");
+    assert!(matches!(
+        base.feature_maps(common::repository(PICTURE), LayerId::Index(99)),
+        Err(Error::UnknownLayer { .. })
+    ));
+    assert!(matches!(
+        base.feature_maps("nowhere.jpg", 1),
+        Err(Error::File { .. })
+    ));
+}
+
+#[test]
+fn several_layers_in_one_pass_are_each_alone_in_the_order_asked_for() {
+    let base = base(48);
+    let photo = Photo::open(common::repository(PICTURE)).unwrap();
+    let order = [17, 2, 9, 2];
+    let all = base.feature_maps_of(&photo, &order).unwrap();
+    assert_eq!(all.len(), order.len());
+    for (maps, index) in all.layers().iter().zip(order) {
+        let alone = base.feature_maps(&photo, index).unwrap();
+        assert_eq!(maps.layer(), base.layers()[index].name);
+        assert_eq!(maps.array(), alone.array());
+    }
+    let figure = all.grid(2, 8);
+    assert!(figure.to_string().contains("64 pictures"), "{figure}");
+    assert!(figure.to_png().unwrap().starts_with(b"\x89PNG"));
+    let svg = figure.to_svg().unwrap();
+    for name in ["block5_conv3", "block1_conv2", "block3_conv3"] {
+        assert!(svg.contains(name), "{name} has no title");
+    }
+    // The whole network with its top has the same layers below it.
+    let weights = Weights::seeded(0);
+    let whole = Base::with_top(Architecture::Vgg16, &weights, Device::Cpu, Precision::F32).unwrap();
+    let maps = whole.feature_maps(&photo, "block1_conv1").unwrap();
+    assert_eq!(maps.shape(), [1, 224, 224, 64]);
+    assert!(
+        whole.feature_maps(&photo, "fc1").is_err(),
+        "rows are no maps"
+    );
+}
+
+#[test]
+fn what_is_drawn_is_scaled_as_the_lesson_does() {
+    let base = base(48);
+    let filters = base.filters("block1_conv1").unwrap();
+    assert!(filters.first(6).to_string().contains("18 pictures"));
+    assert!(filters.first(1000).to_string().contains("192 pictures"));
+    assert!(filters.choose(&[5, 64]).to_string().contains("3 pictures"));
+    let deep = base.filters("block5_conv1").unwrap();
+    assert!(deep.first(2).to_string().contains("3 of 512 channels"));
+    let maps = base.feature_maps(common::repository(PICTURE), 1).unwrap();
+    assert!(maps.grid(8, 8).to_string().contains("64 pictures"));
+    assert!(maps.grid(100, 100).to_string().contains("64 pictures"));
+    assert!(maps.choose(&[0, 63, 64]).to_string().contains("2 pictures"));
+    assert!(maps.grid(0, 0).to_png().is_ok());
+    let text = filters.first(6).to_string();
+    assert!(text.contains("seeded random weights"), "{text}");
+}
