@@ -449,6 +449,16 @@ impl Base {
         self.forward(input, 0..end, &self.computing)
     }
 
+    /// The layers after layer number `number`, with the base's own weights.
+    pub(crate) fn forward_after(
+        &self,
+        output: &Tensor,
+        number: usize,
+    ) -> std::result::Result<Tensor, TchError> {
+        let weights = &self.computing[self.weights_before(number + 1)..];
+        self.forward(output, number + 1..self.layers.len(), weights)
+    }
+
     /// Some of the layers, in order, with the `weights` of just these: [N, C, H, W] to the same, or
     /// [N, 1000] probabilities after the top.
     pub(crate) fn forward(

@@ -73,7 +73,7 @@
 //! | `training`, `run`, `rate_finder` | the training loop; where it stands between epochs; which learning rate to take |
 //! | `head` | the small classifier on top, trained on features |
 //! | `classifier`, `tuning`, `prediction` | base and head as one model; its training; what it takes pictures for |
-//! | `filters`, `feature_maps` | what a layer looks for; what it makes of a picture |
+//! | `filters`, `feature_maps`, `heat_map` | what a layer looks for; what it makes of a picture; which parts of it an answer comes from |
 //! | `lab` | the machine, and the lesson's data and weights |
 
 mod architecture;
@@ -96,6 +96,7 @@ mod filters;
 mod fit;
 mod grid;
 mod head;
+mod heat_map;
 mod history;
 mod keras_file;
 mod lab;
@@ -135,6 +136,7 @@ pub use figure::Figure;
 pub use filters::Filters;
 pub use fit::Fit;
 pub use head::{Head, HeadModel, train_head};
+pub use heat_map::{GradCam, HeatMap};
 pub use history::{Epoch, History};
 pub use lab::Lab;
 pub use optimizer::Optimizer;
@@ -160,10 +162,10 @@ pub use tch::{Device, Tensor};
 pub mod prelude {
     pub use crate::{
         Architecture, Augment, Base, Classifier, Data, Dataset, Device, Epoch, Error, Evaluation,
-        FeatureMaps, Features, Figure, Fill, Filters, Fit, Head, HeadModel, History, Interpolation,
-        Lab, LayerId, LayerMaps, LearningRates, Optimizer, Photo, Picture, Precision, Prediction,
-        Predictions, Progress, Saved, Scaling, Schedule, Stop, Table, Tensor, Transform, Weights,
-        train_head,
+        FeatureMaps, Features, Figure, Fill, Filters, Fit, GradCam, Head, HeadModel, HeatMap,
+        History, Interpolation, Lab, LayerId, LayerMaps, LearningRates, Optimizer, Photo, Picture,
+        Precision, Prediction, Predictions, Progress, Saved, Scaling, Schedule, Stop, Table,
+        Tensor, Transform, Weights, train_head,
     };
     pub use crate::{ndarray, tch};
 }

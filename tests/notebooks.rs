@@ -86,7 +86,7 @@ fn the_lesson_runs_from_top_to_bottom() {
     assert!(output.status.success(), "{}", text(&output));
 
     let cells = code_cells(&out.join("01_transfer_learning.ipynb"));
-    assert!(cells.len() >= 33, "{} cells", cells.len());
+    assert!(cells.len() >= 43, "{} cells", cells.len());
     for (number, cell) in cells.iter().enumerate() {
         assert_eq!(cell["execution_count"], number + 1, "{cell}");
         for output in cell["outputs"].as_array().unwrap() {
@@ -113,6 +113,13 @@ fn the_lesson_runs_from_top_to_bottom() {
     assert!(joined(result(&cells, "small-network"), "text/plain").contains("3,453,121"));
     assert!(joined(result(&cells, "evaluate-model"), "text/plain").starts_with("accuracy"));
     assert!(joined(result(&cells, "save-model"), "text/plain").starts_with("saved "));
+    let shapes = joined(result(&cells, "filter-shapes"), "text/plain");
+    assert!(
+        shapes.contains("(3, 3, 512, 512)") && shapes.contains("(3, 3, 3, 64)"),
+        "{shapes}"
+    );
+    assert!(joined(result(&cells, "open-vgg"), "text/plain").contains("(None, 224, 224, 64)"));
+    assert!(joined(result(&cells, "block-maps"), "text/plain").contains("320 pictures"));
     for id in ["train-frozen", "fine-tune", "train-small"] {
         let cell = cells.iter().find(|cell| cell["id"] == id).unwrap();
         assert!(
@@ -128,6 +135,8 @@ fn the_lesson_runs_from_top_to_bottom() {
         "freeze",
         "augmentation",
         "open-block5",
+        "filter-shapes",
+        "open-vgg",
     ] {
         assert!(
             joined(result(&cells, id), "text/html").contains("<table"),
@@ -143,6 +152,12 @@ fn the_lesson_runs_from_top_to_bottom() {
         "tuned-curves",
         "predict-picture",
         "compare",
+        "first-filters",
+        "tenth-filters",
+        "photograph",
+        "first-maps",
+        "block-maps",
+        "grad-cam",
     ] {
         let picture = joined(result(&cells, id), "image/png");
         assert!(picture.starts_with("iVBORw0KGgo"), "{id} shows no PNG");

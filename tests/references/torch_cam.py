@@ -1,0 +1,100 @@
+"""Grad-CAM and Grad-CAM++ by PyTorch's autograd: python torch_cam.py MODEL PICTURE LAYER...
+
+MODEL is a file that Classifier::save wrote for two classes or more. Prints a JSON list, for each LAYER
+(Keras' name of a convolution or pooling) and each class, of the class's probability and both maps,
+scaled so that the largest value is 1 (all zeros stay).
+"""
+
+import json
+import sys
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+import torchvision
+from PIL import Image
+
+
+def named_layers(base):
+    """Keras' name of each module's output; the output of a convolution is that of its ReLU."""
+    block, number = 1, 0
+    for index, layer in enumerate(base):
+        if isinstance(layer, torch.nn.ReLU):
+            number += 1
+            yield f"block{block}_conv{number}", index
+        elif isinstance(layer, torch.nn.MaxPool2d):
+            yield f"block{block}_pool", index
+            block, number = block + 1, 0
+
+
+def scaled(cam):
+    cam = np.maximum(cam, 0)
+    return (cam / cam.max() if cam.max() > 0 else cam).tolist()
+
+
+def grad_cam(a, g):
+    """Selvaraju et al. 2017: alpha_k is the mean of the gradient over places."""
+    return sum(g[k].mean() * a[k] for k in range(len(a)))
+
+
+def grad_cam_plus_plus(a, g):
+    """Chattopadhay et al. 2018, equation 19 for the shares of places, 10 for the weights."""
+    total = 0
+    for k in range(len(a)):
+        divisor = 2 * g[k] ** 2 + a[k].sum() * g[k] ** 3
+        shares = np.divide(g[k] ** 2, divisor + 1e-6)
+        total = total + (shares * np.maximum(g[k], 0)).sum() * a[k]
+    return total
+
+
+def main(path, picture, layers):
+    tensors = safetensors.torch.load_file(path)
+    with safetensors.safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    size, classes = json.loads(metadata["size"]), json.loads(metadata["classes"])
+    base = torchvision.models.vgg16().features
+    prefix = "features."
+    base.load_state_dict(
+        {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+    )
+    for module in base:
+        if isinstance(module, torch.nn.ReLU):
+            module.inplace = False
+    picture = np.asarray(Image.open(picture).convert("RGB").resize((size, size), Image.NEAREST))
+    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
+    places = dict(named_layers(base))
+    results = []
+    for name in layers:
+        for number in range(len(classes)):
+            x = pixels
+            for index, module in enumerate(base):
+                x = module(x)
+                if index == places[name]:
+                    x.retain_grad()
+                    output = x
+            rows = x.permute(0, 2, 3, 1).flatten(1)
+            linear = torch.nn.functional.linear
+            rows = torch.relu(linear(rows, tensors["dense.weight"], tensors["dense.bias"]))
+            logits = linear(rows, tensors["dense_1.weight"], tensors["dense_1.bias"])[0]
+            if len(classes) == 2:
+                score = logits[0] if number == 1 else -logits[0]
+                probability = torch.sigmoid(score)
+            else:
+                score = logits[number]
+                probability = torch.softmax(logits, 0)[number]
+            score.backward()
+            a, g = output.detach()[0].double().numpy(), output.grad[0].double().numpy()
+            results.append(
+                {
+                    "layer": name,
+                    "class": classes[number],
+                    "probability": probability.item(),
+                    "plain": scaled(grad_cam(a, g)),
+                    "plus_plus": scaled(grad_cam_plus_plus(a, g)),
+                }
+            )
+    print(json.dumps(results))
+
+
+main(sys.argv[1], sys.argv[2], sys.argv[3:])
