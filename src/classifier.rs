@@ -229,15 +229,7 @@ impl Classifier {
     /// [`Error::Mismatch`] if the pictures are of other classes, [`Error::Pictures`] if some cannot be
     /// decoded, [`Error::Stopped`] if the work was asked to stop.
     pub fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation> {
-        self.check_classes(dataset)?;
-        if dataset.is_empty() {
-            return Err(Error::Mismatch {
-                what: "pictures to evaluate on".into(),
-                expected: "at least one".into(),
-                found: "none".into(),
-                remedy: "Take some".into(),
-            });
-        }
+        self.check_evaluable(dataset)?;
         let _no_grad = tch::no_grad_guard();
         let targets = self.head.targets(dataset.labels(), &[])?;
         let (mut loss, mut correct) = (0.0, 0.0);
@@ -278,6 +270,20 @@ impl Classifier {
     /// Pictures, (N, H, W, 3) bytes of the base's size, to logits [N] or [N, classes].
     pub(crate) fn logits(&self, pixels: &Tensor) -> std::result::Result<Tensor, TchError> {
         head_logits(&self.head, &self.base.forward_pixels(pixels)?, None)
+    }
+
+    /// Refuses pictures of other classes, and none at all.
+    pub(crate) fn check_evaluable(&self, dataset: &Dataset) -> Result<()> {
+        self.check_classes(dataset)?;
+        if dataset.is_empty() {
+            return Err(Error::Mismatch {
+                what: "pictures to evaluate on".into(),
+                expected: "at least one".into(),
+                found: "none".into(),
+                remedy: "Take some".into(),
+            });
+        }
+        Ok(())
     }
 
     pub(crate) fn check_classes(&self, dataset: &Dataset) -> Result<()> {

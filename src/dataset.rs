@@ -410,7 +410,7 @@ impl fmt::Debug for Dataset {
 }
 
 /// The last part of a path, for people to read.
-fn name_of(path: &Path) -> String {
+pub(crate) fn name_of(path: &Path) -> String {
     path.file_name()
         .unwrap_or(path.as_os_str())
         .to_string_lossy()

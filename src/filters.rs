@@ -8,7 +8,7 @@
 //! assert_eq!(base.filter_shapes().num_rows(), 13);
 //! let filters = base.filters("block1_conv1")?;
 //! assert_eq!(filters.shape(), [3, 3, 3, 64]);
-//! let figure = filters.first(6); // six rows of three grey pictures
+//! let figure = filters.first(6); // six columns of three grey pictures
 //! # assert!(figure.to_string().contains("18 pictures"));
 //! # Ok::<(), evcxr_transfer::Error>(())
 //! ```
@@ -29,6 +29,9 @@ use crate::table::Table;
 /// How many input channels of a filter are shown: three as in the lesson, which has all of the first
 /// layer's and the first ones of deeper layers'.
 const CHANNELS: usize = 3;
+
+/// How many filters stand side by side.
+const COLUMNS: usize = 6;
 
 /// The kernels of one convolution.
 #[derive(Clone)]
@@ -55,8 +58,9 @@ impl Filters {
         self.values.clone()
     }
 
-    /// The first `n` filters, a row each, with up to three input channels side by side: grey from the
-    /// smallest value in the whole layer (black) to the largest (white), as in the lesson.
+    /// The first `n` filters, a column each (six side by side), with up to three input channels below
+    /// each other: grey from the smallest value in the whole layer (black) to the largest (white), as in
+    /// the lesson.
     pub fn first(&self, n: usize) -> Figure {
         self.choose(&(0..n).collect::<Vec<_>>())
     }
@@ -70,23 +74,24 @@ impl Filters {
             return Figure::grid("", Vec::new(), 1);
         };
         let channels = inputs.min(CHANNELS);
+        let there = numbers.iter().copied().filter(|&number| number < outputs);
+        let there = there.collect::<Vec<_>>();
         let mut tiles = Vec::new();
-        for &filter in numbers.iter().filter(|&&number| number < outputs) {
+        for side_by_side in there.chunks(COLUMNS) {
             for channel in 0..channels {
-                let mut bytes = Vec::with_capacity(height * width * 3);
-                for y in 0..height {
-                    for x in 0..width {
-                        let share = share(self.values[[y, x, channel, filter]], low, high);
-                        bytes.extend([(share * 255.0).round() as u8; 3]);
+                for &filter in side_by_side {
+                    let mut bytes = Vec::with_capacity(height * width * 3);
+                    for value in self.values.slice(ndarray::s![.., .., channel, filter]) {
+                        bytes.extend([(share(*value, low, high) * 255.0).round() as u8; 3]);
                     }
-                }
-                let label = format!("filter {filter}, channel {channel}");
-                if let Ok(photo) = Photo::from_pixels(&label, width, height, bytes) {
-                    tiles.push(Tile {
-                        photo,
-                        label,
-                        highlighted: false,
-                    });
+                    let label = format!("filter {filter}, channel {channel}");
+                    if let Ok(photo) = Photo::from_pixels(&label, width, height, bytes) {
+                        tiles.push(Tile {
+                            photo,
+                            label,
+                            highlighted: false,
+                        });
+                    }
                 }
             }
         }
@@ -101,7 +106,7 @@ impl Filters {
         for note in &self.notes {
             title += &format!(" ({note})");
         }
-        Figure::grid(&title, tiles, channels.max(1))
+        Figure::grid(&title, tiles, there.len().clamp(1, COLUMNS))
     }
 
     /// Shows the first six filters under a notebook cell.

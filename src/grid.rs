@@ -53,7 +53,7 @@ impl Layout {
         // Twelve photographs of 230 pixels, or 64 maps of 112, keep a saved notebook below 1 MB.
         let largest = match (tiles.len(), columns) {
             (..=4, _) => 460.0,
-            (_, ..=5) => 230.0,
+            (..=24, _) | (_, ..=5) => 230.0,
             _ => 112.0,
         };
         let across = match size {

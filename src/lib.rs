@@ -73,6 +73,7 @@
 //! | `training`, `run`, `rate_finder` | the training loop; where it stands between epochs; which learning rate to take |
 //! | `head` | the small classifier on top, trained on features |
 //! | `classifier`, `tuning`, `prediction` | base and head as one model; its training; what it takes pictures for |
+//! | `report` | what it gets right and wrong |
 //! | `filters`, `feature_maps`, `heat_map` | what a layer looks for; what it makes of a picture; which parts of it an answer comes from |
 //! | `lab` | the machine, and the lesson's data and weights |
 
@@ -107,6 +108,7 @@ mod pixels;
 mod prediction;
 mod random;
 mod rate_finder;
+mod report;
 mod run;
 mod saved;
 mod schedule;
@@ -143,6 +145,7 @@ pub use optimizer::Optimizer;
 pub use pixels::{Interpolation, Photo, Picture, Scaling};
 pub use prediction::{Prediction, Predictions};
 pub use rate_finder::LearningRates;
+pub use report::{ClassScores, Report};
 pub use saved::Saved;
 pub use schedule::Schedule;
 pub use stop::Stop;
@@ -164,8 +167,8 @@ pub mod prelude {
         Architecture, Augment, Base, Classifier, Data, Dataset, Device, Epoch, Error, Evaluation,
         FeatureMaps, Features, Figure, Fill, Filters, Fit, GradCam, Head, HeadModel, HeatMap,
         History, Interpolation, Lab, LayerId, LayerMaps, LearningRates, Optimizer, Photo, Picture,
-        Precision, Prediction, Predictions, Progress, Saved, Scaling, Schedule, Stop, Table,
-        Tensor, Transform, Weights, train_head,
+        Precision, Prediction, Predictions, Progress, Report, Saved, Scaling, Schedule, Stop,
+        Table, Tensor, Transform, Weights, train_head,
     };
     pub use crate::{ndarray, tch};
 }

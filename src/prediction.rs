@@ -274,7 +274,7 @@ impl Classifier {
 }
 
 /// Logits to one row of probabilities a picture.
-fn rows_of(logits: &Tensor) -> std::result::Result<Vec<Vec<f64>>, tch::TchError> {
+pub(crate) fn rows_of(logits: &Tensor) -> std::result::Result<Vec<Vec<f64>>, tch::TchError> {
     let probabilities = loss::probabilities(logits)?;
     let classes = probabilities.size()[1] as usize;
     let flat = probabilities
@@ -287,13 +287,13 @@ fn rows_of(logits: &Tensor) -> std::result::Result<Vec<Vec<f64>>, tch::TchError>
 }
 
 /// The place of the largest; the first of equals.
-fn most_probable(probabilities: &[f64]) -> usize {
+pub(crate) fn most_probable(probabilities: &[f64]) -> usize {
     let all = probabilities.iter().enumerate();
     all.reduce(|best, next| if next.1 > best.1 { next } else { best })
         .map_or(0, |(place, _)| place)
 }
 
 /// `97.3 %`.
-fn percent(probability: f64) -> String {
+pub(crate) fn percent(probability: f64) -> String {
     format!("{:.1} %", 100.0 * probability)
 }

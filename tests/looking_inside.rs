@@ -1,4 +1,4 @@
-//! Filters, feature maps and heat maps: PyTorch's numbers, and what is drawn of them.
+//! Filters, feature maps, heat maps and reports: PyTorch's numbers, and what is drawn of them.
 
 #![allow(
     clippy::unwrap_used,
@@ -257,4 +257,49 @@ fn a_heat_map_lies_over_the_picture_at_its_own_size() {
         .unwrap_err();
     assert!(error.to_string().contains("cats, dogs"), "{error}");
     assert!(model.grad_cam(&photo, "dense").is_err());
+}
+
+#[test]
+fn a_report_tells_what_evaluate_and_predict_tell() {
+    let data = Data::open(common::repository("data/samples"))
+        .unwrap()
+        .take(2, 9);
+    let base = base(48).batch_size(4);
+    let model = Classifier::new(&base, Head::dense(16), data.train.classes()).unwrap();
+    let report = model.report(&data.validation).unwrap();
+    let evaluation = model.evaluate(&data.validation).unwrap();
+    assert_eq!(report.accuracy(), evaluation.accuracy);
+    assert_eq!(report.confusion().sum(), 9);
+    let counts = data.validation.counts();
+    for (scores, (class, pictures)) in report.scores().iter().zip(counts) {
+        assert_eq!((&scores.class, scores.pictures), (&class, pictures));
+    }
+    let wrong = report.mistakes();
+    for (file, class, taken_for, probability) in &wrong {
+        assert!(file.parent().unwrap().ends_with(class) && class != taken_for);
+        let prediction = model.predict(file).unwrap();
+        assert_eq!(prediction.class(), taken_for);
+        // Four at once and one alone: f32 sums in another order.
+        assert!((prediction.probability() - probability).abs() < 1e-5);
+    }
+    assert!(wrong.is_sorted_by(|a, b| a.3 >= b.3));
+    let most = report.most_wrong(2).unwrap().to_svg().unwrap();
+    assert_eq!(
+        most.matches('\u{2717}').count(),
+        2.min(wrong.len()),
+        "wrong ones are crossed"
+    );
+    assert!(report.show(6).unwrap().to_string().contains("6 pictures"));
+    assert!(
+        report
+            .confusion_matrix()
+            .to_string()
+            .contains("seeded random weights")
+    );
+    let area = report.area_under_curve().unwrap();
+    assert!((0.0..=1.0).contains(&area));
+    let curve = report.roc_curve().unwrap().to_svg().unwrap();
+    assert!(curve.contains("share of dogs found"), "the axes have names");
+    let three = Classifier::new(&base, Head::dense(4), &["a", "b", "c"]).unwrap();
+    assert!(three.report(&data.validation).is_err());
 }

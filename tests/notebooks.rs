@@ -86,7 +86,7 @@ fn the_lesson_runs_from_top_to_bottom() {
     assert!(output.status.success(), "{}", text(&output));
 
     let cells = code_cells(&out.join("01_transfer_learning.ipynb"));
-    assert!(cells.len() >= 43, "{} cells", cells.len());
+    assert!(cells.len() >= 44, "{} cells", cells.len());
     for (number, cell) in cells.iter().enumerate() {
         assert_eq!(cell["execution_count"], number + 1, "{cell}");
         for output in cell["outputs"].as_array().unwrap() {
@@ -137,6 +137,8 @@ fn the_lesson_runs_from_top_to_bottom() {
         "open-block5",
         "filter-shapes",
         "open-vgg",
+        "report",
+        "confusion-matrix",
     ] {
         assert!(
             joined(result(&cells, id), "text/html").contains("<table"),
@@ -151,6 +153,7 @@ fn the_lesson_runs_from_top_to_bottom() {
         "frozen-curves",
         "tuned-curves",
         "predict-picture",
+        "most-wrong",
         "compare",
         "first-filters",
         "tenth-filters",
