@@ -27,7 +27,7 @@ use tch::{Kind, Tensor};
 use crate::augment::Augment;
 use crate::display;
 use crate::error::{Error, Result};
-use crate::figure::Figure;
+use crate::figure::{Figure, titled};
 use crate::grid::Tile;
 use crate::pixels::{Interpolation, Photo};
 
@@ -310,15 +310,16 @@ impl Dataset {
                 highlighted: false,
             });
         }
-        let mut title = format!(
+        let title = format!(
             "{n} of {} pictures from {}",
             self.len(),
             name_of(&self.folder)
         );
-        for note in &self.notes {
-            title += &format!(" ({note})");
-        }
-        Ok(Figure::grid(&title, tiles, n.clamp(1, 4)))
+        Ok(Figure::grid(
+            &titled(&title, &self.notes),
+            tiles,
+            n.clamp(1, 4),
+        ))
     }
 
     /// The first picture, as a base of 150 pixels takes it, beside `n` versions of it that `augment`
@@ -371,11 +372,7 @@ impl Dataset {
                 highlighted: false,
             });
         }
-        let mut title = name;
-        for note in &self.notes {
-            title += &format!(" ({note})");
-        }
-        title += &format!(": {augment}");
+        let title = titled(&name, &self.notes) + &format!(": {augment}");
         Ok(Figure::grid(&title, tiles, COLUMNS))
     }
 

@@ -22,7 +22,7 @@ use crate::architecture::LayerKind;
 use crate::base::{Base, LayerId, lesson_order, shape_with_batch};
 use crate::canvas;
 use crate::error::{Error, Result};
-use crate::figure::Figure;
+use crate::figure::{Figure, titled};
 use crate::filters::{range, share};
 use crate::grid::Tile;
 use crate::pixels::{Interpolation, Photo, Picture};
@@ -73,13 +73,8 @@ impl FeatureMaps {
 
     fn figure(&self, numbers: &[usize], columns: usize) -> Figure {
         let tiles = self.tiles(numbers);
-        let title = format!(
-            "{}: {}{}",
-            self.photo,
-            self.count(tiles.len()),
-            noted(&self.notes)
-        );
-        Figure::grid(&title, tiles, columns.max(1))
+        let title = format!("{}: {}", self.photo, self.count(tiles.len()));
+        Figure::grid(&titled(&title, &self.notes), tiles, columns.max(1))
     }
 
     /// "64 of 256 maps of block3_conv3".
@@ -171,8 +166,7 @@ impl LayerMaps {
             None => ("", &[][..]),
             Some(maps) => (maps.photo.as_str(), maps.notes.as_slice()),
         };
-        let title = format!("{photo}{}", noted(notes));
-        Figure::strips(&title, strips.collect(), columns.max(1))
+        Figure::strips(&titled(photo, notes), strips.collect(), columns.max(1))
     }
 
     /// Shows 64 maps of each layer under a notebook cell.
@@ -193,11 +187,6 @@ impl fmt::Debug for LayerMaps {
         let names = self.layers.iter().map(FeatureMaps::layer);
         write!(f, "LayerMaps({})", names.collect::<Vec<_>>().join(", "))
     }
-}
-
-/// What a reader should know, for the end of a title.
-fn noted(notes: &[String]) -> String {
-    notes.iter().map(|note| format!(" ({note})")).collect()
 }
 
 impl Base {

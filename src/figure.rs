@@ -21,6 +21,14 @@ use crate::grid::{Layout, Tile};
 use crate::saved::Saved;
 use crate::store;
 
+/// A title with what a reader should know: "Loss (drawn sample pictures; seeded random weights)".
+pub(crate) fn titled(title: &str, notes: &[String]) -> String {
+    match notes {
+        [] => title.to_owned(),
+        notes => format!("{title} ({})", notes.join("; ")),
+    }
+}
+
 /// A grid of this height and the usual width takes 350 MB while it is drawn.
 const LONGEST_SIDE: u32 = 16_000;
 

@@ -21,7 +21,7 @@ use tch::{Device, Tensor};
 use crate::architecture::LayerKind;
 use crate::base::{Base, LayerId};
 use crate::error::{Error, Result};
-use crate::figure::Figure;
+use crate::figure::{Figure, titled};
 use crate::grid::Tile;
 use crate::pixels::Photo;
 use crate::table::Table;
@@ -103,10 +103,11 @@ impl Filters {
         if channels < inputs {
             title += &format!(", {channels} of {inputs} channels");
         }
-        for note in &self.notes {
-            title += &format!(" ({note})");
-        }
-        Figure::grid(&title, tiles, there.len().clamp(1, COLUMNS))
+        Figure::grid(
+            &titled(&title, &self.notes),
+            tiles,
+            there.len().clamp(1, COLUMNS),
+        )
     }
 
     /// Shows the first six filters under a notebook cell.

@@ -26,7 +26,7 @@ use crate::base::LayerId;
 use crate::canvas;
 use crate::classifier::{Classifier, logits_of};
 use crate::error::{Error, Result};
-use crate::figure::Figure;
+use crate::figure::{Figure, titled};
 use crate::grid::Tile;
 use crate::loss;
 use crate::pixels::{Photo, Picture};
@@ -157,14 +157,8 @@ impl HeatMap {
             tile(self.photo.clone(), self.photo.name().to_owned()),
             tile(self.overlay()?, format!("for {}: {percent}", self.class)),
         ];
-        let notes = self.notes.iter().map(|note| format!(" ({note})"));
-        let title = format!(
-            "{} at {}{}",
-            self.rule,
-            self.layer,
-            notes.collect::<String>()
-        );
-        Ok(Figure::grid(&title, tiles, 2))
+        let title = format!("{} at {}", self.rule, self.layer);
+        Ok(Figure::grid(&titled(&title, &self.notes), tiles, 2))
     }
 
     /// Shows the picture and the map under a notebook cell.

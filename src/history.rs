@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::chart::{Panel, Series};
 use crate::error::{Error, Result};
-use crate::figure::Figure;
+use crate::figure::{Figure, titled};
 use crate::saved::Saved;
 use crate::table::Table;
 
@@ -289,14 +289,6 @@ impl History {
     /// Shows the curves under a notebook cell.
     pub fn evcxr_display(&self) {
         self.plot().evcxr_display();
-    }
-}
-
-/// A title with what a reader should know.
-fn titled(title: &str, notes: &[String]) -> String {
-    match notes {
-        [] => title.to_owned(),
-        notes => format!("{title} ({})", notes.join("; ")),
     }
 }
 

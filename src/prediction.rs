@@ -17,7 +17,7 @@ use tch::{Device, Kind, Tensor};
 use crate::classifier::Classifier;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::figure::Figure;
+use crate::figure::{Figure, titled};
 use crate::grid::Tile;
 use crate::loss;
 use crate::pixels::{Photo, Picture};
@@ -66,11 +66,8 @@ impl Prediction {
             label: lines.collect::<Vec<_>>().join("\n"),
             highlighted: false,
         };
-        let mut title = format!("{}: {}", self.photo.name(), self.class());
-        for note in &self.notes {
-            title += &format!(" ({note})");
-        }
-        Figure::grid(&title, vec![tile], 1)
+        let title = format!("{}: {}", self.photo.name(), self.class());
+        Figure::grid(&titled(&title, &self.notes), vec![tile], 1)
     }
 
     /// Shows the picture with its classes under a notebook cell.
@@ -189,11 +186,12 @@ impl Predictions {
                 highlighted: false,
             });
         }
-        let mut title = format!("{n} of {} predictions", self.len());
-        for note in &self.notes {
-            title += &format!(" ({note})");
-        }
-        Ok(Figure::grid(&title, tiles, n.clamp(1, 4)))
+        let title = format!("{n} of {} predictions", self.len());
+        Ok(Figure::grid(
+            &titled(&title, &self.notes),
+            tiles,
+            n.clamp(1, 4),
+        ))
     }
 
     /// Shows the table under a notebook cell.

@@ -20,7 +20,7 @@ use crate::chart::{Panel, Series};
 use crate::classifier::Classifier;
 use crate::dataset::{Dataset, name_of};
 use crate::error::{Error, Result};
-use crate::figure::Figure;
+use crate::figure::{Figure, titled};
 use crate::grid::Tile;
 use crate::pixels::Photo;
 use crate::prediction::{most_probable, percent, rows_of};
@@ -218,8 +218,7 @@ impl Report {
                 highlighted: self.is_wrong(number),
             });
         }
-        let notes = self.notes.iter().map(|note| format!(" ({note})"));
-        let title = title.to_owned() + &notes.collect::<String>();
+        let title = titled(title, &self.notes);
         Ok(Figure::grid(&title, tiles, numbers.len().clamp(1, 4)))
     }
 
@@ -260,9 +259,10 @@ impl Report {
             series: vec![curve, chance],
             ..Panel::default()
         };
-        let notes = self.notes.iter().map(|note| format!(" ({note})"));
-        let title = format!("ROC curve{}", notes.collect::<String>());
-        Ok(Figure::lines(&title, vec![panel]))
+        Ok(Figure::lines(
+            &titled("ROC curve", &self.notes),
+            vec![panel],
+        ))
     }
 
     /// From (0, 0) to (1, 1), a point for each threshold.
