@@ -73,6 +73,8 @@ pub struct Base {
     device: Device,
     precision: Precision,
     origin: Origin,
+    /// What the outputs of the top are called; empty without a top, or where nobody knows.
+    class_names: Vec<String>,
     batch_size: usize,
     progress: Progress,
 }
@@ -222,6 +224,7 @@ impl Base {
             device,
             precision,
             origin,
+            class_names: Vec::new(),
             batch_size: if device.is_cuda() { 250 } else { 50 },
             progress: Progress::lines(),
         })
@@ -239,6 +242,7 @@ impl Base {
             device: self.device,
             precision: self.precision,
             origin: self.origin.clone(),
+            class_names: self.class_names.clone(),
             batch_size: self.batch_size,
             progress: self.progress.clone(),
         }
@@ -258,6 +262,18 @@ impl Base {
     pub fn scaling(mut self, scaling: Scaling) -> Self {
         self.origin.scaling = scaling;
         self
+    }
+
+    /// Names the outputs of the top.
+    pub(crate) fn named(mut self, class_names: Vec<String>) -> Self {
+        self.class_names = class_names;
+        self
+    }
+
+    /// What an output of the top is called: "class 281" where nobody knows.
+    pub(crate) fn class_name(&self, number: usize) -> String {
+        let name = self.class_names.get(number).cloned();
+        name.unwrap_or_else(|| format!("class {number}"))
     }
 
     /// How many pictures go through at once, 1 at least: 50 by default, 250 on a GPU. Where they do not

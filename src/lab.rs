@@ -14,6 +14,7 @@
 //! # Ok::<(), evcxr_transfer::Error>(())
 //! ```
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,6 +40,10 @@ const WEIGHTS_URL: &str = "https://storage.googleapis.com/tensorflow/keras-appli
 /// The lesson's pictures: 2,000 + 1,000 of the Kaggle competition "Dogs vs. Cats".
 const PICTURES_URL: &str =
     "https://storage.googleapis.com/mledu-datasets/cats_and_dogs_filtered.zip";
+/// The names of ImageNet's classes; address and sum are in keras/src/applications/imagenet_utils.py.
+const CLASS_NAMES_URL: &str =
+    "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json";
+const CLASS_NAMES_MD5: &str = "c2c37ea517e94d9795004a39431a14cb";
 const PICTURES_BYTES: u64 = 68_606_236;
 const PICTURES_FOLDER: &str = "cats_and_dogs_filtered";
 /// The seed of the random weights that stand in for ImageNet's.
@@ -231,7 +236,8 @@ impl Lab {
         Ok(base.progress(self.progress.clone()))
     }
 
-    /// VGG16 or VGG19 with its top, which names 1,000 ImageNet classes; 224 x 224 pixels.
+    /// VGG16 or VGG19 with its top, which names 1,000 ImageNet classes; 224 x 224 pixels. The names are
+    /// fetched with the weights; without them [`Base::classify`] tells numbers.
     ///
     /// # Errors
     /// As [`Lab::vgg16`].
@@ -243,7 +249,28 @@ impl Lab {
             self.device.value,
             self.precision.value,
         )?;
-        Ok(base.progress(self.progress.clone()))
+        let names = self.class_names().unwrap_or_else(|error| {
+            self.progress.line(&format!(
+                "Note: classes have numbers instead of names: {error}"
+            ));
+            Vec::new()
+        });
+        Ok(base.named(names).progress(self.progress.clone()))
+    }
+
+    /// The names of ImageNet's classes, in the order of the top's outputs; none where they cannot be had.
+    fn class_names(&self) -> Result<Vec<String>> {
+        let remote = Remote::new(CLASS_NAMES_URL).md5(CLASS_NAMES_MD5);
+        if self.samples_only || !(self.online.value || remote.is_in(&self.folder.value)) {
+            return Ok(Vec::new());
+        }
+        let path = self.fetch(&remote)?;
+        let text = std::fs::read(&path).map_err(Error::file(&path, "read"))?;
+        names_in(&text).map_err(|error| Error::Weights {
+            path,
+            problem: format!("these are not ImageNet's class names ({error})"),
+            remedy: "Remove the file and call again".into(),
+        })
     }
 
     /// The small network that the lesson compares with, to be trained from scratch on pictures of
@@ -467,6 +494,13 @@ impl fmt::Display for Lab {
     }
 }
 
+/// The names in Keras' file, `{"0": ["n01440764", "tench"], ...}`, in the order of their numbers.
+fn names_in(text: &[u8]) -> serde_json::Result<Vec<String>> {
+    let all: HashMap<usize, (String, String)> = serde_json::from_slice(text)?;
+    let names = (0..all.len()).map_while(|number| all.get(&number));
+    Ok(names.map(|(_, name)| name.replace('_', " ")).collect())
+}
+
 /// The official weight file of an architecture.
 fn weights_of(architecture: Architecture, with_top: bool) -> Remote {
     let md5 = match (architecture, with_top) {
@@ -539,5 +573,24 @@ fn run_for(device: Device) -> Choice<bool> {
             "on a CPU the whole lesson, with parts 2 and 3, takes hours",
         ),
         _ => Choice::new(true, "on a GPU it takes minutes"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn class_names_come_in_the_order_of_their_numbers() {
+        // As Keras' file has them: in the order of its keys as text.
+        let text = br#"{"0": ["n01440764", "tench"], "10": ["n01530575", "brambling"],
+            "1": ["n01443537", "goldfish"], "2": ["n01484850", "great_white_shark"]}"#;
+        // What comes after a gap has no place.
+        assert_eq!(
+            names_in(text).unwrap(),
+            ["tench", "goldfish", "great white shark"]
+        );
+        assert!(names_in(b"<html>").is_err());
     }
 }

@@ -14,13 +14,14 @@ use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, Tensor};
 
+use crate::base::Base;
 use crate::classifier::Classifier;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::figure::{Figure, titled};
 use crate::grid::Tile;
 use crate::loss;
-use crate::pixels::{Photo, Picture};
+use crate::pixels::{Interpolation, Photo, Picture};
 use crate::table::Table;
 
 /// What a model takes a picture for.
@@ -43,7 +44,8 @@ impl Prediction {
         self.probabilities[most_probable(&self.probabilities)]
     }
 
-    /// Each class with its probability, in the order of the model's classes.
+    /// Each class with its probability, in the order of the model's classes; those of
+    /// [`Base::classify`] from the most probable on.
     pub fn probabilities(&self) -> Vec<(String, f64)> {
         let probabilities = self.probabilities.iter().copied();
         self.classes.iter().cloned().zip(probabilities).collect()
@@ -54,12 +56,12 @@ impl Prediction {
         &self.photo
     }
 
-    /// The picture with its most probable classes, five at most.
+    /// The picture with its most probable classes, ten at most.
     pub fn plot(&self) -> Figure {
         let mut ranked = self.probabilities();
         // Stable: equals stay in the order of the classes.
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let lines = ranked.iter().take(5);
+        let lines = ranked.iter().take(10);
         let lines = lines.map(|(class, probability)| format!("{class}: {}", percent(*probability)));
         let tile = Tile {
             photo: self.photo.clone(),
@@ -267,6 +269,55 @@ impl Classifier {
             probabilities,
             unreadable,
             notes: self.base().origin().notes.clone(),
+        })
+    }
+}
+
+impl Base {
+    /// What a network with its top takes a picture (a path or a [`Photo`]) for: the `n` most probable of
+    /// ImageNet's 1,000 classes.
+    ///
+    /// Keras: `decode_predictions(model.predict(...), top=5)`.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the base has no top, [`Error::Argument`] if `n` is 0, [`Error::File`] or
+    /// [`Error::Picture`] if the picture cannot be read.
+    pub fn classify(&self, picture: impl Into<Picture>, n: usize) -> Result<Prediction> {
+        if self.output_shape().len() != 1 {
+            return Err(Error::Mismatch {
+                what: "the network".into(),
+                expected: "one with its top, which names classes".into(),
+                found: format!("one that ends in {:?}", self.output_shape()),
+                remedy: "Use `lab.with_top(Architecture::Vgg16)?`, or `predict` of a classifier"
+                    .into(),
+            });
+        }
+        crate::fit::check_positive("n", n)?;
+        let photo = picture.into().photo()?;
+        let pixels = photo.to_tensor(self.size(), Interpolation::Nearest)?;
+        let _no_grad = tch::no_grad_guard();
+        let row = self
+            .forward_pixels(&pixels)
+            .and_then(|row| {
+                let row = row.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?;
+                Vec::<f64>::try_from(&row.f_view(-1)?)
+            })
+            .map_err(Error::batch("classifying a picture", 1))?;
+        let mut ranked = row.into_iter().enumerate().collect::<Vec<_>>();
+        // Stable: equals stay in the order of the classes.
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+        ranked.truncate(n);
+        Ok(Prediction {
+            photo,
+            classes: ranked
+                .iter()
+                .map(|&(number, _)| self.class_name(number))
+                .collect(),
+            probabilities: ranked
+                .into_iter()
+                .map(|(_, probability)| probability)
+                .collect(),
+            notes: self.origin().notes.clone(),
         })
     }
 }

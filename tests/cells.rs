@@ -193,6 +193,8 @@ const EVERY_CALL: &[&str] = &[
     "report.roc_curve()?",
     "let area = report.area_under_curve()?;\nlet counts = report.confusion();\nlet scores = report.scores();",
     "let mistakes = report.mistakes();",
+    "let whole_network = lab.with_top(Architecture::Vgg16)?;",
+    "whole_network.classify(&photo, 5)?",
     "several",
     "several.layers()[4].grid(2, 8)",
     "let heat = model.grad_cam(&photo, \"block5_conv3\")?;\nheat",

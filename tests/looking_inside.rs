@@ -303,3 +303,46 @@ fn a_report_tells_what_evaluate_and_predict_tell() {
     let three = Classifier::new(&base, Head::dense(4), &["a", "b", "c"]).unwrap();
     assert!(three.report(&data.validation).is_err());
 }
+
+#[test]
+fn the_top_names_the_most_probable_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let lab = evcxr_transfer::Lab::open().unwrap();
+    let lab = lab.samples().device(Device::Cpu).precision(Precision::F32);
+    let lab = lab.folder(folder.path()).progress(Progress::quiet());
+    let vgg = lab.with_top(Architecture::Vgg16).unwrap();
+    let top = vgg.classify(common::repository(PICTURE), 5).unwrap();
+    let listed = top.probabilities();
+    assert_eq!(listed.len(), 5);
+    assert!(listed.is_sorted_by(|a, b| a.1 >= b.1));
+    // The same numbers as the whole row of outputs, by the place of each.
+    let data = Data::open(common::repository("data/samples")).unwrap();
+    let number = data
+        .train
+        .files()
+        .iter()
+        .position(|file| file.ends_with("dog.1.jpg"));
+    let rows = vgg.extract_features(&data.train).unwrap().tensor();
+    let row = rows.get(number.unwrap() as i64);
+    for (name, probability) in &listed {
+        let place = name.strip_prefix("class ").unwrap().parse::<i64>().unwrap();
+        // A picture alone and four at once: f32 sums in another order.
+        assert!(
+            (row.double_value(&[place]) - probability).abs() < 1e-5,
+            "{name}"
+        );
+    }
+    assert_eq!(
+        row.argmax(0, false).int64_value(&[]).to_string(),
+        listed[0].0[6..]
+    );
+    assert!(top.plot().to_png().is_ok());
+    assert!(matches!(
+        base(48).classify(common::repository(PICTURE), 5),
+        Err(Error::Mismatch { .. })
+    ));
+    assert!(matches!(
+        vgg.classify(common::repository(PICTURE), 0),
+        Err(Error::Argument { .. })
+    ));
+}
