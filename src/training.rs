@@ -251,6 +251,7 @@ impl<'a> Loop<'a> {
             if let Some(steps) = passed.stopped_after {
                 let ending = match steps {
                     0 => format!("stopped before epoch {number}"),
+                    1 => format!("stopped in epoch {number}, after 1 step"),
                     _ => format!("stopped in epoch {number}, after {steps} steps"),
                 };
                 history.end(ending);
