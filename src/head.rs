@@ -255,20 +255,13 @@ impl HeadModel {
         fit: &Fit,
         from: Option<&Stored>,
     ) -> Result<History> {
-        let mut notes = train.notes().to_vec();
-        for note in validation.notes().iter().chain(&self.notes) {
-            if !notes.contains(note) {
-                notes.push(note.clone());
-            }
-        }
-        let mut history = History::new(&notes);
+        let notes = train.notes().iter().chain(validation.notes());
+        let mut history = History::new(notes.chain(&self.notes));
         let mut learner = self.learner(train, validation, fit)?;
         let outcome = training::run(fit, &mut learner, &mut history, from);
         // The epochs of an earlier run that this one goes on with were counted when it was loaded.
-        let mut learned = history.clone();
         let earlier = from.map_or(0, |stored| stored.epochs.len());
-        learned.epochs.drain(..earlier.min(learned.epochs.len()));
-        self.count(&learned);
+        self.count(&history.after(earlier));
         if from.is_none() {
             // The weights have moved away from what a checkpoint could go on with.
             self.unfinished = None;

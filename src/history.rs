@@ -61,6 +61,17 @@ impl PartialEq for History {
     }
 }
 
+/// The notes in their order, each once.
+fn distinct<'a>(notes: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    let mut kept = Vec::new();
+    for note in notes {
+        if !kept.contains(note) {
+            kept.push(note.clone());
+        }
+    }
+    kept
+}
+
 /// One measure of a history, by its Keras name.
 type Measure = (&'static str, fn(&Epoch) -> Option<f64>);
 
@@ -72,10 +83,11 @@ const MEASURES: [Measure; 4] = [
 ];
 
 impl History {
-    pub(crate) fn new(notes: &[String]) -> Self {
+    /// A history without epochs; notes that are said twice are kept once.
+    pub(crate) fn new<'a>(notes: impl IntoIterator<Item = &'a String>) -> Self {
         Self {
             epochs: Vec::new(),
-            notes: notes.to_vec(),
+            notes: distinct(notes),
             ending: Vec::new(),
             steps: 0,
         }
@@ -91,15 +103,19 @@ impl History {
         self.ending.push(how);
     }
 
+    /// The same without its first epochs, which were counted elsewhere.
+    pub(crate) fn after(&self, epochs: usize) -> Self {
+        Self {
+            epochs: self.epochs.iter().skip(epochs).copied().collect(),
+            ..self.clone()
+        }
+    }
+
     /// Adds the epochs of a later run.
     pub(crate) fn extend(&mut self, later: &Self) {
         self.epochs.extend(&later.epochs);
         self.steps += later.steps;
-        for note in &later.notes {
-            if !self.notes.contains(note) {
-                self.notes.push(note.clone());
-            }
-        }
+        self.notes = distinct(self.notes.iter().chain(&later.notes));
         self.ending.clone_from(&later.ending);
     }
 
@@ -189,12 +205,7 @@ impl History {
                 ..Panel::default()
             }
         };
-        let mut notes: Vec<String> = Vec::new();
-        for note in runs.iter().flat_map(|(_, run)| &run.notes) {
-            if !notes.contains(note) {
-                notes.push(note.clone());
-            }
-        }
+        let notes = distinct(runs.iter().flat_map(|(_, run)| &run.notes));
         let [_, _, val_loss, val_accuracy] = MEASURES;
         Figure::lines(
             &titled(&format!("Validation of {} runs", runs.len()), &notes),

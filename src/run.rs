@@ -56,9 +56,7 @@ struct Words {
 impl Run<'_> {
     /// What the model has learned since it was made or loaded: the run without its earlier part.
     pub(crate) fn learned(&self) -> History {
-        let mut learned = self.history.clone();
-        learned.epochs.drain(..self.earlier);
-        learned
+        self.history.after(self.earlier)
     }
 
     /// Adds the run to what is about to be saved.

@@ -180,18 +180,8 @@ impl Classifier {
                  pretrained layers that learn with it: call `train_frozen` before this",
             );
         }
-        let mut notes = data.train.notes().to_vec();
-        for note in data
-            .validation
-            .notes()
-            .iter()
-            .chain(&self.base.origin().notes)
-        {
-            if !notes.contains(note) {
-                notes.push(note.clone());
-            }
-        }
-        let mut history = History::new(&notes);
+        let notes = data.train.notes().iter().chain(data.validation.notes());
+        let mut history = History::new(notes.chain(&self.base.origin().notes));
         let mut tuner = match self.tuner(border, &data.train, &data.validation, augment, fit) {
             Ok(tuner) => tuner,
             // Stopped while the pictures were read: a run without epochs.
@@ -210,10 +200,8 @@ impl Classifier {
         drop(tuner);
         // Also after an error: the loop has put the last good weights back.
         let kept = self.base.set_weights(first, &trained);
-        let mut learned = history.clone();
         // The epochs of an earlier run that this one goes on with were counted when it was loaded.
-        let earlier = run.map_or(0, |stored| stored.epochs.len());
-        learned.epochs.drain(..earlier.min(learned.epochs.len()));
+        let learned = history.after(run.map_or(0, |stored| stored.epochs.len()));
         if learned.steps > 0 || outcome.is_ok() {
             self.border = border;
             self.interpolation = data.train.interpolation;

@@ -9,11 +9,9 @@ import json
 import sys
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
-import torchvision
-from PIL import Image
+
+import saved_model
 
 
 def named_layers(base):
@@ -49,20 +47,12 @@ def grad_cam_plus_plus(a, g):
 
 
 def main(path, picture, layers):
-    tensors = safetensors.torch.load_file(path)
-    with safetensors.safe_open(path, "pt") as file:
-        metadata = file.metadata()
-    size, classes = json.loads(metadata["size"]), json.loads(metadata["classes"])
-    base = torchvision.models.vgg16().features
-    prefix = "features."
-    base.load_state_dict(
-        {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-    )
+    base, tensors, metadata = saved_model.load(path)
+    size, classes = metadata["size"], metadata["classes"]
     for module in base:
         if isinstance(module, torch.nn.ReLU):
             module.inplace = False
-    picture = np.asarray(Image.open(picture).convert("RGB").resize((size, size), Image.NEAREST))
-    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
+    pixels = saved_model.pixels([picture], size)
     places = dict(named_layers(base))
     results = []
     for name in layers:
@@ -73,10 +63,7 @@ def main(path, picture, layers):
                 if index == places[name]:
                     x.retain_grad()
                     output = x
-            rows = x.permute(0, 2, 3, 1).flatten(1)
-            linear = torch.nn.functional.linear
-            rows = torch.relu(linear(rows, tensors["dense.weight"], tensors["dense.bias"]))
-            logits = linear(rows, tensors["dense_1.weight"], tensors["dense_1.bias"])[0]
+            logits = saved_model.logits(tensors, x)[0]
             if len(classes) == 2:
                 score = logits[0] if number == 1 else -logits[0]
                 probability = torch.sigmoid(score)

@@ -4,28 +4,17 @@ MODEL is a file that Classifier::save wrote. OUT gets the output of each convolu
 and each pooling, (H, W, C), under Keras' names, and each kernel as `NAME kernel`, (3, 3, in, out).
 """
 
-import json
 import sys
 
-import numpy as np
-import safetensors
 import safetensors.torch
 import torch
-import torchvision
-from PIL import Image
+
+import saved_model
 
 
 def main(path, picture, out):
-    tensors = safetensors.torch.load_file(path)
-    with safetensors.safe_open(path, "pt") as file:
-        size = json.loads(file.metadata()["size"])
-    base = torchvision.models.vgg16().features
-    prefix = "features."
-    base.load_state_dict(
-        {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-    )
-    picture = np.asarray(Image.open(picture).convert("RGB").resize((size, size), Image.NEAREST))
-    x = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
+    base, _, metadata = saved_model.load(path)
+    x = saved_model.pixels([picture], metadata["size"])
     block, number, results = 1, 0, {}
     with torch.no_grad():
         for layer in base:
