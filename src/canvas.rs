@@ -12,7 +12,7 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ImageEncoder, RgbImage, imageops};
 use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
-use plotters::element::{Circle, PathElement, Rectangle, Text};
+use plotters::element::{Circle, PathElement, Polygon, Rectangle, Text};
 use plotters::prelude::DrawingBackend;
 use plotters::style::colors::colormaps::{ColorMap as _, ViridisRGB};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 pub(crate) type Colour = (u8, u8, u8);
 pub(crate) const BLACK: Colour = (34, 34, 34);
 pub(crate) const GREY: Colour = (224, 224, 224);
+pub(crate) const WHITE: Colour = (255, 255, 255);
 /// The colours of Okabe and Ito, which colour-blind readers can tell apart, without the yellow
 /// that a white ground swallows.
 pub(crate) const COLOURS: [Colour; 7] = [
@@ -75,6 +76,10 @@ pub(crate) enum Shape {
     Dot {
         at: (f64, f64),
         radius: f64,
+        colour: Colour,
+    },
+    Polygon {
+        points: Vec<(f64, f64)>,
         colour: Colour,
     },
     Text {
@@ -201,7 +206,9 @@ impl Drawing {
         let y = f64::from(down);
         let moved = other.shapes.into_iter().map(|mut shape| {
             match &mut shape {
-                Shape::Line { points, .. } => points.iter_mut().for_each(|point| point.1 += y),
+                Shape::Line { points, .. } | Shape::Polygon { points, .. } => {
+                    points.iter_mut().for_each(|point| point.1 += y);
+                }
                 Shape::Dot { at, .. } | Shape::Text { at, .. } => at.1 += y,
                 Shape::Box { top, bottom, .. } => {
                     *top += y;
@@ -344,6 +351,11 @@ impl Drawing {
                     let style = colour_of(*colour).filled();
                     area.draw(&Circle::new(point(*at), fine(*radius), style))
                         .map_err(failed)?;
+                }
+                Shape::Polygon { points, colour } => {
+                    let points: Vec<(i32, i32)> = points.iter().copied().map(point).collect();
+                    let style = colour_of(*colour).filled();
+                    area.draw(&Polygon::new(points, style)).map_err(failed)?;
                 }
                 Shape::Text {
                     text,

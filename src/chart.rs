@@ -1,8 +1,9 @@
-//! Line charts: panels side by side, each with named axes, a grid and a legend.
+//! Charts of lines, points and bars: panels side by side, each with named axes, a grid and a legend.
 //!
-//! `history` fills a [`Panel`] for accuracy and one for loss; [`draw`] lays them out as shapes.
+//! `history`, say, fills a [`Panel`] for accuracy and one for loss; [`draw`] lays them out as shapes.
 
-use crate::canvas::{Align, BLACK, COLOURS, Drawing, Font, GREY, Shape, dashes};
+use crate::axis::{Axis, drawable};
+use crate::canvas::{Align, BLACK, COLOURS, Colour, Drawing, Font, GREY, Shape, WHITE, dashes};
 use crate::error::Result;
 
 // Pixels of the finished picture, which a page shows at about half the size.
@@ -28,14 +29,28 @@ pub(crate) struct Panel {
     pub(crate) is_log: bool,
 }
 
-/// One line of a chart.
+/// How the points of a series are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Mark {
+    /// A line from point to point.
+    #[default]
+    Line,
+    /// The same, dashed.
+    Dashed,
+    /// A mark at each point, of another shape for each colour.
+    Points,
+    /// A bar of this width, in units of x, around each x from 0 to y.
+    Bars(f64),
+}
+
+/// One line, cloud or row of bars of a chart.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Series {
-    /// The name in the legend.
+    /// The name in the legend; without one it is not in it.
     pub(crate) name: String,
     /// (x, y); where a value is not finite the line has a gap.
     pub(crate) points: Vec<(f64, f64)>,
-    pub(crate) dashed: bool,
+    pub(crate) mark: Mark,
     /// Index into the colours; starts again after the last.
     pub(crate) colour: usize,
 }
@@ -50,7 +65,21 @@ impl Series {
             .collect()
     }
 
+    /// The points that the axes must reach to.
+    fn corners(&self) -> Vec<(f64, f64)> {
+        let Mark::Bars(width) = self.mark else {
+            return self.points.clone();
+        };
+        let drawn = self.points.iter().filter(|&&point| drawable(point));
+        drawn
+            .flat_map(|&(x, y)| [(x - width / 2.0, 0.0), (x + width / 2.0, y)])
+            .collect()
+    }
+
     fn legend_name(&self) -> String {
+        if self.name.is_empty() {
+            return String::new();
+        }
         match self
             .points
             .iter()
@@ -62,11 +91,6 @@ impl Series {
             gaps => format!("{} ({gaps} values are not finite)", self.name),
         }
     }
-}
-
-/// Values beyond this would overflow while axes are computed.
-fn drawable((x, y): (f64, f64)) -> bool {
-    x.abs() < 1e300 && y.abs() < 1e300
 }
 
 /// Draws the panels side by side below the title, each as wide as the others.
@@ -106,20 +130,19 @@ struct Frame {
 
 impl Frame {
     fn draw(mut self, panel: &Panel, drawing: &mut Drawing) -> Result<()> {
-        let xs = Axis::over(
-            panel.series.iter().flat_map(|s| s.points.iter()),
-            |p| p.0,
-            None,
-        );
+        let corners = panel.series.iter().flat_map(Series::corners);
+        let corners = corners.collect::<Vec<_>>();
+        let xs = Axis::over(corners.iter(), |p| p.0, None);
         let xs = match panel.is_log {
-            true => xs.logarithmic(&panel.series),
+            true => xs.logarithmic(corners.iter()),
             false => xs,
         };
-        let ys = Axis::over(
-            panel.series.iter().flat_map(|s| s.points.iter()),
-            |p| p.1,
-            panel.y_range,
-        );
+        let mut ys = Axis::over(corners.iter(), |p| p.1, panel.y_range);
+        let bars = |series: &Series| matches!(series.mark, Mark::Bars(_));
+        if panel.series.iter().any(bars) && corners.iter().all(|corner| corner.1 >= 0.0) {
+            // Bars stand on the axis.
+            ys.low = 0.0;
+        }
         let font = Font::new(TICK);
         // Labels of about 5 characters need some 120 pixels each; lines of text some 60.
         let x_ticks = xs.ticks(((self.right - self.left) / 120.0) as usize);
@@ -226,27 +249,51 @@ impl Frame {
                 .iter()
                 .map(|p| (self.x(xs, p.0), self.y(ys, p.1)))
                 .collect();
-            // One or two points make no line that one could see.
-            if points.len() == 1 || num_points < 3 {
-                for &at in &points {
-                    drawing.shapes.push(Shape::Dot {
-                        at,
-                        radius: 8.0,
-                        colour,
-                    });
+            match series.mark {
+                Mark::Bars(width) => {
+                    let half = width / 2.0 * (self.right - self.left) / (xs.high - xs.low);
+                    // A hair of white between bars that are wide enough for one.
+                    let half = if half > 4.0 { half - 0.75 } else { half };
+                    for (x, y) in points {
+                        drawing.shapes.push(Shape::Box {
+                            left: x - half,
+                            top: y,
+                            right: x + half,
+                            bottom: self.y(ys, 0.0_f64.max(ys.low)),
+                            colour,
+                        });
+                    }
+                }
+                Mark::Points => {
+                    let radius = if num_points > 300 { 6.0 } else { 9.0 };
+                    for at in points {
+                        mark(at, radius, series.colour, drawing);
+                    }
+                }
+                Mark::Line | Mark::Dashed => {
+                    // One or two points make no line that one could see.
+                    if points.len() == 1 || num_points < 3 {
+                        for &at in &points {
+                            drawing.shapes.push(Shape::Dot {
+                                at,
+                                radius: 8.0,
+                                colour,
+                            });
+                        }
+                    }
+                    stroke(&points, series.mark, colour, drawing);
                 }
             }
-            stroke(&points, series.dashed, colour, drawing);
         }
         num_points
     }
 }
 
-fn stroke(points: &[(f64, f64)], dashed: bool, colour: (u8, u8, u8), drawing: &mut Drawing) {
+fn stroke(points: &[(f64, f64)], mark: Mark, colour: Colour, drawing: &mut Drawing) {
     if points.len() < 2 {
         return;
     }
-    let pieces = if dashed {
+    let pieces = if mark == Mark::Dashed {
         dashes(points, 17.0, 11.0)
     } else {
         vec![points.to_vec()]
@@ -256,212 +303,66 @@ fn stroke(points: &[(f64, f64)], dashed: bool, colour: (u8, u8, u8), drawing: &m
     }
 }
 
+/// A disc, square, triangle or diamond with a white edge, so that readers who see no colours can tell the
+/// series apart, and each mark from those below it.
+fn mark(at: (f64, f64), radius: f64, number: usize, drawing: &mut Drawing) {
+    for (radius, colour) in [
+        (radius + 1.5, WHITE),
+        (radius, COLOURS[number % COLOURS.len()]),
+    ] {
+        let corners: &[(f64, f64)] = match number % 4 {
+            1 => &[(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
+            2 => &[(0.0, -1.15), (1.05, 0.8), (-1.05, 0.8)],
+            3 => &[(0.0, -1.25), (1.25, 0.0), (0.0, 1.25), (-1.25, 0.0)],
+            _ => &[],
+        };
+        drawing.shapes.push(match corners {
+            [] => Shape::Dot { at, radius, colour },
+            corners => {
+                let corner = |&(x, y): &(f64, f64)| (at.0 + x * radius, at.1 + y * radius);
+                Shape::Polygon {
+                    points: corners.iter().map(corner).collect(),
+                    colour,
+                }
+            }
+        });
+    }
+}
+
 /// Draws the legend in rows above the lines, where it cannot hide any, and gives its lower edge.
 fn legend(panel: &Panel, left: f64, frame: Frame, drawing: &mut Drawing) -> Result<f64> {
     let font = Font::new(LABEL - 2.0);
     let (mut x, mut y) = (left, frame.top);
     let mut bottom = y;
     for series in &panel.series {
-        let name = font.fit(&series.legend_name(), frame.right - left - SAMPLE - 14.0)?;
+        let sample = match series.mark {
+            Mark::Line | Mark::Dashed => SAMPLE,
+            Mark::Points | Mark::Bars(_) => 24.0,
+        };
+        let name = font.fit(&series.legend_name(), frame.right - left - sample - 14.0)?;
         if name.is_empty() {
             continue;
         }
-        let width = SAMPLE + 14.0 + font.width(&name)?;
+        let width = sample + 14.0 + font.width(&name)?;
         if x > left && x + width > frame.right {
             (x, y) = (left, y + LEGEND_ROW);
         }
         let middle = y + LEGEND_ROW / 2.0;
         let colour = COLOURS[series.colour % COLOURS.len()];
-        stroke(
-            &[(x, middle), (x + SAMPLE, middle)],
-            series.dashed,
-            colour,
-            drawing,
-        );
-        drawing.text(&name, (x + SAMPLE + 14.0, middle), Align::Left, font);
+        match series.mark {
+            Mark::Points => mark((x + sample / 2.0, middle), 9.0, series.colour, drawing),
+            Mark::Bars(_) => drawing.shapes.push(Shape::Box {
+                left: x,
+                top: middle - sample / 2.0,
+                right: x + sample,
+                bottom: middle + sample / 2.0,
+                colour,
+            }),
+            mark => stroke(&[(x, middle), (x + sample, middle)], mark, colour, drawing),
+        }
+        drawing.text(&name, (x + sample + 14.0, middle), Align::Left, font);
         x += width + 40.0;
         bottom = y + LEGEND_ROW;
     }
     Ok(bottom)
-}
-
-/// A range of values along one side of a chart.
-struct Axis {
-    low: f64,
-    high: f64,
-    /// Epochs and other counts get whole numbers only.
-    whole: bool,
-    /// Low and high are then powers of ten.
-    is_log: bool,
-}
-
-impl Axis {
-    fn over<'a>(
-        points: impl Iterator<Item = &'a (f64, f64)>,
-        value: impl Fn(&(f64, f64)) -> f64,
-        at_least: Option<(f64, f64)>,
-    ) -> Self {
-        let values: Vec<f64> = points.filter(|&&p| drawable(p)).map(value).collect();
-        let given = at_least.into_iter().filter(|&range| drawable(range));
-        let all = values
-            .iter()
-            .copied()
-            .chain(given.flat_map(|(low, high)| [low, high]));
-        let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
-            (low.min(v), high.max(v))
-        });
-        if low > high {
-            return Self {
-                low: 0.0,
-                high: 1.0,
-                whole: false,
-                is_log: false,
-            };
-        }
-        // One epoch, or a metric that never moves, still needs room to either side.
-        let room = if high > low {
-            (high - low) * 0.03
-        } else {
-            low.abs().max(1.0) * 0.5
-        };
-        let whole = values.iter().all(|v| v.fract() == 0.0) && !values.is_empty();
-        // Less than a whole step: there is no epoch 0, and none after the last.
-        let room = if whole { room.min(0.9) } else { room };
-        Self {
-            low: low - room,
-            high: high + room,
-            whole,
-            is_log: false,
-        }
-    }
-
-    /// The axis of the powers of ten that the points reach over; all must be above 0.
-    fn logarithmic(self, series: &[Series]) -> Self {
-        let points = series.iter().flat_map(|series| &series.points);
-        let (lowest, highest) = points
-            .filter(|&&point| drawable(point))
-            .fold((f64::MAX, 0.0_f64), |(low, high), point| {
-                (low.min(point.0), high.max(point.0))
-            });
-        if !(lowest > 0.0 && highest > lowest) {
-            return self;
-        }
-        Self {
-            low: lowest.log10() - 0.1,
-            high: highest.log10() + 0.1,
-            whole: false,
-            is_log: true,
-        }
-    }
-
-    fn share(&self, value: f64) -> f64 {
-        let value = if self.is_log { value.log10() } else { value };
-        (value - self.low) / (self.high - self.low)
-    }
-
-    /// About `most` round values with their labels, or a few less.
-    fn ticks(&self, most: usize) -> Vec<(f64, String)> {
-        if self.is_log {
-            let powers = self.low.ceil() as i32..=self.high.floor() as i32;
-            let step = powers.clone().count().div_ceil(most.max(2)).max(1);
-            let powers = powers.step_by(step);
-            return powers.map(|n| (10_f64.powi(n), format!("1e{n}"))).collect();
-        }
-        let most = most.clamp(2, 12);
-        let rough = (self.high - self.low) / most as f64;
-        let magnitude = 10_f64.powf(rough.log10().floor());
-        let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * magnitude);
-        let mut step = steps
-            .into_iter()
-            .find(|&step| step >= rough)
-            .unwrap_or(rough);
-        if self.whole {
-            step = step.max(1.0);
-        }
-        let first = (self.low / step).ceil();
-        let values = (0..=most).map(|index| (first + index as f64) * step);
-        values
-            .filter(|&value| value <= self.high)
-            .map(|v| (v, number(v, step)))
-            .collect()
-    }
-}
-
-/// A tick's label with as many decimals as the step to the next needs.
-fn number(value: f64, step: f64) -> String {
-    let decimals = -step.log10().floor();
-    if value != 0.0 && (value.abs() >= 1e6 || step < 1e-6) {
-        return format!("{value:.1e}");
-    }
-    // A value such as -1e-17, left by rounding, would read "-0.0".
-    let value = if value.abs() < step / 2.0 { 0.0 } else { value };
-    format!("{value:.0$}", decimals.max(0.0) as usize)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn labels(low: f64, high: f64, whole: bool) -> Vec<String> {
-        Axis {
-            low,
-            high,
-            whole,
-            is_log: false,
-        }
-        .ticks(6)
-        .into_iter()
-        .map(|(_, label)| label)
-        .collect()
-    }
-
-    #[test]
-    fn ticks_are_round_and_epochs_whole() {
-        assert_eq!(labels(0.13, 30.87, true), ["10", "20", "30"]);
-        assert_eq!(labels(0.5, 1.5, true), ["1"]);
-        assert_eq!(labels(0.94, 3.06, true), ["1", "2", "3"]);
-        assert_eq!(
-            labels(0.69, 0.91, false),
-            ["0.70", "0.75", "0.80", "0.85", "0.90"]
-        );
-        assert_eq!(
-            labels(-0.06, 0.23, false),
-            ["-0.05", "0.00", "0.05", "0.10", "0.15", "0.20"]
-        );
-        assert_eq!(
-            labels(0.0, 9e8, false),
-            ["0", "2.0e8", "4.0e8", "6.0e8", "8.0e8"]
-        );
-    }
-
-    #[test]
-    fn there_is_no_epoch_before_the_first_or_after_the_last() {
-        for last in [1_u32, 2, 40, 300] {
-            let points: Vec<_> = (1..=last).map(|epoch| (f64::from(epoch), 0.5)).collect();
-            let ticks = Axis::over(points.iter(), |p| p.0, None).ticks(6);
-            let inside = |tick: &f64| (1.0..=f64::from(last)).contains(tick);
-            assert!(
-                !ticks.is_empty() && ticks.iter().all(|(tick, _)| inside(tick)),
-                "{ticks:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn any_values_give_a_range_with_room() {
-        let cases: [&[f64]; 6] = [
-            &[],
-            &[3.0],
-            &[f64::NAN, 1.0],
-            &[0.0, 0.0],
-            &[-1e299, 1e299],
-            &[f64::INFINITY],
-        ];
-        for case in cases {
-            let points: Vec<_> = case.iter().map(|&y| (1.0, y)).collect();
-            let axis = Axis::over(points.iter(), |p| p.1, None);
-            assert!(axis.low < axis.high && axis.low.is_finite(), "{case:?}");
-            assert!(axis.ticks(6).len() <= 7, "{case:?}");
-        }
-    }
 }

@@ -28,7 +28,7 @@ use crate::augment::Augment;
 use crate::display;
 use crate::error::{Error, Result};
 use crate::figure::{Figure, titled};
-use crate::grid::Tile;
+use crate::grid::{self, Tile};
 use crate::pixels::{Interpolation, Photo};
 
 /// What a name may end with for Keras' directory iterator, in lower case; the dot is not asked for.
@@ -294,31 +294,25 @@ impl Dataset {
     /// # Errors
     /// [`Error::Picture`] if one of them cannot be decoded.
     pub fn show(&self, n: usize) -> Result<Figure> {
-        let n = n.min(self.len());
+        let (n, count, mut notes) = grid::count(n, self.len(), "pictures");
         let mut tiles = Vec::with_capacity(n);
         for k in 0..n {
             // Evenly spaced, so that every class has its share: files are ordered by class.
             let index = k * self.len() / n;
-            let label = format!(
-                "{}: {}",
-                self.classes[self.labels[index]],
-                name_of(&self.files[index])
-            );
+            let class = &self.classes[self.labels[index]];
+            let label = format!("{class}\n{}", name_of(&self.files[index]));
             tiles.push(Tile {
                 photo: Photo::open(&self.files[index])?,
                 label,
                 highlighted: false,
             });
         }
-        let title = format!(
-            "{n} of {} pictures from {}",
-            self.len(),
-            name_of(&self.folder)
-        );
-        Ok(Figure::grid(
-            &titled(&title, &self.notes),
+        let title = format!("{count} from {}", name_of(&self.folder));
+        notes.extend(self.notes.iter().cloned());
+        Ok(Figure::photos(
+            &titled(&title, &notes),
             tiles,
-            n.clamp(1, 4),
+            grid::columns(n),
         ))
     }
 
@@ -373,7 +367,7 @@ impl Dataset {
             });
         }
         let title = titled(&name, &self.notes) + &format!(": {augment}");
-        Ok(Figure::grid(&title, tiles, COLUMNS))
+        Ok(Figure::photos(&title, tiles, COLUMNS))
     }
 
     /// Shows the line under a notebook cell.

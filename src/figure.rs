@@ -18,6 +18,7 @@ use crate::chart::{self, Panel};
 use crate::display::{Bundle, one_line};
 use crate::error::{Error, Result};
 use crate::grid::{Layout, Tile};
+use crate::matrix::{self, Matrix};
 use crate::saved::Saved;
 use crate::store;
 
@@ -46,9 +47,11 @@ pub struct Figure {
 #[derive(Clone)]
 enum Content {
     Lines(Vec<Panel>),
+    Matrix(Matrix),
     Grid {
         tiles: Vec<Tile>,
         columns: usize,
+        are_photos: bool,
     },
     /// Grids below each other, each with a title of its own.
     Strips {
@@ -71,7 +74,39 @@ impl Figure {
     pub(crate) fn grid(title: &str, tiles: Vec<Tile>, columns: usize) -> Self {
         Self {
             title: one_line(title),
-            content: Content::Grid { tiles, columns },
+            content: Content::Grid {
+                tiles,
+                columns,
+                are_photos: false,
+            },
+            size: None,
+        }
+    }
+
+    /// Photographs with their labels in rows of `columns`; of more than 24 only the first line of the
+    /// labels is kept, and there are up to ten a row. The caller shows [`grid::MOST_PHOTOS`](crate::grid)
+    /// at most.
+    pub(crate) fn photos(title: &str, mut tiles: Vec<Tile>, columns: usize) -> Self {
+        let are_many = tiles.len() > 24;
+        for tile in tiles.iter_mut().filter(|_| are_many) {
+            tile.label = tile.label.lines().next().unwrap_or_default().to_owned();
+        }
+        Self {
+            title: one_line(title),
+            content: Content::Grid {
+                columns: if are_many { 10 } else { columns },
+                tiles,
+                are_photos: true,
+            },
+            size: None,
+        }
+    }
+
+    /// A matrix of numbers as colours, with a bar that tells them.
+    pub(crate) fn matrix(title: &str, matrix: Matrix) -> Self {
+        Self {
+            title: one_line(title),
+            content: Content::Matrix(matrix),
             size: None,
         }
     }
@@ -86,10 +121,35 @@ impl Figure {
         }
     }
 
+    /// The same figure under another title; an empty one takes no room.
+    pub fn title(mut self, title: &str) -> Self {
+        self.title = one_line(title);
+        self
+    }
+
+    /// The same figure with other names of its axes, with their units: `"time (s)"`. Pictures have none
+    /// and stay as they are.
+    pub fn axes(mut self, x: &str, y: &str) -> Self {
+        match &mut self.content {
+            Content::Lines(panels) => {
+                for panel in panels {
+                    panel.x_label = one_line(x);
+                    panel.y_label = one_line(y);
+                }
+            }
+            Content::Matrix(matrix) => {
+                matrix.x_label = one_line(x);
+                matrix.y_label = one_line(y);
+            }
+            Content::Grid { .. } | Content::Strips { .. } => {}
+        }
+        self
+    }
+
     /// The same figure with another size in pixels, each side within 200 and 8000.
     ///
-    /// Grids of several layers keep their own size. Without this call a chart is 900 x 700 pixels a panel, and a grid as large as its pictures
-    /// need, 1800 pixels wide at most for up to 28 columns.
+    /// Without this call a chart is 900 x 700 pixels a panel, and a grid as large as its pictures need,
+    /// 1800 pixels wide at most for up to 28 columns.
     pub fn size(mut self, width: u32, height: u32) -> Self {
         self.size = Some((width.clamp(200, 8000), height.clamp(200, 8000)));
         self
@@ -157,8 +217,14 @@ impl Figure {
                 chart::draw(&self.title, panels, &mut drawing)?;
                 Ok(drawing)
             }
-            Content::Grid { tiles, columns } => {
-                let layout = Layout::new(&self.title, tiles, *columns, self.size);
+            Content::Matrix(matrix) => {
+                let (width, height) = self.dimensions();
+                let mut drawing = Drawing::new(width, height);
+                matrix::draw(&self.title, matrix, &mut drawing)?;
+                Ok(drawing)
+            }
+            Content::Grid { tiles, .. } => {
+                let layout = self.grid_layout(tiles);
                 if layout.width.max(layout.height) > LONGEST_SIDE {
                     return Err(Error::Figure {
                         problem: format!(
@@ -189,18 +255,37 @@ impl Figure {
         }
     }
 
+    /// Where everything lies in a single grid.
+    fn grid_layout(&self, tiles: &[Tile]) -> Layout {
+        match &self.content {
+            Content::Grid {
+                columns,
+                are_photos: true,
+                ..
+            } => Layout::photos(&self.title, tiles, *columns, self.size),
+            Content::Grid { columns, .. } => Layout::new(&self.title, tiles, *columns, self.size),
+            _ => Layout::new(&self.title, tiles, 1, self.size),
+        }
+    }
+
     /// Where everything lies in each strip; the figure's own title stands above the first one's.
     fn strip_layouts(&self) -> Vec<Layout> {
         let Content::Strips { strips, columns } = &self.content else {
             return Vec::new();
         };
         let pictures = strips.iter().map(|(_, tiles)| tiles.len()).sum::<usize>();
+        // Of a given height each strip gets as much as it has rows.
+        let rows = |tiles: &[Tile]| tiles.len().div_ceil(*columns).max(1);
+        let all_rows = strips.iter().map(|(_, tiles)| rows(tiles)).sum::<usize>();
         let layout = |(number, (title, tiles)): (usize, &(String, Vec<Tile>))| {
+            let size = self
+                .size
+                .map(|(width, height)| (width, (height as usize * rows(tiles) / all_rows) as u32));
             let title = match number {
                 0 if !self.title.is_empty() => format!("{}\n{title}", self.title),
                 _ => title.clone(),
             };
-            Layout::small(&title, tiles, *columns, pictures)
+            Layout::small(&title, tiles, *columns, pictures, size)
         };
         strips.iter().enumerate().map(layout).collect()
     }
@@ -215,8 +300,9 @@ impl Figure {
             }
             (_, Some(size)) => size,
             (Content::Lines(panels), None) => (900 * panels.len().clamp(1, 4) as u32, 700),
-            (Content::Grid { tiles, columns }, None) => {
-                let layout = Layout::new(&self.title, tiles, *columns, None);
+            (Content::Matrix(matrix), None) => (900, matrix.height(900)),
+            (Content::Grid { tiles, .. }, None) => {
+                let layout = self.grid_layout(tiles);
                 (layout.width, layout.height)
             }
         }
@@ -234,7 +320,7 @@ impl fmt::Display for Figure {
         let (width, height) = self.dimensions();
         write!(f, "Figure: {}, ", names.join(" and "))?;
         let pictures = match &self.content {
-            Content::Lines(_) => None,
+            Content::Lines(_) | Content::Matrix(_) => None,
             Content::Grid { tiles, .. } => Some(tiles.len()),
             Content::Strips { strips, .. } => {
                 Some(strips.iter().map(|(_, tiles)| tiles.len()).sum())

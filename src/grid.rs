@@ -24,12 +24,37 @@ pub(crate) struct Tile {
     pub(crate) highlighted: bool,
 }
 
+/// How many photographs a figure shows at most: more become too small to tell a cat from a dog, or the
+/// figure larger than the 1 MB that a cell should hold.
+pub(crate) const MOST_PHOTOS: usize = 100;
+
+/// How many of `all` photographs are shown where so many are `asked` for; "12 of 2000 pictures"; and the
+/// reason, as a note for the title, where that is fewer than asked for.
+pub(crate) fn count(asked: usize, all: usize, what: &str) -> (usize, String, Vec<String>) {
+    let wanted = asked.min(all);
+    let shown = wanted.min(MOST_PHOTOS);
+    let text = match (shown, all) {
+        (1, 1) => format!("1 {}", what.trim_end_matches('s')),
+        _ if shown == all => format!("{shown} {what}"),
+        _ => format!("{shown} of {all} {what}"),
+    };
+    let reason = (shown < wanted).then(|| "a figure holds no more".to_owned());
+    (shown, text, Vec::from_iter(reason))
+}
+
+/// How many of some photographs stand side by side.
+pub(crate) fn columns(photos: usize) -> usize {
+    if photos > 12 { 6 } else { 4 }
+}
+
 /// Where everything lies in a grid.
 pub(crate) struct Layout {
     title: Vec<String>,
     columns: usize,
     /// The width of a column.
     across: f64,
+    /// The width and height that a picture has at most.
+    side: f64,
     rows: Vec<Row>,
     pub(crate) width: u32,
     pub(crate) height: u32,
@@ -50,35 +75,71 @@ impl Layout {
         size: Option<(u32, u32)>,
     ) -> Self {
         let columns = columns.clamp(1, tiles.len().max(1));
-        // Twelve photographs of 230 pixels, or 64 maps of 112, keep a saved notebook below 1 MB.
+        // 64 maps of 112 pixels keep a saved notebook below 1 MB.
         let largest = match (tiles.len(), columns) {
             (..=4, _) => 460.0,
             (..=24, _) | (_, ..=5) => 230.0,
             _ => 112.0,
         };
         let across = match size {
-            Some((width, _)) => ((f64::from(width) - GAP) / columns as f64 - GAP).max(8.0),
+            Some(size) => across_in(size, columns),
             None => ((1800.0 - GAP) / columns as f64 - GAP).clamp(48.0, largest),
         }
         .floor();
-        Self::with_across(title, tiles, columns, size, across)
+        Self::with_across(title, tiles, columns, size, (across, across))
+    }
+
+    /// A layout for photographs: the more there are, the smaller each is, so that all together stay below
+    /// 1 MB. Columns are as wide as the labels need, up to 230 pixels.
+    pub(crate) fn photos(
+        title: &str,
+        tiles: &[Tile],
+        columns: usize,
+        size: Option<(u32, u32)>,
+    ) -> Self {
+        let columns = columns.clamp(1, tiles.len().max(1));
+        if let Some(size) = size {
+            let across = across_in(size, columns).floor();
+            return Self::with_across(title, tiles, columns, Some(size), (across, across));
+        }
+        // A photograph takes about 1.7 bytes a pixel as PNG, and three quarters of its square: measured on
+        // the lesson's pictures, 806 kB for twelve of 230 pixels.
+        let largest = if tiles.len() > 4 { 230.0 } else { 460.0 };
+        let side = (6.35e5 / tiles.len().max(1) as f64).sqrt().min(largest);
+        let labels = tiles.iter().flat_map(lines);
+        let widths = labels.map(|line| Font::new(LABEL).width(&line).unwrap_or_default());
+        let across = widths.fold(side, |widest, width| widest.max(width.min(230.0)));
+        let room = ((1800.0 - GAP) / (across.ceil() + GAP)) as usize;
+        let columns = columns.min(room.max(1));
+        Self::with_across(title, tiles, columns, None, (across.ceil(), side.floor()))
     }
 
     /// A layout for one of several grids in a figure that holds so many `pictures` in all: small enough
     /// for 320 of them to stay below 1 MB.
-    pub(crate) fn small(title: &str, tiles: &[Tile], columns: usize, pictures: usize) -> Self {
-        let across = (1.1e6 / pictures.max(1) as f64).sqrt().clamp(24.0, 112.0);
+    pub(crate) fn small(
+        title: &str,
+        tiles: &[Tile],
+        columns: usize,
+        pictures: usize,
+        size: Option<(u32, u32)>,
+    ) -> Self {
         let columns = columns.clamp(1, tiles.len().max(1));
-        Self::with_across(title, tiles, columns, None, across.floor())
+        let across = match size {
+            Some(size) => across_in(size, columns),
+            None => (1.1e6 / pictures.max(1) as f64).sqrt().clamp(24.0, 112.0),
+        }
+        .floor();
+        Self::with_across(title, tiles, columns, size, (across, across))
     }
 
-    /// A layout whose columns are `across` pixels wide; each line of the title begins a new one.
+    /// A layout whose columns are `across` pixels wide, with pictures of `side` pixels; each line of the
+    /// title begins a new one.
     fn with_across(
         title: &str,
         tiles: &[Tile],
         columns: usize,
         size: Option<(u32, u32)>,
-        across: f64,
+        (across, side): (f64, f64),
     ) -> Self {
         let width = match size {
             Some((width, _)) => f64::from(width),
@@ -107,7 +168,7 @@ impl Layout {
                 .iter()
                 .map(|tile| shape(&tile.photo))
                 .fold(0.1, f64::max);
-            let down = given.unwrap_or_else(|| (across * tallest.min(1.0)).ceil());
+            let down = given.unwrap_or_else(|| (side * tallest.min(1.0)).ceil());
             rows.push(Row { top, down });
             top += down + labels + GAP;
         }
@@ -116,6 +177,7 @@ impl Layout {
             title,
             columns,
             across,
+            side,
             rows,
             width,
             height,
@@ -142,7 +204,7 @@ impl Layout {
 
     fn tile(&self, tile: &Tile, left: f64, row: &Row, drawing: &mut Drawing) -> Result<()> {
         let inset = if tile.highlighted { FRAME } else { 0.0 };
-        let room = (self.across - 2.0 * inset, row.down - 2.0 * inset);
+        let room = (self.side - 2.0 * inset, row.down - 2.0 * inset);
         let picture = fitted(&tile.photo, room)?;
         let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
         // The lower edges line up, so that each label is next to its picture.
@@ -171,6 +233,11 @@ impl Layout {
         }
         Ok(())
     }
+}
+
+/// The width of a column in a figure of a given size.
+fn across_in((width, _): (u32, u32), columns: usize) -> f64 {
+    ((f64::from(width) - GAP) / columns as f64 - GAP).max(8.0)
 }
 
 fn title_font() -> Font {

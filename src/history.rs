@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::chart::{Panel, Series};
+use crate::chart::{Mark, Panel, Series};
 use crate::error::{Error, Result};
 use crate::figure::{Figure, titled};
 use crate::saved::Saved;
@@ -143,20 +143,20 @@ impl History {
     /// Accuracy and loss by epoch, side by side: training dashed, validation solid.
     pub fn plot(&self) -> Figure {
         let panel = |title: &str, y_label: &str, train: Measure, validation: Measure| {
-            let series = [("training", train, true), ("validation", validation, false)];
-            let series = (0..)
-                .zip(series)
-                .map(|(colour, (name, (_, value), dashed))| {
-                    let points = (1..).zip(&self.epochs);
-                    let points =
-                        points.filter_map(|(n, epoch)| Some((f64::from(n), value(epoch)?)));
-                    Series {
-                        name: name.to_owned(),
-                        points: points.collect(),
-                        dashed,
-                        colour,
-                    }
-                });
+            let series = [
+                ("training", train, Mark::Dashed),
+                ("validation", validation, Mark::Line),
+            ];
+            let series = (0..).zip(series).map(|(colour, (name, (_, value), mark))| {
+                let points = (1..).zip(&self.epochs);
+                let points = points.filter_map(|(n, epoch)| Some((f64::from(n), value(epoch)?)));
+                Series {
+                    name: name.to_owned(),
+                    points: points.collect(),
+                    mark,
+                    colour,
+                }
+            });
             let series = series.filter(|series| !series.points.is_empty()).collect();
             Panel {
                 title: title.to_owned(),
@@ -193,8 +193,8 @@ impl History {
                 Series {
                     name: (*name).to_owned(),
                     points: points.collect(),
-                    dashed: false,
                     colour,
+                    ..Series::default()
                 }
             });
             Panel {

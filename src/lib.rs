@@ -61,13 +61,13 @@
 //! | `error` | what can go wrong, and what to do about it |
 //! | `device`, `random`, `store`, `fetch`, `unpack` | device and precision; seeded numbers; tensor files; downloads and archives |
 //! | `display`, `table`, `saved` | the notebook protocol and progress; tables; where a file went |
-//! | `figure`, `chart`, `grid`, `canvas` | what is drawn: curves, picture grids, and how |
+//! | `figure`, `chart`, `axis`, `matrix`, `grid`, `canvas` | what is drawn: curves, coloured matrices, picture grids, and how |
 //! | `decode`, `pixels` | one picture: decode; resize, scaling |
 //! | `transform`, `augment` | affine transforms of a batch; which are drawn at random for training pictures |
 //! | `dataset`, `loading` | folders of pictures: classes and files; their pixels in batches |
 //! | `weights`, `keras_file`, `torch_file` | weight files of every kind |
 //! | `architecture`, `base` | the networks' layer tables; VGG16 and VGG19: pictures to features |
-//! | `features` | stored features with their labels |
+//! | `features`, `pca` | stored features with their labels; how they lie to each other |
 //! | `fit`, `optimizer`, `schedule`, `stop` | training options; steps as Keras takes them; learning rates; the wish to stop |
 //! | `loss`, `evaluation`, `history` | labels and cross-entropy; two numbers for some pictures; those of every epoch |
 //! | `training`, `run`, `rate_finder` | the training loop; where it stands between epochs; which learning rate to take |
@@ -75,10 +75,12 @@
 //! | `classifier`, `tuning`, `prediction` | base and head as one model; its training; what it takes pictures for |
 //! | `report` | what it gets right and wrong |
 //! | `filters`, `feature_maps`, `heat_map` | what a layer looks for; what it makes of a picture; which parts of it an answer comes from |
+//! | `values`, `quick_looks` | numbers from anywhere; pictures and plots of them in one line |
 //! | `lab` | the machine, and the lesson's data and weights |
 
 mod architecture;
 mod augment;
+mod axis;
 mod base;
 mod canvas;
 mod chart;
@@ -103,9 +105,12 @@ mod keras_file;
 mod lab;
 mod loading;
 mod loss;
+mod matrix;
 mod optimizer;
+mod pca;
 mod pixels;
 mod prediction;
+mod quick_looks;
 mod random;
 mod rate_finder;
 mod report;
@@ -120,6 +125,7 @@ mod training;
 mod transform;
 mod tuning;
 mod unpack;
+mod values;
 mod weights;
 
 pub use architecture::{Architecture, Layer, LayerKind};
@@ -142,8 +148,10 @@ pub use heat_map::{GradCam, HeatMap};
 pub use history::{Epoch, History};
 pub use lab::Lab;
 pub use optimizer::Optimizer;
+pub use pca::Pca;
 pub use pixels::{Interpolation, Photo, Picture, Scaling};
 pub use prediction::{Prediction, Predictions};
+pub use quick_looks::{Images, heatmap, histogram, plot_lines, show_images};
 pub use rate_finder::LearningRates;
 pub use report::{ClassScores, Report};
 pub use saved::Saved;
@@ -152,6 +160,7 @@ pub use stop::Stop;
 pub use table::Table;
 pub use transform::{Fill, Transform};
 pub use unpack::{Unpacked, unpack};
+pub use values::Values;
 pub use weights::{LayerWeights, Weights, WeightsKind};
 
 /// The crates whose types the API hands out, so that a notebook names them without a `:dep` line.
@@ -166,9 +175,10 @@ pub mod prelude {
     pub use crate::{
         Architecture, Augment, Base, Classifier, Data, Dataset, Device, Epoch, Error, Evaluation,
         FeatureMaps, Features, Figure, Fill, Filters, Fit, GradCam, Head, HeadModel, HeatMap,
-        History, Interpolation, Lab, LayerId, LayerMaps, LearningRates, Optimizer, Photo, Picture,
-        Precision, Prediction, Predictions, Progress, Report, Saved, Scaling, Schedule, Stop,
-        Table, Tensor, Transform, Weights, train_head,
+        History, Images, Interpolation, Lab, LayerId, LayerMaps, LearningRates, Optimizer, Pca,
+        Photo, Picture, Precision, Prediction, Predictions, Progress, Report, Saved, Scaling,
+        Schedule, Stop, Table, Tensor, Transform, Values, Weights, heatmap, histogram, plot_lines,
+        show_images, train_head,
     };
     pub use crate::{ndarray, tch};
 }

@@ -19,7 +19,7 @@ use crate::classifier::Classifier;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::figure::{Figure, titled};
-use crate::grid::Tile;
+use crate::grid::{self, Tile};
 use crate::loss;
 use crate::pixels::{Interpolation, Photo, Picture};
 use crate::table::Table;
@@ -173,12 +173,13 @@ impl Predictions {
         notes.fold(table, |table, note| table.note(&format!("Note: {note}")))
     }
 
-    /// A grid of the first `n` pictures with their classes.
+    /// A grid of the first `n` pictures with their classes, 100 at most.
     ///
     /// # Errors
     /// [`Error::Picture`] if one of them cannot be decoded any more.
     pub fn show(&self, n: usize) -> Result<Figure> {
-        let n = n.min(self.len());
+        let (n, count, mut notes) = grid::count(n, self.len(), "predictions");
+        notes.extend(self.notes.iter().cloned());
         let mut tiles = Vec::with_capacity(n);
         for (file, (class, probability)) in self.files.iter().zip(self.classes()).take(n) {
             let photo = Photo::open(file)?;
@@ -188,11 +189,10 @@ impl Predictions {
                 highlighted: false,
             });
         }
-        let title = format!("{n} of {} predictions", self.len());
-        Ok(Figure::grid(
-            &titled(&title, &self.notes),
+        Ok(Figure::photos(
+            &titled(&count, &notes),
             tiles,
-            n.clamp(1, 4),
+            grid::columns(n),
         ))
     }
 

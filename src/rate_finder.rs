@@ -15,7 +15,7 @@ use std::fmt;
 
 use tch::{Device, Tensor};
 
-use crate::chart::{Panel, Series};
+use crate::chart::{Mark, Panel, Series};
 use crate::error::{Error, Result};
 use crate::figure::Figure;
 use crate::fit::Fit;
@@ -72,7 +72,7 @@ impl LearningRates {
                 name: format!("suggestion: {rate:.1e}"),
                 // Three points, since two are drawn as dots.
                 points: [low, (low + high) / 2.0, high].map(|y| (rate, y)).to_vec(),
-                dashed: true,
+                mark: Mark::Dashed,
                 colour: 1,
             });
         }

@@ -16,12 +16,12 @@ use std::path::PathBuf;
 
 use ndarray::Array2;
 
-use crate::chart::{Panel, Series};
+use crate::chart::{Mark, Panel, Series};
 use crate::classifier::Classifier;
 use crate::dataset::{Dataset, name_of};
 use crate::error::{Error, Result};
 use crate::figure::{Figure, titled};
-use crate::grid::Tile;
+use crate::grid::{self, Tile};
 use crate::pixels::Photo;
 use crate::prediction::{most_probable, percent, rows_of};
 use crate::table::Table;
@@ -169,38 +169,33 @@ impl Report {
         wrong
     }
 
-    /// A grid of the `n` surest mistakes, each with what it was taken for, the probability of that, what it
+    /// A grid of the `n` surest mistakes, 100 at most, each with what it was taken for, the probability of that, what it
     /// is and its file.
     ///
     /// # Errors
     /// [`Error::Picture`] or [`Error::File`] if one of them cannot be read any more.
     pub fn most_wrong(&self, n: usize) -> Result<Figure> {
         let wrong = self.most_wrong_numbers();
-        let shown = &wrong[..n.min(wrong.len())];
-        let title = format!(
-            "{} of {} mistakes on {} pictures",
-            shown.len(),
-            wrong.len(),
-            self.len()
-        );
-        self.grid(&title, shown)
+        let (n, count, notes) = grid::count(n, wrong.len(), "mistakes");
+        let title = format!("{count}, on {} pictures", self.len());
+        self.grid(&title, notes, &wrong[..n])
     }
 
-    /// A grid of `n` pictures, spread over the dataset, each with what it was taken for and what it is; the
+    /// A grid of `n` pictures, 100 at most, spread over the dataset, each with what it was taken for and what it is; the
     /// wrong ones have a frame and a cross.
     ///
     /// # Errors
     /// As [`Report::most_wrong`].
     pub fn show(&self, n: usize) -> Result<Figure> {
-        let n = n.min(self.len());
+        let (n, count, notes) = grid::count(n, self.len(), "predictions");
         // Evenly spaced, so that every class has its share: files are ordered by class.
         let numbers = (0..n)
             .map(|k| k * self.len() / n.max(1))
             .collect::<Vec<_>>();
-        self.grid(&format!("{n} of {} predictions", self.len()), &numbers)
+        self.grid(&count, notes, &numbers)
     }
 
-    fn grid(&self, title: &str, numbers: &[usize]) -> Result<Figure> {
+    fn grid(&self, title: &str, mut notes: Vec<String>, numbers: &[usize]) -> Result<Figure> {
         let mut tiles = Vec::with_capacity(numbers.len());
         for &number in numbers {
             let row = &self.probabilities[number];
@@ -218,8 +213,9 @@ impl Report {
                 highlighted: self.is_wrong(number),
             });
         }
-        let title = titled(title, &self.notes);
-        Ok(Figure::grid(&title, tiles, numbers.len().clamp(1, 4)))
+        notes.extend(self.notes.iter().cloned());
+        let title = titled(title, &notes);
+        Ok(Figure::photos(&title, tiles, grid::columns(numbers.len())))
     }
 
     /// The area under the ROC curve, for two classes: the share of pairs, one picture of each class, in
@@ -250,7 +246,7 @@ impl Report {
         let chance = Series {
             name: "guessing: 0.5".into(),
             points: vec![(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)],
-            dashed: true,
+            mark: Mark::Dashed,
             colour: 1,
         };
         let panel = Panel {

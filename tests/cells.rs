@@ -204,6 +204,17 @@ const EVERY_CALL: &[&str] = &[
     "let numbers = maps.array();\nnumbers.shape()",
     "let mut small_net = lab.small_conv_net(48, few.classes())?;\nsmall_net",
     "let (transferred, both_histories) = Classifier::transfer(&small_base, &both, &lab.fit().epochs(1).batch_size(4))?;",
+    "let plane = train.pca()?;\nplane",
+    "let points = plane.array();\nlet shares = plane.explained_variance_ratio();",
+    "show_images(&points)?",
+    "show_images(&photo)?",
+    "plot_lines(&[(\"first\", &points.column(0)), (\"second\", &points.column(1))])?.axes(\"picture\", \"place\")",
+    "plot_lines(&[(\"loss\", &vec![0.7, 0.5])])?.title(\"Loss\").size(600, 400)",
+    "histogram(&tensor, 20)?",
+    "histogram(&array, 20)?",
+    "heatmap(&report.confusion())?",
+    "heatmap(&ndarray::arr2(&[[1, 2], [3, 4]]))?",
+    "let anything = Values::from(&tensor);\nanything",
     "let stop = Stop::new();\nlet stoppable = lab.fit().stop(&stop);\nstop",
     "let zeros = Tensor::zeros([2, 3], (tch::Kind::Float, Device::Cpu));\nzeros.size()",
     "let sum = &zeros + 1.0;\nlet list = vec![zeros.shallow_clone(), sum];",
@@ -264,6 +275,10 @@ fn every_public_call_works_in_a_cell_and_its_value_stays() {
         "few.show_augmented(&augment, 4)?",
         "found",
         "predictions.show(4)?",
+        "let plane = train.pca()?;\nplane",
+        "show_images(&photo)?",
+        "histogram(&tensor, 20)?",
+        "heatmap(&report.confusion())?",
     ] {
         kind(code, "image/png");
     }
