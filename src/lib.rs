@@ -64,7 +64,7 @@
 //! | `figure`, `chart`, `axis`, `matrix`, `grid`, `canvas` | what is drawn: curves, coloured matrices, picture grids, and how |
 //! | `decode`, `pixels` | one picture: decode; resize, scaling |
 //! | `transform`, `augment` | affine transforms of a batch; which are drawn at random for training pictures |
-//! | `dataset`, `loading` | folders of pictures: classes and files; their pixels in batches |
+//! | `dataset`, `loading`, `check` | folders of pictures: classes and files; their pixels in batches; what is wrong with them |
 //! | `weights`, `keras_file`, `torch_file` | weight files of every kind |
 //! | `architecture`, `base` | the networks' layer tables; VGG16 and VGG19: pictures to features |
 //! | `features`, `pca` | stored features with their labels; how they lie to each other |
@@ -84,6 +84,7 @@ mod axis;
 mod base;
 mod canvas;
 mod chart;
+mod check;
 mod classifier;
 mod dataset;
 mod decode;
@@ -131,6 +132,7 @@ mod weights;
 pub use architecture::{Architecture, Layer, LayerKind};
 pub use augment::Augment;
 pub use base::{Base, LayerId};
+pub use check::Checks;
 pub use classifier::Classifier;
 pub use dataset::{Data, Dataset};
 pub use device::{Cuda, Precision, cuda};
@@ -173,10 +175,10 @@ pub use tch::{Device, Tensor};
 /// There is no `Result` in it: a second one in scope breaks the code that evcxr wraps around a cell.
 pub mod prelude {
     pub use crate::{
-        Architecture, Augment, Base, Classifier, Data, Dataset, Device, Epoch, Error, Evaluation,
-        FeatureMaps, Features, Figure, Fill, Filters, Fit, GradCam, Head, HeadModel, HeatMap,
-        History, Images, Interpolation, Lab, LayerId, LayerMaps, LearningRates, Optimizer, Pca,
-        Photo, Picture, Precision, Prediction, Predictions, Progress, Report, Saved, Scaling,
+        Architecture, Augment, Base, Checks, Classifier, Data, Dataset, Device, Epoch, Error,
+        Evaluation, FeatureMaps, Features, Figure, Fill, Filters, Fit, GradCam, Head, HeadModel,
+        HeatMap, History, Images, Interpolation, Lab, LayerId, LayerMaps, LearningRates, Optimizer,
+        Pca, Photo, Picture, Precision, Prediction, Predictions, Progress, Report, Saved, Scaling,
         Schedule, Stop, Table, Tensor, Transform, Values, Weights, heatmap, histogram, plot_lines,
         show_images, train_head,
     };

@@ -190,7 +190,7 @@ impl Dataset {
 /// Threads are scoped, not pooled: a notebook cell links its own copy of the crate, so a pool kept
 /// in a static would be born anew in every cell. They stay outside libtorch, whose own threads slow
 /// small operations down tenfold when the cores are busy.
-fn for_each_picture(
+pub(crate) fn for_each_picture(
     files: &[PathBuf],
     resize_to: Option<(usize, Interpolation)>,
     mut each: impl FnMut(usize, Result<Photo>) -> bool,
@@ -232,7 +232,7 @@ fn for_each_picture(
 }
 
 /// The reason without the path, which the caller names beside it.
-fn reason_of(error: Error) -> String {
+pub(crate) fn reason_of(error: Error) -> String {
     match error {
         Error::Picture { problem, .. } => problem,
         Error::File { source, .. } => source.to_string(),

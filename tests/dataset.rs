@@ -142,3 +142,114 @@ fn folders_without_classes_or_pictures_are_errors_that_say_what_to_do() {
     let error = Data::open(folder.path()).unwrap_err().to_string();
     assert!(error.contains("cats") && error.contains("dogs"), "{error}");
 }
+
+#[test]
+fn a_folder_of_classes_is_split_alike_for_the_same_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    for (class, count) in [("ants", 10), ("bees", 3), ("wasps", 2)] {
+        for n in 0..count {
+            touch(folder.path(), &format!("{class}/{n}.png"));
+        }
+    }
+    let data = Data::split(folder.path(), 0.2, 42).unwrap();
+    let counts = |dataset: &Dataset| {
+        dataset
+            .counts()
+            .into_iter()
+            .map(|(_, n)| n)
+            .collect::<Vec<_>>()
+    };
+    // A fifth of ten; and one at least of each class on either side.
+    assert_eq!(counts(&data.train), [8, 2, 1]);
+    assert_eq!(counts(&data.validation), [2, 1, 1]);
+    let mut all = [data.train.files(), data.validation.files()].concat();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 15, "every picture is on one side");
+    assert!(
+        data.train.files().is_sorted(),
+        "in the order of the folders"
+    );
+    let again = Data::split(folder.path(), 0.2, 42).unwrap();
+    assert_eq!(data.train.files(), again.train.files());
+    let other = Data::split(folder.path(), 0.2, 43).unwrap();
+    assert_ne!(data.train.files(), other.train.files());
+    let most = Data::split(folder.path(), 0.99, 0).unwrap();
+    assert_eq!(counts(&most.train), [1, 1, 1]);
+    let tree = data.tree();
+    for line in [
+        "├── train",
+        "└── validation",
+        "ants  8 pictures",
+        "ants  2 pictures",
+    ] {
+        assert!(tree.contains(line), "{tree}");
+    }
+
+    for share in [0.0, 1.0, -0.1, f64::NAN] {
+        let error = Data::split(folder.path(), share, 0).unwrap_err();
+        assert!(error.to_string().contains("between 0 and 1"), "{error}");
+    }
+    touch(folder.path(), "lonely/0.png");
+    let error = Data::split(folder.path(), 0.2, 0).unwrap_err().to_string();
+    assert!(
+        error.contains("lonely") && error.contains("two pictures"),
+        "{error}"
+    );
+    let error = Data::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("Data::split"), "{error}");
+}
+
+#[test]
+fn checks_find_broken_files_copies_and_uneven_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = common::repository("data/samples/train");
+    let copy = |from: &str, to: &str| {
+        let to = folder.path().join(to);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(samples.join(from), to).unwrap();
+    };
+    for n in 0..8 {
+        copy(&format!("cats/cat.{n}.jpg"), &format!("train/cats/{n}.jpg"));
+    }
+    copy("dogs/dog.0.jpg", "train/dogs/0.jpg");
+    copy("dogs/dog.1.jpg", "train/dogs/1.jpg");
+    copy("cats/cat.3.jpg", "validation/cats/known.jpg");
+    copy("dogs/dog.2.jpg", "validation/dogs/2.jpg");
+    std::fs::write(folder.path().join("train/dogs/notes.jpg"), "no picture").unwrap();
+    let data = Data::open(folder.path()).unwrap();
+    let checks = data.check().unwrap();
+    assert!(!checks.is_fine());
+    assert_eq!(checks.unreadable().len(), 1);
+    assert_eq!(checks.copies().len(), 1);
+    let text = checks.table().to_string();
+    for part in [
+        "train/dogs/notes.jpg (",
+        "without_unreadable()",
+        "train/cats/3.jpg = validation/cats/known.jpg",
+        "One validation picture is 50.00 % of the accuracy",
+    ] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    assert!(
+        !text.contains("class_weights"),
+        "8 to 3 is not worth a word:\n{text}"
+    );
+    assert_eq!(data.without_unreadable().unwrap().train.len(), 10);
+    std::fs::remove_file(folder.path().join("train/dogs/1.jpg")).unwrap();
+    let text = Data::open(folder.path())
+        .unwrap()
+        .check()
+        .unwrap()
+        .table()
+        .to_string();
+    assert!(
+        text.contains("dogs has 2 training pictures, cats has 8"),
+        "{text}"
+    );
+
+    let samples = Data::open(common::repository("data/samples")).unwrap();
+    let checks = samples.check().unwrap();
+    assert!(checks.is_fine(), "{checks}");
+    assert!(checks.table().to_string().contains("Nothing to mend"));
+}
