@@ -438,7 +438,7 @@ impl Lab {
             ),
             (
                 "data folder",
-                folder.display().to_string(),
+                from_here(folder).display().to_string(),
                 self.folder.reason.clone(),
             ),
             ("network", network.to_owned(), self.online.reason.clone()),
@@ -573,6 +573,22 @@ fn run_for(device: Device) -> Choice<bool> {
             "on a CPU the whole lesson, with parts 2 and 3, takes hours",
         ),
         _ => Choice::new(true, "on a GPU it takes minutes"),
+    }
+}
+
+/// A folder as seen from the current one, if it lies in that or in the one above: "../data". Shorter to
+/// read, and a notebook that is handed on does not tell where it lay.
+fn from_here(folder: &Path) -> PathBuf {
+    let Ok(here) = std::env::current_dir() else {
+        return folder.to_owned();
+    };
+    if let Ok(below) = folder.strip_prefix(&here) {
+        return Path::new(".").join(below);
+    }
+    match here.parent().map(|above| folder.strip_prefix(above)) {
+        // Of the file system's root everything is a part.
+        Some(Ok(beside)) if here.parent() != Some(Path::new("/")) => Path::new("..").join(beside),
+        _ => folder.to_owned(),
     }
 }
 

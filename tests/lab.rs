@@ -48,6 +48,21 @@ fn each_choice_is_shown_with_its_reason() {
 }
 
 #[test]
+fn the_data_folder_is_named_as_seen_from_here() {
+    let here = std::env::current_dir().unwrap();
+    for (folder, shown) in [
+        (here.join("data"), "./data"),
+        (here.with_file_name("pictures"), "../pictures"),
+    ] {
+        // Nothing is made in it: the table only names it.
+        let text = Lab::open().unwrap().folder(folder).offline().to_string();
+        let row = text.lines().find(|line| line.starts_with("data folder"));
+        let row = row.unwrap_or_default().split_whitespace();
+        assert_eq!(row.clone().nth(2), Some(shown), "{text}");
+    }
+}
+
+#[test]
 fn offline_the_drawn_pictures_and_seeded_weights_stand_in_and_say_so() {
     let folder = tempfile::tempdir().unwrap();
     let lab = lab(folder.path());

@@ -70,30 +70,113 @@ fn joined(data: &Value, mime: &str) -> String {
     }
 }
 
-#[test]
-fn the_lesson_runs_from_top_to_bottom() {
+/// Runs a committed notebook offline, in a copy of its folder, since notebooks save files beside
+/// themselves; its code cells with their fresh outputs. None may fail, and each must give what the
+/// committed outputs have.
+fn fresh(name: &str) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
-    // The notebook saves features beside itself: in a copy of its folder.
-    let notebook = folder.path().join("01_transfer_learning.ipynb");
-    std::fs::copy(
-        common::repository("notebooks/01_transfer_learning.ipynb"),
-        &notebook,
-    )
-    .unwrap();
+    let committed = common::repository("notebooks").join(name);
+    let notebook = folder.path().join(name);
+    std::fs::copy(&committed, &notebook).unwrap();
     let out = folder.path().join("out");
     std::fs::create_dir(&out).unwrap();
     let output = execute(&out, &[&notebook]);
     assert!(output.status.success(), "{}", text(&output));
+    let page = out.join(name).with_extension("html");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(
+        page.contains("image/png;base64"),
+        "{name}.html has no picture"
+    );
 
-    let cells = code_cells(&out.join("01_transfer_learning.ipynb"));
-    assert!(cells.len() >= 45, "{} cells", cells.len());
-    for (number, cell) in cells.iter().enumerate() {
+    let cells = code_cells(&out.join(name));
+    let committed = code_cells(&committed);
+    assert_eq!(cells.len(), committed.len());
+    for (number, (cell, committed)) in cells.iter().zip(&committed).enumerate() {
         assert_eq!(cell["execution_count"], number + 1, "{cell}");
         for output in cell["outputs"].as_array().unwrap() {
             assert_ne!(output["name"], "stderr", "{cell}");
             assert_ne!(output["output_type"], "error", "{cell}");
         }
+        assert_eq!(
+            (
+                committed["execution_count"].as_u64(),
+                kinds(committed),
+                shapes(committed)
+            ),
+            (Some(number as u64 + 1), kinds(cell), shapes(cell)),
+            "{}: the committed outputs (first) are not those of a fresh run. If that is meant, run \
+             `EVCXR_TRANSFER_OFFLINE=1 cargo lab run notebooks/*.ipynb` and copy .lab/run/*.ipynb to notebooks/",
+            cell["id"]
+        );
+        for picture in pictures(cell) {
+            assert!(picture.starts_with("iVBORw0KGgo"), "{}: no PNG", cell["id"]);
+            // 1 MB, and a third more as base64.
+            assert!(
+                picture.len() < 1_400_000,
+                "{}: {} bytes",
+                cell["id"],
+                picture.len()
+            );
+        }
     }
+    cells
+}
+
+fn outputs(cell: &Value) -> &[Value] {
+    cell["outputs"].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Which kinds of outputs a cell has: "stream stdout", or a result's media types.
+fn kinds(cell: &Value) -> Vec<String> {
+    let of_one = |output: &Value| match output["data"].as_object() {
+        Some(data) => data.keys().cloned().collect::<Vec<_>>().join(" "),
+        None => format!("stream {}", output["name"].as_str().unwrap_or_default()),
+    };
+    outputs(cell).iter().map(of_one).collect()
+}
+
+/// The base64 texts of a cell's pictures.
+fn pictures(cell: &Value) -> Vec<String> {
+    let all = outputs(cell)
+        .iter()
+        .map(|output| joined(&output["data"], "image/png"));
+    all.filter(|picture| !picture.is_empty()).collect()
+}
+
+/// All sizes such as "(60, 4, 4, 512)" that a cell's texts have, in order.
+fn shapes(cell: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    for output in outputs(cell) {
+        let text = joined(&output["data"], "text/plain") + &joined(output, "text");
+        for part in text.split('(').skip(1) {
+            let inside = part.split(')').next().unwrap_or_default();
+            let is_size = |word: &str| word == "None" || word.trim().parse::<usize>().is_ok();
+            if inside.contains(',') && inside.trim_end_matches(',').split(", ").all(is_size) {
+                found.push(inside.to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// Whether these cells show pictures, and these others tables.
+fn show(cells: &[Value], tables: &[&str], pictures: &[&str]) {
+    for id in tables {
+        assert!(
+            joined(result(cells, id), "text/html").contains("<table"),
+            "{id}"
+        );
+    }
+    for id in pictures {
+        assert!(!joined(result(cells, id), "image/png").is_empty(), "{id}");
+    }
+}
+
+#[test]
+fn the_lesson_runs_from_top_to_bottom() {
+    let cells = fresh("01_transfer_learning.ipynb");
+    assert!(cells.len() >= 45, "{} cells", cells.len());
     // What the lesson's figures say, in the cells that show them.
     assert!(joined(result(&cells, "open-base"), "text/plain").contains("14,714,688"));
     assert!(joined(result(&cells, "train-head"), "text/plain").contains("4,195,329"));
@@ -127,7 +210,7 @@ fn the_lesson_runs_from_top_to_bottom() {
             "{cell}"
         );
     }
-    for id in [
+    let tables = [
         "open-lab",
         "open-base",
         "history-table",
@@ -139,13 +222,8 @@ fn the_lesson_runs_from_top_to_bottom() {
         "open-vgg",
         "report",
         "confusion-matrix",
-    ] {
-        assert!(
-            joined(result(&cells, id), "text/html").contains("<table"),
-            "{id}"
-        );
-    }
-    for id in [
+    ];
+    let pictures = [
         "show-pictures",
         "resized-picture",
         "curves",
@@ -162,17 +240,51 @@ fn the_lesson_runs_from_top_to_bottom() {
         "first-maps",
         "block-maps",
         "grad-cam",
-    ] {
-        let picture = joined(result(&cells, id), "image/png");
-        assert!(picture.starts_with("iVBORw0KGgo"), "{id} shows no PNG");
-        assert!(
-            picture.len() < 1_400_000,
-            "{id} has {} bytes",
-            picture.len()
-        );
-    }
-    let page = std::fs::read_to_string(out.join("01_transfer_learning.html")).unwrap();
-    assert!(page.contains("14,714,688") && page.contains("image/png;base64"));
+    ];
+    show(&cells, &tables, &pictures);
+}
+
+#[test]
+fn own_pictures_are_checked_trained_on_and_predicted() {
+    let cells = fresh("02_your_own_pictures.ipynb");
+    let found = joined(result(&cells, "check-data"), "text/plain");
+    assert!(
+        found.contains("checks/broken.png") && found.contains("dots/3.png"),
+        "{found}"
+    );
+    let mended = joined(result(&cells, "mend-data"), "text/plain");
+    assert!(mended.contains("Nothing to mend"), "{mended}");
+    assert!(joined(result(&cells, "open-base"), "text/plain").contains("(54, 3, 3, 512)"));
+    let tables = ["open-lab", "check-data", "build-model", "report"];
+    let pictures = [
+        "show-data",
+        "plane",
+        "train-head",
+        "augmentation",
+        "compare",
+        "confusion",
+        "predictions",
+        "most-wrong",
+        "grad-cam",
+        "load-and-predict",
+        "predict-folder",
+    ];
+    show(&cells, &tables, &pictures);
+}
+
+#[test]
+fn quick_looks_need_no_training() {
+    let cells = fresh("03_quick_looks.ipynb");
+    let pictures = cells
+        .iter()
+        .filter(|cell| !pictures(cell).is_empty())
+        .count();
+    assert!(pictures >= 20, "{pictures} cells show a picture");
+    show(
+        &cells,
+        &["open-vgg"],
+        &["lines", "histogram", "small-heatmap", "patterns"],
+    );
 }
 
 /// Each of evcxr's three ways to end a failing cell, of which Jupyter calls two "ok".
