@@ -1,11 +1,14 @@
 """Draws small pictures in many formats and resizes them with Pillow as Keras' load_img does.
 
     python pixels.py OUTDIR
+    python pixels.py --md5 FOLDER
 
-Writes each picture, and the expected pixels of each size and interpolation as raw RGB bytes;
-prints one JSON list of {file, width, height, interpolation, expected}.
+The first writes each picture, and the expected pixels of each size and interpolation as raw RGB bytes;
+it prints one JSON list of {file, width, height, interpolation, expected}. The second takes the JPEGs
+that lie in the folder and prints the MD5 of the expected pixels: {file: {"nearest 150": MD5, ...}}.
 """
 
+import hashlib
 import json
 import pathlib
 import struct
@@ -123,4 +126,21 @@ def main(folder):
     print(json.dumps(cases))
 
 
-main(pathlib.Path(sys.argv[1]))
+def checksums(folder):
+    found = {}
+    for path in sorted(folder.rglob("*.jpg")):
+        with Image.open(path) as opened:
+            rgb = opened.convert("RGB")
+        found[path.relative_to(folder).as_posix()] = {
+            f"{name} {size}": hashlib.md5(rgb.resize((size, size), how).tobytes()).hexdigest()
+            for size in (150, 224)
+            for name, how in INTERPOLATIONS.items()
+        }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--md5":
+        checksums(pathlib.Path(sys.argv[2]))
+    else:
+        main(pathlib.Path(sys.argv[1]))

@@ -2,7 +2,7 @@
 //!
 //! This file picks the command; each command has a file of its own. The order in which a fresh
 //! machine meets them: [`setup`] (`.venv`, libtorch and the kernel), [`run`] or [`notebook`] for the
-//! lesson, [mod@test], and [`checks`] when something does not work.
+//! lesson, [mod@test], [`references`] where golden numbers are to change, and [`checks`] when something does not work.
 //!
 //! ```text
 //! cargo lab
@@ -24,6 +24,7 @@ mod notebook;
 mod pip;
 mod place;
 mod python;
+mod references;
 mod run;
 mod say;
 mod setup;
@@ -42,6 +43,8 @@ cargo lab: sets this project up and runs it
   cargo lab run [NOTEBOOK...]           set up what is missing, then run notebooks (default: the lesson) without a
                                         browser; the results, .ipynb and .html, lie in .lab/run (or --out DIR)
   cargo lab test                        set up what is missing, then format check, lints, documentation and tests
+  cargo lab references [--check]        set up what is missing, then make tests/golden/ anew with Keras, PyTorch and Pillow;
+                                        --check only holds the committed files against them
   cargo lab setup [--use-python PATH]   make .venv with JupyterLab and PyTorch 2.11, build the kernel, register it
   cargo lab doctor                      look at this machine: what is ready, what is missing, how to get it
   cargo lab convert IN.pth [OUT]        rewrite a PyTorch state dict as OUT (default: IN.safetensors)
@@ -57,8 +60,16 @@ Which libtorch is used, first match wins:
   otherwise               torch 2.11.0 is installed into .venv (about 2 GB to download, 5 GB on disk)
 PYTHON names the Python that .venv is made with (3.10 to 3.14), CXX the C++ compiler.";
 
-const COMMANDS: [&str; 8] = [
-    "setup", "test", "run", "notebook", "doctor", "convert", "clean", "help",
+const COMMANDS: [&str; 9] = [
+    "setup",
+    "test",
+    "references",
+    "run",
+    "notebook",
+    "doctor",
+    "convert",
+    "clean",
+    "help",
 ];
 
 fn main() -> ExitCode {
@@ -79,6 +90,7 @@ fn main() -> ExitCode {
     let outcome = Place::find().and_then(|place| match command {
         "setup" => setup::command(&place, rest),
         "test" => none(rest).and_then(|()| test::command(&place)),
+        "references" => references::command(&place, rest),
         "run" => run::command(&place, rest),
         "notebook" => notebook::command(&place, rest),
         "doctor" => none(rest).and_then(|()| checks::command(&place)),

@@ -130,6 +130,11 @@ pub fn for_notebooks(place: &Place) -> Result<()> {
     run(place, None, &[&BASIC, &FOR_NOTEBOOKS])
 }
 
+/// Does what is missing for the reference programs, which need no kernel.
+pub fn for_references(place: &Place) -> Result<()> {
+    run(place, None, &[&BASIC, &FOR_REFERENCES])
+}
+
 /// Does what is missing for the tests, which run notebooks too.
 pub fn for_tests(place: &Place) -> Result<()> {
     run(place, None, &[&BASIC, &FOR_REFERENCES, &FOR_NOTEBOOKS])
