@@ -100,13 +100,14 @@ impl Scaling {
             Tensor::f_cat(&parts, 0)
         };
         // Keras multiplies by the f32 nearest to 1/255; dividing by 255 differs in the last bit.
-        let unit = || pixels.f_mul_scalar(f64::from(1.0f32 / 255.0));
         match self {
-            Self::Unit => unit(),
+            Self::Unit => pixels.f_mul_scalar(f64::from(1.0f32 / 255.0)),
             Self::Caffe => pixels
                 .f_flip([3])?
                 .f_sub(&per_channel([103.939, 116.779, 123.68])?),
-            Self::Torch => unit()?
+            // torchvision's `ToTensor` divides.
+            Self::Torch => pixels
+                .f_div_scalar(255.0)?
                 .f_sub(&per_channel([0.485, 0.456, 0.406])?)?
                 .f_div(&per_channel([0.229, 0.224, 0.225])?),
         }

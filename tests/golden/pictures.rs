@@ -27,14 +27,6 @@ const SCALING: Tolerance = Tolerance {
     why: "the same f32 operation on each byte",
 };
 
-/// 1/255 is rounded, and so are the product here and the quotient there: 1.2e-7 at most, 5.3e-7 over
-/// 0.225. Two subtractions below 0.6 round by 3e-8 each, over 0.225: 2.7e-7. Two last quotients below
-/// 2.7 round by 1.2e-7 each.
-const SCALING_TORCH: Tolerance = Tolerance {
-    most: 1.1e-6,
-    why: "torchvision divides by 255, we multiply by 1/255: seven f32 roundings, added up",
-};
-
 const NAMES: Tolerance = Tolerance {
     most: 0.0,
     why: "names and numbers",
@@ -185,7 +177,7 @@ pub fn scaling(report: &mut Report) {
     for (key, scaling, reference, tolerance) in [
         ("unit", Scaling::Unit, "Keras", SCALING),
         ("caffe", Scaling::Caffe, "Keras", SCALING),
-        ("torch", Scaling::Torch, "torchvision", SCALING_TORCH),
+        ("torch", Scaling::Torch, "torchvision", SCALING),
     ] {
         let base = Base::vgg16(32, &weights, Device::Cpu, Precision::F32).unwrap();
         let maps = base
