@@ -74,6 +74,7 @@
 //! | `head` | the small classifier on top, trained on features |
 //! | `classifier`, `tuning`, `prediction` | base and head as one model; its training; what it takes pictures for |
 //! | `report` | what it gets right and wrong |
+//! | `network` | what tells classes: a classifier, or a network with its top |
 //! | `filters`, `feature_maps`, `heat_map` | what a layer looks for; what it makes of a picture; which parts of it an answer comes from |
 //! | `lab` | the machine, and the lesson's data and weights |
 
@@ -103,6 +104,7 @@ mod keras_file;
 mod lab;
 mod loading;
 mod loss;
+mod network;
 mod optimizer;
 mod pixels;
 mod prediction;
