@@ -74,8 +74,8 @@
 //! | `head` | the small classifier on top, trained on features |
 //! | `classifier`, `tuning`, `prediction` | base and head as one model; its training; what it takes pictures for |
 //! | `report` | what it gets right and wrong |
-//! | `network` | what tells classes: a classifier, or a network with its top |
-//! | `filters`, `feature_maps`, `heat_map` | what a layer looks for; what it makes of a picture; which parts of it an answer comes from |
+//! | `filters`, `filter_patterns`, `feature_maps` | what a layer looks for; what excites it most; what it makes of a picture |
+//! | `network`, `heat_map`, `occlusion` | what tells classes; which parts of a picture the answer comes from, by gradients and by covering them |
 //! | `lab` | the machine, and the lesson's data and weights |
 
 mod architecture;
@@ -94,6 +94,7 @@ mod feature_maps;
 mod features;
 mod fetch;
 mod figure;
+mod filter_patterns;
 mod filters;
 mod fit;
 mod grid;
@@ -105,6 +106,7 @@ mod lab;
 mod loading;
 mod loss;
 mod network;
+mod occlusion;
 mod optimizer;
 mod pixels;
 mod prediction;
@@ -137,12 +139,14 @@ pub use feature_maps::{FeatureMaps, LayerMaps};
 pub use features::Features;
 pub use fetch::{Remote, fetch, reachable};
 pub use figure::Figure;
+pub use filter_patterns::{Ascent, FilterPatterns};
 pub use filters::Filters;
 pub use fit::Fit;
 pub use head::{Head, HeadModel, train_head};
 pub use heat_map::{GradCam, HeatMap};
 pub use history::{Epoch, History};
 pub use lab::Lab;
+pub use occlusion::{Occlusion, OcclusionMap};
 pub use optimizer::Optimizer;
 pub use pixels::{Interpolation, Photo, Picture, Scaling};
 pub use prediction::{Prediction, Predictions};
@@ -166,11 +170,12 @@ pub use tch::{Device, Tensor};
 /// There is no `Result` in it: a second one in scope breaks the code that evcxr wraps around a cell.
 pub mod prelude {
     pub use crate::{
-        Architecture, Augment, Base, Classifier, Data, Dataset, Device, Epoch, Error, Evaluation,
-        FeatureMaps, Features, Figure, Fill, Filters, Fit, GradCam, Head, HeadModel, HeatMap,
-        History, Interpolation, Lab, LayerId, LayerMaps, LearningRates, Optimizer, Photo, Picture,
-        Precision, Prediction, Predictions, Progress, Report, Saved, Scaling, Schedule, Stop,
-        Table, Tensor, Transform, Weights, train_head,
+        Architecture, Ascent, Augment, Base, Classifier, Data, Dataset, Device, Epoch, Error,
+        Evaluation, FeatureMaps, Features, Figure, Fill, FilterPatterns, Filters, Fit, GradCam,
+        Head, HeadModel, HeatMap, History, Interpolation, Lab, LayerId, LayerMaps, LearningRates,
+        Occlusion, OcclusionMap, Optimizer, Photo, Picture, Precision, Prediction, Predictions,
+        Progress, Report, Saved, Scaling, Schedule, Stop, Table, Tensor, Transform, Weights,
+        train_head,
     };
     pub use crate::{ndarray, tch};
 }
