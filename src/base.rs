@@ -276,6 +276,40 @@ impl Base {
         name.unwrap_or_else(|| format!("class {number}"))
     }
 
+    /// The output of the top with this name, the first of two that share one (ImageNet's "crane" is a
+    /// bird and a machine); "class 517" is understood always.
+    pub(crate) fn class_number(&self, name: &str) -> Option<usize> {
+        let by_number = || name.strip_prefix("class ")?.parse().ok();
+        let found = self.class_names.iter().position(|known| known == name);
+        found
+            .or_else(by_number)
+            .filter(|&number| number < self.num_outputs())
+    }
+
+    /// How many classes the top tells apart; 0 without one.
+    pub(crate) fn num_outputs(&self) -> usize {
+        match *self.output_shape() {
+            [outputs] => outputs,
+            _ => 0,
+        }
+    }
+
+    /// Refuses a base without its top; `call` is the function that a classifier has for the same.
+    pub(crate) fn check_has_top(&self, call: &str) -> Result<()> {
+        if self.num_outputs() > 0 {
+            return Ok(());
+        }
+        Err(Error::Mismatch {
+            what: "the network".into(),
+            expected: "one with its top, which names classes".into(),
+            found: format!("one that ends in {:?}", self.output_shape()),
+            remedy: format!(
+                "Use `lab.with_top(Architecture::Vgg16)?`, or `{call}` of a classifier, which \
+                 `Classifier::new(&base, ..)` makes"
+            ),
+        })
+    }
+
     /// How many pictures go through at once, 1 at least: 50 by default, 250 on a GPU. Where they do not
     /// fit into memory they go through in halves.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
@@ -475,6 +509,22 @@ impl Base {
         self.forward(output, number + 1..self.layers.len(), weights)
     }
 
+    /// The layers of a network with its top after layer number `number`, without the softmax at the end:
+    /// [N, C, H, W] to the scores of the classes, [N, 1000] in f32.
+    pub(crate) fn logits_after(
+        &self,
+        output: &Tensor,
+        number: usize,
+    ) -> std::result::Result<Tensor, TchError> {
+        let last = self.layers.len().saturating_sub(1);
+        let weights = &self.computing[self.weights_before(number + 1)..];
+        let (Some(layer), Some(own)) = (self.layers.get(last), weights.last()) else {
+            return Err(TchError::Shape("there is no top".into()));
+        };
+        let output = self.forward(output, number + 1..last, weights)?;
+        sums(layer, &output, own)?.f_to_kind(Kind::Float)
+    }
+
     /// Some of the layers, in order, with the `weights` of just these: [N, C, H, W] to the same, or
     /// [N, 1000] probabilities after the top.
     pub(crate) fn forward(
@@ -617,20 +667,27 @@ impl Base {
     }
 }
 
-/// A convolution or a dense layer with its activation.
-fn apply(
+/// A convolution or a dense layer without its activation.
+fn sums(
     layer: &Layer,
     x: &Tensor,
     weights: &LayerWeights,
 ) -> std::result::Result<Tensor, TchError> {
     let LayerWeights { kernel, bias } = weights;
     let padding = layer.padding as i64;
-    let mut sums = match layer.kind {
-        LayerKind::Conv2D => {
-            x.f_conv2d(kernel, Some(bias), [1, 1], [padding, padding], [1, 1], 1)?
-        }
-        _ => x.f_linear(kernel, Some(bias))?,
-    };
+    match layer.kind {
+        LayerKind::Conv2D => x.f_conv2d(kernel, Some(bias), [1, 1], [padding, padding], [1, 1], 1),
+        _ => x.f_linear(kernel, Some(bias)),
+    }
+}
+
+/// A convolution or a dense layer with its activation.
+fn apply(
+    layer: &Layer,
+    x: &Tensor,
+    weights: &LayerWeights,
+) -> std::result::Result<Tensor, TchError> {
+    let mut sums = sums(layer, x, weights)?;
     match layer.name.as_str() {
         "predictions" => sums.f_softmax(-1, Kind::Float),
         _ => sums.f_relu_(),

@@ -1,4 +1,4 @@
-//! Heat maps: which parts of a picture a classifier's answer comes from.
+//! Heat maps: which parts of a picture the answer of a classifier, or of a network with its top, comes from.
 //!
 //! Grad-CAM (Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
 //! Localization", equations 1 and 2): each channel of a layer's output counts as much as its gradient
@@ -22,13 +22,14 @@ use std::fmt;
 use ndarray::Array2;
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::base::LayerId;
+use crate::base::{Base, LayerId};
 use crate::canvas;
-use crate::classifier::{Classifier, logits_of};
+use crate::classifier::Classifier;
 use crate::error::{Error, Result};
 use crate::figure::{Figure, titled};
 use crate::grid::Tile;
 use crate::loss;
+use crate::network::Network;
 use crate::pixels::{Photo, Picture};
 
 /// How much of a heat map's colour lies over the picture.
@@ -121,25 +122,7 @@ impl HeatMap {
     /// # Errors
     /// [`Error::Compute`] if there is no memory for it.
     pub fn overlay(&self) -> Result<Photo> {
-        let (height, width) = (self.photo.height(), self.photo.width());
-        let enlarged = || -> std::result::Result<Vec<f32>, TchError> {
-            let (rows, columns) = self.values.dim();
-            let flat = self.values.iter().copied().collect::<Vec<_>>();
-            let map = Tensor::f_from_slice(&flat)?.f_view([1, 1, rows as i64, columns as i64])?;
-            let size = [height as i64, width as i64];
-            let map = map.f_upsample_bilinear2d(size, false, None, None)?;
-            Vec::<f32>::try_from(&map.f_view(-1)?)
-        };
-        let shares = enlarged().map_err(Error::compute("enlarging a heat map"))?;
-        let mut bytes = Vec::with_capacity(height * width * 3);
-        for (pixel, share) in self.photo.bytes().chunks_exact(3).zip(shares) {
-            let (red, green, blue) = canvas::viridis(share);
-            for (&below, above) in pixel.iter().zip([red, green, blue]) {
-                let mixed = f32::from(below) * (1.0 - OPACITY) + f32::from(above) * OPACITY;
-                bytes.push(mixed.round() as u8);
-            }
-        }
-        Photo::from_pixels(self.photo.name(), width, height, bytes)
+        laid_over(&self.photo, &self.values)
     }
 
     /// The picture, and beside it the same with the map over it.
@@ -202,83 +185,93 @@ impl Classifier {
         picture: impl Into<Picture>,
         what: impl Into<GradCam>,
     ) -> Result<HeatMap> {
-        let what = what.into();
-        let base = self.base();
-        let number = base.find_layer(&what.layer, |layer| layer.output_shape.len() == 3)?;
-        let wanted = match &what.class {
-            None => None,
-            Some(class) => Some(self.classes().iter().position(|c| c == class).ok_or_else(
-                || Error::Argument {
-                    argument: "class",
-                    value: format!("{class:?}"),
-                    expected: format!("the model knows {}", self.classes().join(", ")),
-                },
-            )?),
-        };
-        let photo = picture.into().photo()?;
-        let pixels = photo.to_tensor(base.size(), self.interpolation)?;
-        let (class, probability, values) = self
-            .gradients(&pixels, number, wanted)
-            .and_then(|answer| {
-                let map = if what.is_plus_plus {
-                    plus_plus(&answer.output, &answer.gradient)?
-                } else {
-                    plain(&answer.output, &answer.gradient)?
-                };
-                Ok((answer.class, answer.probability, scaled(&map)?))
-            })
-            .map_err(Error::batch("computing a heat map", 1))?;
-        Ok(HeatMap {
-            photo,
-            values,
-            class: self.classes()[class].clone(),
-            probability,
-            layer: base.layers()[number].name.clone(),
-            rule: what.name(),
-            notes: base.origin().notes.clone(),
-        })
+        heat_map(&Network::Model(self), picture.into(), &what.into())
     }
+}
 
-    /// The output of layer `number` for one picture, and what the score of a class makes of it. The score
-    /// is the logit, before sigmoid or softmax, which would flatten it.
-    fn gradients(
+impl Base {
+    /// The same for a network with its top, which knows ImageNet's 1,000 classes:
+    /// `lab.with_top(Architecture::Vgg16)?.grad_cam("dog.jpg", "block5_conv3")`. A class is asked for by
+    /// its name as [`Base::classify`] gives it, or by its number: `GradCam::at(17).class("class 281")`.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the base has no top, otherwise as [`Classifier::grad_cam`].
+    pub fn grad_cam(
         &self,
-        pixels: &Tensor,
-        number: usize,
-        wanted: Option<usize>,
-    ) -> std::result::Result<Answer, TchError> {
-        let base = self.base();
-        let output = {
-            let _no_grad = tch::no_grad_guard();
-            base.forward_before(&base.input(pixels)?, number + 1)?
-        };
-        // A tensor of its own that asks for a gradient: it does not matter that all before it is frozen.
-        let output = output.f_detach()?.f_set_requires_grad(true)?;
-        tch::with_grad(|| {
-            let logits = logits_of(&self.head, &base.forward_after(&output, number)?, None)?;
-            let probabilities = loss::probabilities(&logits.f_detach()?)?;
-            let class = match wanted {
-                Some(class) => class,
-                None => probabilities.f_argmax(-1, false)?.f_int64_value(&[0])? as usize,
-            };
-            let score = match (logits.dim(), class) {
-                (1, 0) => logits.f_neg()?,
-                (1, _) => logits,
-                _ => logits.f_select(1, class as i64)?,
-            };
-            let gradients = Tensor::f_run_backward(&[score], &[&output], false, false)?;
-            let gradient = gradients
-                .into_iter()
-                .next()
-                .ok_or_else(|| TchError::Shape("there is no gradient".into()))?;
-            Ok(Answer {
-                probability: probabilities.f_double_value(&[0, class as i64])?,
-                class,
-                output: output.f_detach()?.f_to_kind(Kind::Float)?,
-                gradient: gradient.f_to_kind(Kind::Float)?,
-            })
-        })
+        picture: impl Into<Picture>,
+        what: impl Into<GradCam>,
+    ) -> Result<HeatMap> {
+        let network = Network::whole(self, "grad_cam")?;
+        heat_map(&network, picture.into(), &what.into())
     }
+}
+
+fn heat_map(network: &Network<'_>, picture: Picture, what: &GradCam) -> Result<HeatMap> {
+    let base = network.base();
+    let number = base.find_layer(&what.layer, |layer| layer.output_shape.len() == 3)?;
+    let wanted = network.class_number(what.class.as_deref())?;
+    let photo = picture.photo()?;
+    let pixels = network.pixels(&photo)?;
+    let (class, probability, values) = gradients(network, &pixels, number, wanted)
+        .and_then(|answer| {
+            let map = if what.is_plus_plus {
+                plus_plus(&answer.output, &answer.gradient)?
+            } else {
+                plain(&answer.output, &answer.gradient)?
+            };
+            Ok((answer.class, answer.probability, scaled(&map)?))
+        })
+        .map_err(Error::batch("computing a heat map", 1))?;
+    Ok(HeatMap {
+        photo,
+        values,
+        class: network.class_name(class),
+        probability,
+        layer: base.layers()[number].name.clone(),
+        rule: what.name(),
+        notes: base.origin().notes.clone(),
+    })
+}
+
+/// The output of layer `number` for one picture, and what the score of a class makes of it. The score
+/// is the logit, before sigmoid or softmax, which would flatten it.
+fn gradients(
+    network: &Network<'_>,
+    pixels: &Tensor,
+    number: usize,
+    wanted: Option<usize>,
+) -> std::result::Result<Answer, TchError> {
+    let base = network.base();
+    let output = {
+        let _no_grad = tch::no_grad_guard();
+        base.forward_before(&base.input(pixels)?, number + 1)?
+    };
+    // A tensor of its own that asks for a gradient: it does not matter that all before it is frozen.
+    let output = output.f_detach()?.f_set_requires_grad(true)?;
+    tch::with_grad(|| {
+        let logits = network.logits_after(&output, number)?;
+        let probabilities = loss::probabilities(&logits.f_detach()?)?;
+        let class = match wanted {
+            Some(class) => class,
+            None => probabilities.f_argmax(-1, false)?.f_int64_value(&[0])? as usize,
+        };
+        let score = match (logits.dim(), class) {
+            (1, 0) => logits.f_neg()?,
+            (1, _) => logits,
+            _ => logits.f_select(1, class as i64)?,
+        };
+        let gradients = Tensor::f_run_backward(&[score], &[&output], false, false)?;
+        let gradient = gradients
+            .into_iter()
+            .next()
+            .ok_or_else(|| TchError::Shape("there is no gradient".into()))?;
+        Ok(Answer {
+            probability: probabilities.f_double_value(&[0, class as i64])?,
+            class,
+            output: output.f_detach()?.f_to_kind(Kind::Float)?,
+            gradient: gradient.f_to_kind(Kind::Float)?,
+        })
+    })
 }
 
 /// What a layer gave for a picture, and the gradient of the score, both [1, C, h, w].
@@ -334,4 +327,27 @@ fn scaled(map: &Tensor) -> std::result::Result<Array2<f32>, TchError> {
     }
     Array2::from_shape_vec([rows as usize, columns as usize], values)
         .map_err(|error| TchError::Shape(error.to_string()))
+}
+
+/// A picture under a map of shares, 0 (dark blue) to 1 (yellow), which is enlarged to the picture's size.
+pub(crate) fn laid_over(photo: &Photo, shares: &Array2<f32>) -> Result<Photo> {
+    let (height, width) = (photo.height(), photo.width());
+    let enlarged = || -> std::result::Result<Vec<f32>, TchError> {
+        let (rows, columns) = shares.dim();
+        let flat = shares.iter().copied().collect::<Vec<_>>();
+        let map = Tensor::f_from_slice(&flat)?.f_view([1, 1, rows as i64, columns as i64])?;
+        let size = [height as i64, width as i64];
+        let map = map.f_upsample_bilinear2d(size, false, None, None)?;
+        Vec::<f32>::try_from(&map.f_view(-1)?)
+    };
+    let shares = enlarged().map_err(Error::compute("enlarging a heat map"))?;
+    let mut bytes = Vec::with_capacity(height * width * 3);
+    for (pixel, share) in photo.bytes().chunks_exact(3).zip(shares) {
+        let (red, green, blue) = canvas::viridis(share);
+        for (&below, above) in pixel.iter().zip([red, green, blue]) {
+            let mixed = f32::from(below) * (1.0 - OPACITY) + f32::from(above) * OPACITY;
+            bytes.push(mixed.round() as u8);
+        }
+    }
+    Photo::from_pixels(photo.name(), width, height, bytes)
 }

@@ -74,7 +74,8 @@
 //! | `head` | the small classifier on top, trained on features |
 //! | `classifier`, `tuning`, `prediction` | base and head as one model; its training; what it takes pictures for |
 //! | `report` | what it gets right and wrong |
-//! | `filters`, `feature_maps`, `heat_map` | what a layer looks for; what it makes of a picture; which parts of it an answer comes from |
+//! | `filters`, `filter_patterns`, `feature_maps` | what a layer looks for; what excites it most; what it makes of a picture |
+//! | `network`, `heat_map`, `occlusion` | what tells classes; which parts of a picture the answer comes from, by gradients and by covering them |
 //! | `values`, `quick_looks` | numbers from anywhere; pictures and plots of them in one line |
 //! | `lab` | the machine, and the lesson's data and weights |
 
@@ -96,6 +97,7 @@ mod feature_maps;
 mod features;
 mod fetch;
 mod figure;
+mod filter_patterns;
 mod filters;
 mod fit;
 mod grid;
@@ -107,6 +109,8 @@ mod lab;
 mod loading;
 mod loss;
 mod matrix;
+mod network;
+mod occlusion;
 mod optimizer;
 mod pca;
 mod pixels;
@@ -143,12 +147,14 @@ pub use feature_maps::{FeatureMaps, LayerMaps};
 pub use features::Features;
 pub use fetch::{Remote, fetch, reachable};
 pub use figure::Figure;
+pub use filter_patterns::{Ascent, FilterPatterns};
 pub use filters::Filters;
 pub use fit::Fit;
 pub use head::{Head, HeadModel, train_head};
 pub use heat_map::{GradCam, HeatMap};
 pub use history::{Epoch, History};
 pub use lab::Lab;
+pub use occlusion::{Occlusion, OcclusionMap};
 pub use optimizer::Optimizer;
 pub use pca::Pca;
 pub use pixels::{Interpolation, Photo, Picture, Scaling};
@@ -175,12 +181,12 @@ pub use tch::{Device, Tensor};
 /// There is no `Result` in it: a second one in scope breaks the code that evcxr wraps around a cell.
 pub mod prelude {
     pub use crate::{
-        Architecture, Augment, Base, Checks, Classifier, Data, Dataset, Device, Epoch, Error,
-        Evaluation, FeatureMaps, Features, Figure, Fill, Filters, Fit, GradCam, Head, HeadModel,
-        HeatMap, History, Images, Interpolation, Lab, LayerId, LayerMaps, LearningRates, Optimizer,
-        Pca, Photo, Picture, Precision, Prediction, Predictions, Progress, Report, Saved, Scaling,
-        Schedule, Stop, Table, Tensor, Transform, Values, Weights, heatmap, histogram, plot_lines,
-        show_images, train_head,
+        Architecture, Ascent, Augment, Base, Checks, Classifier, Data, Dataset, Device, Epoch,
+        Error, Evaluation, FeatureMaps, Features, Figure, Fill, FilterPatterns, Filters, Fit,
+        GradCam, Head, HeadModel, HeatMap, History, Images, Interpolation, Lab, LayerId, LayerMaps,
+        LearningRates, Occlusion, OcclusionMap, Optimizer, Pca, Photo, Picture, Precision,
+        Prediction, Predictions, Progress, Report, Saved, Scaling, Schedule, Stop, Table, Tensor,
+        Transform, Values, Weights, heatmap, histogram, plot_lines, show_images, train_head,
     };
     pub use crate::{ndarray, tch};
 }

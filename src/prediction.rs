@@ -283,15 +283,7 @@ impl Base {
     /// [`Error::Mismatch`] if the base has no top, [`Error::Argument`] if `n` is 0, [`Error::File`] or
     /// [`Error::Picture`] if the picture cannot be read.
     pub fn classify(&self, picture: impl Into<Picture>, n: usize) -> Result<Prediction> {
-        if self.output_shape().len() != 1 {
-            return Err(Error::Mismatch {
-                what: "the network".into(),
-                expected: "one with its top, which names classes".into(),
-                found: format!("one that ends in {:?}", self.output_shape()),
-                remedy: "Use `lab.with_top(Architecture::Vgg16)?`, or `predict` of a classifier"
-                    .into(),
-            });
-        }
+        self.check_has_top("predict")?;
         crate::fit::check_positive("n", n)?;
         let photo = picture.into().photo()?;
         let pixels = photo.to_tensor(self.size(), Interpolation::Nearest)?;

@@ -269,6 +269,20 @@ pub(crate) fn grouped(number: usize) -> String {
     text
 }
 
+/// A number with three digits that count, `0.0123` or `12.3`; from 100 on without a fraction, below a
+/// thousandth as `1.2e-5`.
+pub(crate) fn significant(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 || size >= 100.0 || !size.is_finite() {
+        return format!("{value:.0}");
+    }
+    if size < 1e-3 {
+        return format!("{value:.1e}");
+    }
+    let places = (2.0 - size.log10().floor()) as usize;
+    format!("{value:.places$}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,5 +291,21 @@ mod tests {
     fn numbers_are_grouped_by_thousands() {
         let texts = [0, 999, 1000, 14_714_688].map(grouped);
         assert_eq!(texts, ["0", "999", "1,000", "14,714,688"]);
+    }
+
+    #[test]
+    fn three_digits_count() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (1234.6, "1235"),
+            (99.94, "99.9"),
+            (12.34, "12.3"),
+            (0.5, "0.500"),
+            (-0.0123456, "-0.0123"),
+            (0.00012, "1.2e-4"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(significant(value), expected);
+        }
     }
 }

@@ -24,10 +24,10 @@ def load(path):
     return base, tensors, metadata
 
 
-def pixels(pictures, size):
+def pixels(pictures, size, kind=torch.float32):
     """Pictures as the model takes them, [N, 3, size, size] from 0 to 1."""
     load = lambda path: np.asarray(Image.open(path).convert("RGB").resize((size, size), Image.NEAREST))
-    return torch.from_numpy(np.stack([load(path) for path in pictures])).permute(0, 3, 1, 2) / 255
+    return torch.from_numpy(np.stack([load(path) for path in pictures])).permute(0, 3, 1, 2).to(kind) / 255
 
 
 def logits(tensors, output):

@@ -1,8 +1,12 @@
-"""Grad-CAM and Grad-CAM++ by PyTorch's autograd: python torch_cam.py MODEL PICTURE LAYER...
+"""Grad-CAM and Grad-CAM++ by PyTorch's autograd.
 
-MODEL is a file that Classifier::save wrote for two classes or more. Prints a JSON list, for each LAYER
-(Keras' name of a convolution or pooling) and each class, of the class's probability and both maps,
-scaled so that the largest value is 1 (all zeros stay).
+    python torch_cam.py MODEL PICTURE LAYER...
+    python torch_cam.py --top SEED CLASS PICTURE LAYER...
+
+MODEL is a file that Classifier::save wrote for two classes or more; with --top it is torchvision's whole
+VGG16 with the weights of SEED, and of its classes the most probable one and number CLASS are asked for.
+Prints a JSON list, for each LAYER (Keras' name of a convolution or pooling) and each class, of the class's
+probability and both maps, scaled so that the largest value is 1 (all zeros stay).
 """
 
 import json
@@ -12,6 +16,7 @@ import numpy as np
 import torch
 
 import saved_model
+import whole_vgg
 
 
 def named_layers(base):
@@ -46,30 +51,30 @@ def grad_cam_plus_plus(a, g):
     return total
 
 
-def main(path, picture, layers):
-    base, tensors, metadata = saved_model.load(path)
-    size, classes = metadata["size"], metadata["classes"]
+def score_of_head(logits, number):
+    """Two classes have one logit, the second one's; more have one each."""
+    if len(logits) > 1:
+        return logits[number], torch.softmax(logits, 0)[number]
+    score = logits[0] if number == 1 else -logits[0]
+    return score, torch.sigmoid(score)
+
+
+def maps(base, logits_of, pixels, layers, classes):
+    """`classes` maps numbers to names."""
     for module in base:
         if isinstance(module, torch.nn.ReLU):
             module.inplace = False
-    pixels = saved_model.pixels([picture], size)
     places = dict(named_layers(base))
     results = []
     for name in layers:
-        for number in range(len(classes)):
+        for number in classes:
             x = pixels
             for index, module in enumerate(base):
                 x = module(x)
                 if index == places[name]:
                     x.retain_grad()
                     output = x
-            logits = saved_model.logits(tensors, x)[0]
-            if len(classes) == 2:
-                score = logits[0] if number == 1 else -logits[0]
-                probability = torch.sigmoid(score)
-            else:
-                score = logits[number]
-                probability = torch.softmax(logits, 0)[number]
+            score, probability = score_of_head(logits_of(x)[0], number)
             score.backward()
             a, g = output.detach()[0].double().numpy(), output.grad[0].double().numpy()
             results.append(
@@ -84,4 +89,23 @@ def main(path, picture, layers):
     print(json.dumps(results))
 
 
-main(sys.argv[1], sys.argv[2], sys.argv[3:])
+def of_file(path, picture, *layers):
+    base, tensors, metadata = saved_model.load(path)
+    pixels = saved_model.pixels([picture], metadata["size"])
+    logits_of = lambda x: saved_model.logits(tensors, x)
+    maps(base, logits_of, pixels, layers, dict(enumerate(metadata["classes"])))
+
+
+def of_whole(seed, number, picture, *layers):
+    model = whole_vgg.seeded_vgg16(int(seed))
+    pixels = saved_model.pixels([picture], 224)
+    with torch.no_grad():
+        most = model(pixels)[0].argmax().item()
+    logits_of = lambda x: model.classifier(model.avgpool(x).flatten(1))
+    maps(model.features, logits_of, pixels, layers, {n: f"class {n}" for n in (most, int(number))})
+
+
+if sys.argv[1] == "--top":
+    of_whole(*sys.argv[2:])
+else:
+    of_file(*sys.argv[1:])
