@@ -1,9 +1,11 @@
 //! `cargo lab test`: everything that must hold, cheapest first, up to the first failure.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
+use crate::compiler::on_path;
 use crate::place::Place;
 use crate::say;
 use crate::setup;
@@ -35,8 +37,19 @@ const CHECKS: [(&str, &[&str], &str); 3] = [
     ),
 ];
 
+/// The engine has no tests of its own and would be compiled once more for them: eight minutes.
+const TESTS: [&str; 4] = ["test", "--workspace", "--exclude", "engine"];
+
+/// The tests that `TESTS` passes over, since they fail without a browser. The same packages: with
+/// others cargo would build the dependencies once more.
+const BROWSER_TESTS: [&str; 4] = ["--test", "browser", "--", "--ignored"];
+
+/// Chromium under its usual names, tried in this order after `CHROME`.
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
 /// Sets up what is missing, then runs the checks and the tests.
 pub fn command(place: &Place) -> Result<ExitCode> {
+    let browser = browser()?;
     setup::for_tests(place)?;
     for (title, words, remedy) in CHECKS {
         let status = timed(title, || {
@@ -52,9 +65,28 @@ pub fn command(place: &Place) -> Result<ExitCode> {
             ));
         }
     }
-    // The engine has no tests of its own and would be compiled once more for them: eight minutes.
-    let mut tests = place.cargo(["test", "--workspace", "--exclude", "engine"]);
-    let (passed_all, counts) = timed("tests", || count(&mut tests))?;
+    let mut tests = place.cargo(TESTS);
+    let (mut passed_all, mut counts) = timed("tests", || count(&mut tests))?;
+    if passed_all && let Some(program) = &browser {
+        let mut tests = place.cargo(TESTS);
+        tests.args(BROWSER_TESTS).env("CHROME", program);
+        let (passed, more) = timed("tests in a browser", || count(&mut tests))?;
+        if passed && more.passed == 0 {
+            return Err(Trouble::new(
+                "no test ran in the browser",
+                "the tests in `tests/browser.rs` have to be marked #[ignore]: that is how they are chosen",
+            ));
+        }
+        passed_all = passed;
+        counts.make_up(&more);
+    }
+    if browser.is_none() {
+        say::line(format!(
+            "skipped: the notebook in a browser (tests/browser.rs), since there is no {} on this machine\n  \
+             what to do: Debian: `sudo apt install chromium`; or set CHROME to a Chromium or Chrome",
+            BROWSERS.join(", ")
+        ));
+    }
     say::line(counts.closing_line());
     if !passed_all || counts.failed > 0 {
         return Err(Trouble::new(
@@ -69,6 +101,20 @@ pub fn command(place: &Place) -> Result<ExitCode> {
         ));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The Chromium to test with, if there is one.
+fn browser() -> Result<Option<PathBuf>> {
+    match std::env::var("CHROME") {
+        Ok(wanted) if !wanted.is_empty() => match on_path(&wanted) {
+            Some(program) => Ok(Some(program)),
+            None => Err(Trouble::new(
+                format!("CHROME is `{wanted}`, and there is no such program"),
+                "correct CHROME or unset it",
+            )),
+        },
+        _ => Ok(BROWSERS.into_iter().find_map(on_path)),
+    }
 }
 
 fn timed<T>(title: &str, work: impl FnOnce() -> std::io::Result<T>) -> Result<T> {
@@ -128,6 +174,12 @@ impl Counts {
         self.skipped += more.skipped;
     }
 
+    /// Adds tests that were skipped before: they no longer count as that.
+    fn make_up(&mut self, more: &Self) {
+        self.skipped = self.skipped.saturating_sub(more.passed + more.failed);
+        self.add(more);
+    }
+
     fn closing_line(&self) -> String {
         format!(
             "{} passed, {} failed, {} skipped",
@@ -155,6 +207,15 @@ all doctests ran in 0.5s; merged doctests compilation took 0.3s
             counts.add(&more);
         }
         assert_eq!(counts.closing_line(), "14 passed, 3 failed, 1 skipped");
+    }
+
+    #[test]
+    fn a_test_that_is_run_after_all_is_not_skipped_too() {
+        let first = "test result: ok. 9 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out";
+        let second = "test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out";
+        let mut counts = Counts::of(first).unwrap_or_default();
+        counts.make_up(&Counts::of(second).unwrap_or_default());
+        assert_eq!(counts.closing_line(), "10 passed, 0 failed, 1 skipped");
     }
 
     #[test]

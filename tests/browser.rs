@@ -1,0 +1,104 @@
+//! The lesson's notebook in JupyterLab in Chromium: what a reader sees after Run All Cells.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    clippy::print_stdout,
+    reason = "says where the screenshots are, for `--nocapture`"
+)]
+
+mod common;
+
+use serde_json::Value;
+
+/// The code cells whose output is a picture, one each.
+const PICTURES: [&str; 16] = [
+    "show-pictures",
+    "resized-picture",
+    "curves",
+    "augment-show",
+    "frozen-curves",
+    "tuned-curves",
+    "predict-picture",
+    "most-wrong",
+    "compare",
+    "first-filters",
+    "tenth-filters",
+    "photograph",
+    "classify",
+    "first-maps",
+    "block-maps",
+    "grad-cam",
+];
+
+/// Those whose output has a table.
+const TABLES: [&str; 11] = [
+    "open-lab",
+    "open-base",
+    "history-table",
+    "build-model",
+    "freeze",
+    "augmentation",
+    "open-block5",
+    "filter-shapes",
+    "open-vgg",
+    "report",
+    "confusion-matrix",
+];
+
+/// Those that train, ten epochs each.
+const TRAININGS: [&str; 4] = ["train-head", "train-frozen", "fine-tune", "train-small"];
+
+/// Errors, text on stderr, pictures that are not loaded or wider than the page: the program in
+/// `tests/references` refuses them all.
+#[test]
+#[ignore = "needs Chromium; `cargo lab test` runs it where there is one"]
+fn the_lesson_can_be_read_in_a_browser() {
+    let screenshots = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
+    if screenshots.exists() {
+        std::fs::remove_dir_all(&screenshots).unwrap();
+    }
+    std::fs::create_dir_all(&screenshots).unwrap();
+    println!("screenshots: {}", screenshots.display());
+    let notebook = common::repository("notebooks/01_transfer_learning.ipynb");
+    let summary = common::python("notebook_browser.py", &[&notebook, &screenshots]);
+    let summary: Value = serde_json::from_str(&summary).unwrap();
+    println!(
+        "Chromium {}, seconds: {}",
+        summary["chromium"], summary["seconds"]
+    );
+
+    let cells = summary["cells"].as_array().unwrap();
+    assert!(cells.len() >= 45, "{} cells", cells.len());
+    let cell = |id: &str| {
+        cells
+            .iter()
+            .find(|cell| cell["id"] == id)
+            .unwrap_or_else(|| panic!("there is no cell {id}"))
+    };
+    for (number, cell) in cells.iter().enumerate() {
+        assert_eq!(cell["number"], number + 1, "{cell}");
+    }
+    for id in PICTURES {
+        assert_eq!(cell(id)["images"], 1, "{id}");
+    }
+    for id in TABLES {
+        assert!(cell(id)["tables"].as_u64() >= Some(1), "{id}");
+    }
+    // Each epoch has one line: those that show its progress are replaced.
+    for id in TRAININGS {
+        let text = cell(id)["text"].as_str().unwrap();
+        for epoch in 1..=10 {
+            let line = format!("Epoch {epoch}/10 ");
+            assert_eq!(text.matches(&line).count(), 1, "{id}, {line}:\n{text}");
+        }
+    }
+    let files = std::fs::read_dir(&screenshots).unwrap().count();
+    assert_eq!(summary["screenshots"], files);
+    // A light and a dark one for the title and each of its eleven sections at least.
+    assert!(files >= 24, "{files} screenshots");
+}
