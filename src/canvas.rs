@@ -247,7 +247,8 @@ impl Drawing {
         });
     }
 
-    /// The drawing as the bytes of a PNG file, `width` x `height` pixels, RGB.
+    /// The drawing as the bytes of a PNG file, `width` x `height` pixels, RGB, which says that a point has
+    /// two of them.
     pub(crate) fn to_png(&self) -> Result<Vec<u8>> {
         let (width, height) = self.fine_size();
         let mut fine = RgbImage::new(width, height);
@@ -260,7 +261,7 @@ impl Drawing {
                 imageops::replace(&mut image, picture, i64::from(*left), i64::from(*top));
             }
         }
-        png(&image)
+        png(&image).map(with_density)
     }
 
     /// The drawing as the text of an SVG file; pictures in it are embedded as PNG.
@@ -437,6 +438,20 @@ fn png(image: &RgbImage) -> Result<Vec<u8>> {
         )
         .map_err(failed)?;
     Ok(bytes.into_inner())
+}
+
+/// The same PNG file with a word on how fine it is, for our kernel and for whoever prints it; `image` does
+/// not write any.
+fn with_density(mut png: Vec<u8>) -> Vec<u8> {
+    /// 192 pixels per inch, twice a page's 96, are 7,559 per metre (0x1d87), in both directions; with length
+    /// and checksum, as the PNG specification has it (chunk `pHYs`).
+    const CHUNK: [u8; 21] = *b"\0\0\0\x09pHYs\0\0\x1d\x87\0\0\x1d\x87\x01\x8f\xe5\xf1\x65";
+    // Signature and header, which every PNG file begins with.
+    const BEFORE: usize = 33;
+    if png.len() > BEFORE {
+        png.splice(BEFORE..BEFORE, CHUNK);
+    }
+    png
 }
 
 /// Gives plotters the same font on every machine. plotters keeps its fonts in a static, which

@@ -19,6 +19,23 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+/// A file or folder as seen from the current folder, if it lies in that or in the one above: "../data". Shorter to
+/// read, and a notebook that is handed on does not tell where it lay.
+pub(crate) fn from_here(path: &Path) -> PathBuf {
+    let Ok(here) = std::env::current_dir() else {
+        return path.to_owned();
+    };
+    if let Ok(below) = path.strip_prefix(&here) {
+        return Path::new(".").join(below);
+    }
+    match here.parent().map(|above| path.strip_prefix(above)) {
+        // Of the file system's root everything is a part.
+        Some(Ok(beside)) if here.parent() != Some(Path::new("/")) => Path::new("..").join(beside),
+        _ => path.to_owned(),
+    }
+}
+
 #[cfg(test)]
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

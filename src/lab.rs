@@ -26,7 +26,7 @@ use crate::base::Base;
 use crate::classifier::Classifier;
 use crate::dataset::Data;
 use crate::device::{self, Cuda, Precision};
-use crate::display::Progress;
+use crate::display::{Progress, from_here};
 use crate::error::{Error, Result};
 use crate::fetch::{self, Remote};
 use crate::fit::Fit;
@@ -573,22 +573,6 @@ fn run_for(device: Device) -> Choice<bool> {
             "on a CPU the whole lesson, with parts 2 and 3, takes hours",
         ),
         _ => Choice::new(true, "on a GPU it takes minutes"),
-    }
-}
-
-/// A folder as seen from the current one, if it lies in that or in the one above: "../data". Shorter to
-/// read, and a notebook that is handed on does not tell where it lay.
-fn from_here(folder: &Path) -> PathBuf {
-    let Ok(here) = std::env::current_dir() else {
-        return folder.to_owned();
-    };
-    if let Ok(below) = folder.strip_prefix(&here) {
-        return Path::new(".").join(below);
-    }
-    match here.parent().map(|above| folder.strip_prefix(above)) {
-        // Of the file system's root everything is a part.
-        Some(Ok(beside)) if here.parent() != Some(Path::new("/")) => Path::new("..").join(beside),
-        _ => folder.to_owned(),
     }
 }
 

@@ -16,10 +16,12 @@ const TITLE: f64 = 36.0;
 const MARGIN: f64 = 24.0;
 /// The width of the bar.
 const BAR: f64 = 30.0;
-/// What the axis on the left, and the bar with its numbers on the right, take.
-const SIDES: f64 = 320.0;
-/// What title, lower axis and margins take.
-const ENDS: f64 = 210.0;
+/// What the bar, its numbers and the margins to their right and left take.
+const RIGHT: f64 = 174.0;
+/// What a title of one line takes, with the margin above it.
+const HEAD: f64 = MARGIN + TITLE + 24.0;
+/// The longest names take so much room beside the cells.
+const LONGEST_NAME: f64 = 260.0;
 /// Up to so many cells each has its number written in it, where there is room.
 const MOST_WRITTEN: usize = 400;
 /// Neither in viridis nor white: a number that is not finite.
@@ -31,14 +33,41 @@ pub(crate) struct Matrix {
     pub(crate) values: Array2<f64>,
     pub(crate) x_label: String,
     pub(crate) y_label: String,
+    /// What rows and columns are called, if both are the same things; otherwise they are counted from 0.
+    pub(crate) names: Vec<String>,
 }
 
 impl Matrix {
     /// The height at which the cells of a figure of this width are squares; within bounds.
     pub(crate) fn height(&self, width: u32) -> u32 {
         let (rows, columns) = self.values.dim();
-        let cell = (f64::from(width) - SIDES) / columns.max(1) as f64;
-        (cell * rows as f64).clamp(120.0, 1400.0) as u32 + ENDS as u32
+        let names = self.widest_name();
+        let across = (f64::from(width) - left_of(names) - RIGHT) / columns.max(1) as f64;
+        let below = self.below(names, across);
+        ((across * rows as f64).clamp(120.0, 1400.0) + HEAD + below) as u32
+    }
+
+    /// The width of the longest row's label, in pixels, within bounds.
+    fn widest_name(&self) -> f64 {
+        // Where no text can be measured the drawing fails anyway, and says why.
+        let widths = self.names.iter();
+        let widths = widths.map(|name| Font::new(TICK).width(name).unwrap_or_default());
+        widths.fold(68.0, f64::max).min(LONGEST_NAME)
+    }
+
+    /// The room that the lower axis takes: names that are wider than a column of `across` pixels stand
+    /// upright.
+    fn below(&self, names: f64, across: f64) -> f64 {
+        let label = if self.are_upright(names, across) {
+            names
+        } else {
+            TICK
+        };
+        10.0 + label + 12.0 + LABEL + MARGIN
+    }
+
+    fn are_upright(&self, names: f64, across: f64) -> bool {
+        !self.names.is_empty() && names + 12.0 > across
     }
 
     /// The smallest and the largest of the finite numbers; 0 and 1 if there is none.
@@ -48,6 +77,24 @@ impl Matrix {
             (low.min(v), high.max(v))
         });
         if low > high { (0.0, 1.0) } else { (low, high) }
+    }
+
+    /// About `most` of the rows or columns, evenly spaced, with their labels.
+    fn places(&self, count: usize, most: usize) -> Vec<(usize, String)> {
+        let mut step = 1;
+        for factor in [2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000] {
+            if count.div_ceil(step) > most.max(2) {
+                step = factor;
+            }
+        }
+        let name = |number: usize| match self.names.get(number) {
+            Some(name) => name.clone(),
+            None => number.to_string(),
+        };
+        (0..count)
+            .step_by(step)
+            .map(|number| (number, name(number)))
+            .collect()
     }
 
     /// Where a number lies in the range, 0 to 1; nothing if it is not finite.
@@ -75,12 +122,14 @@ pub(crate) fn draw(title: &str, matrix: &Matrix, drawing: &mut Drawing) -> Resul
         top += MARGIN - 10.0;
     }
     let (rows, columns) = matrix.values.dim();
-    let left = MARGIN + LABEL + 14.0 + 80.0;
-    let right = (width - (SIDES - left)).max(left + 40.0);
-    let bottom = (height - MARGIN - LABEL - TICK - 24.0).max(top + 40.0);
-    // Square cells, where the figure's size allows.
+    let names = matrix.widest_name();
+    let left = left_of(names);
+    let right = (width - RIGHT).max(left + 40.0);
+    let below = matrix.below(names, (right - left) / columns as f64);
+    let bottom = (height - below).max(top + 40.0);
+    // Square cells, unless a long and narrow matrix would become too narrow to see.
     let cell = ((right - left) / columns as f64).min((bottom - top) / rows as f64);
-    let (right, bottom) = if cell * columns as f64 > 40.0 && cell * rows as f64 > 40.0 {
+    let (right, bottom) = if (cell * columns as f64).min(cell * rows as f64) >= 120.0 {
         (left + cell * columns as f64, top + cell * rows as f64)
     } else {
         (right, bottom)
@@ -100,23 +149,39 @@ pub(crate) fn draw(title: &str, matrix: &Matrix, drawing: &mut Drawing) -> Resul
     let tick = Font::new(TICK);
     let label = Font::new(LABEL);
     let (middle, centre) = ((left + right) / 2.0, (top + bottom) / 2.0);
-    for (number, text) in places(columns, ((right - left) / 90.0) as usize) {
+    let across = (right - left) / columns as f64;
+    let are_upright = matrix.are_upright(names, across);
+    let x_room = if are_upright { 30.0 } else { 90.0 };
+    for (number, text) in matrix.places(columns, ((right - left) / x_room) as usize) {
+        let text = tick.fit(&text, names)?;
         let x = left + (number as f64 + 0.5) / columns as f64 * (right - left);
-        drawing.text(&text, (x, bottom + 10.0 + TICK / 2.0), Align::Centre, tick);
+        if are_upright {
+            let y = bottom + 10.0 + tick.width(&text)? / 2.0;
+            drawing.text(&text, (x, y), Align::Centre, tick.upwards());
+        } else {
+            drawing.text(&text, (x, bottom + 10.0 + TICK / 2.0), Align::Centre, tick);
+        }
     }
-    for (number, text) in places(rows, ((bottom - top) / 50.0) as usize) {
+    let y_room = if matrix.names.is_empty() { 40.0 } else { 30.0 };
+    for (number, text) in matrix.places(rows, ((bottom - top) / y_room) as usize) {
+        let text = tick.fit(&text, names)?;
         let y = top + (number as f64 + 0.5) / rows as f64 * (bottom - top);
         drawing.text(&text, (left - 12.0, y), Align::Right, tick);
     }
     let x_label = label.fit(&matrix.x_label, width - 2.0 * MARGIN)?;
-    let at = (middle, bottom + 10.0 + TICK + 12.0 + LABEL / 2.0);
-    drawing.text(&x_label, at, Align::Centre, label);
+    let at = bottom + matrix.below(names, across) - MARGIN - LABEL / 2.0;
+    drawing.text(&x_label, (middle, at), Align::Centre, label);
     let y_label = label.fit(&matrix.y_label, (bottom - top).max(120.0))?;
     let at = (MARGIN + LABEL / 2.0, centre);
     drawing.text(&y_label, at, Align::Centre, label.upwards());
 
     bar(range, (right + 34.0, top, bottom), drawing);
     Ok(())
+}
+
+/// Where the cells begin, beside labels of this width.
+fn left_of(names: f64) -> f64 {
+    MARGIN + LABEL + 14.0 + names + 12.0
 }
 
 /// The cells as boxes, with their numbers if all of them fit.
@@ -191,18 +256,6 @@ fn cells(matrix: &Matrix, range: (f64, f64), width: u32, height: u32) -> RgbImag
         imageops::FilterType::Triangle
     };
     imageops::resize(&small, width.max(1), height.max(1), filter)
-}
-
-/// About `most` of the numbers below `count`, evenly spaced, as labels.
-fn places(count: usize, most: usize) -> Vec<(usize, String)> {
-    let mut step = 1;
-    for factor in [2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000] {
-        if count.div_ceil(step) > most.max(2) {
-            step = factor;
-        }
-    }
-    let numbers = (0..count).step_by(step);
-    numbers.map(|number| (number, number.to_string())).collect()
 }
 
 /// The bar at `left`, from the largest number at the `top` to the smallest at the `bottom`.

@@ -436,6 +436,7 @@ pub fn heatmap(values: impl Into<Values>) -> Result<Figure> {
         values,
         x_label: "column".into(),
         y_label: "row".into(),
+        names: Vec::new(),
     };
     Ok(Figure::matrix(&title, matrix))
 }

@@ -22,6 +22,7 @@ use crate::dataset::{Dataset, name_of};
 use crate::error::{Error, Result};
 use crate::figure::{Figure, titled};
 use crate::grid::{self, Tile};
+use crate::matrix::Matrix;
 use crate::pixels::Photo;
 use crate::prediction::{most_probable, percent, rows_of};
 use crate::table::Table;
@@ -92,6 +93,21 @@ impl Report {
             table.push(cells);
         }
         self.noted(table)
+    }
+
+    /// The confusion matrix in colours, for many classes: a row for each class, a column for what its pictures
+    /// were taken for.
+    ///
+    /// scikit-learn: `ConfusionMatrixDisplay.from_predictions(labels, predictions)`.
+    pub fn plot_confusion_matrix(&self) -> Figure {
+        let matrix = Matrix {
+            values: self.confusion().map(|&count| count as f64),
+            x_label: "taken for".into(),
+            y_label: "is".into(),
+            names: self.classes.clone(),
+        };
+        let title = format!("Confusion of {} pictures", self.len());
+        Figure::matrix(&titled(&title, &self.notes), matrix)
     }
 
     /// Precision, recall and F1 of each class, in the order of the class names.

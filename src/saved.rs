@@ -17,7 +17,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::display::Bundle;
+use crate::display::{Bundle, from_here};
 
 /// A file that was written. Shows itself under a notebook cell as one line: place and size.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,10 +51,11 @@ impl Saved {
     }
 }
 
-/// "saved /home/me/cats.safetensors (16.8 MB)", in decimal units.
+/// "saved ./cats.safetensors (16.8 MB)": the place as seen from the current folder where that is short, in
+/// decimal units.
 impl fmt::Display for Saved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "saved {} ", self.path.display())?;
+        write!(f, "saved {} ", from_here(&self.path).display())?;
         match self.bytes {
             0..1_000_000 => write!(f, "({} kB)", self.bytes.div_ceil(1000)),
             bytes => write!(f, "({:.1} MB)", bytes as f64 / 1e6),
@@ -72,6 +73,6 @@ mod tests {
         assert_eq!(saved.to_string(), "saved /x/cats.safetensors (16.8 MB)");
         let saved = Saved::new(Path::new("a.csv"), 12);
         assert!(saved.path().is_absolute());
-        assert!(saved.to_string().ends_with("a.csv (1 kB)"), "{saved}");
+        assert_eq!(saved.to_string(), "saved ./a.csv (1 kB)");
     }
 }

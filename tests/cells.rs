@@ -188,6 +188,7 @@ const EVERY_CALL: &[&str] = &[
     "let several = base.feature_maps_of(&files[0], &[2, 5, 9, 13, 17])?;",
     "let report = model.report(&both.validation)?;\nreport",
     "report.confusion_matrix()",
+    "report.plot_confusion_matrix()",
     "report.most_wrong(4)?",
     "report.show(4)?",
     "report.roc_curve()?",

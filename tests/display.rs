@@ -69,6 +69,17 @@ fn the_curves_as_svg_are_well_formed_and_name_axes_and_lines() {
 }
 
 #[test]
+fn a_figure_says_that_it_is_fine() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("curves.png");
+    history(3).plot().size(1200, 500).save(&path).unwrap();
+    assert_eq!(
+        common::python("png_size.py", &[&path]).trim(),
+        "1200 500 192 192"
+    );
+}
+
+#[test]
 fn one_epoch_and_a_hundred_are_drawn() {
     for epochs in [1, 100] {
         let png = history(epochs).plot().size(900, 400).to_png().unwrap();

@@ -1,7 +1,7 @@
 //! The side that Jupyter sees: five sockets, and what happens to each message.
 //!
 //! A message for the engine goes on to it unchanged, and its answers come back unchanged, but for the
-//! cells' numbers, which evcxr starts at 2. While there is no engine yet, cells wait here, and the one
+//! cells' numbers, which evcxr starts at 2, and the widths of pictures ([`crate::density`]). While there is no engine yet, cells wait here, and the one
 //! that waits first shows what is going on; when there can be none, each cell gets the reason as its
 //! error, and a later run of a cell tries again. An interrupt is not handed on at once: see
 //! [`crate::stop`].
@@ -17,6 +17,7 @@ use zeromq::{PubSocket, RepSocket, RouterSendHalf, RouterSocket, Socket, SocketR
 use zeromq::{ZmqMessage, ZmqResult};
 
 use crate::backend::{Backend, Channel};
+use crate::density;
 use crate::message::{Message, Signer};
 use crate::place::Place;
 use crate::seed;
@@ -402,7 +403,7 @@ impl Front {
                 backend.withdraw_stop();
             }
         }
-        let raw = self.renumber(&message).unwrap_or(raw);
+        let raw = self.amended(&message).unwrap_or(raw);
         let sent = match channel {
             Channel::Shell => self.shell.send(raw).await,
             Channel::Control => self.control.send(raw).await,
@@ -414,17 +415,25 @@ impl Front {
         }
     }
 
-    /// The message with the cell's number as Jupyter counts: evcxr calls the first one 2.
-    fn renumber(&self, message: &Message) -> Option<ZmqMessage> {
-        if !matches!(
-            message.kind(),
-            "execute_input" | "execute_result" | "execute_reply"
-        ) {
+    /// The message with the cell's number as Jupyter counts, evcxr calls the first one 2; and with the width
+    /// of a fine picture. `None` if there is nothing to change.
+    fn amended(&self, message: &Message) -> Option<ZmqMessage> {
+        let (is_numbered, may_show) = match message.kind() {
+            "execute_result" => (true, true),
+            "execute_input" | "execute_reply" => (true, false),
+            "display_data" => (false, true),
+            _ => return None,
+        };
+        let mut content = message.content.clone();
+        let number = content["execution_count"].as_u64();
+        let number = number.filter(|_| is_numbered);
+        if let Some(number) = number {
+            content["execution_count"] = Value::from(number.saturating_sub(1));
+        }
+        let has_width = may_show && density::tell_width(&mut content);
+        if number.is_none() && !has_width {
             return None;
         }
-        let number = message.content["execution_count"].as_u64()?;
-        let mut content = message.content.clone();
-        content["execution_count"] = Value::from(number.saturating_sub(1));
         self.signer.write(
             &message.identities,
             message.kind(),

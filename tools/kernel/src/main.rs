@@ -10,6 +10,7 @@
 //! - [`front`] answers Jupyter at once, hands cells on when the engine is ready, and says in the
 //!   notebook what it is waiting for or why there is no engine.
 //! - [`backend`] starts an engine in its session and speaks to it.
+//! - [`density`] tells Jupyter how wide a fine picture is.
 //! - [`stop`] is how an interrupt ends a cell, and where it can keeps the variables.
 //! - [`seed`] keeps the folder up to date in which the crate is built as cells need it.
 //! - [`session`] copies that folder for one kernel, and removes the copy at the end; [`spare`] makes
@@ -20,6 +21,7 @@
 compile_error!("the kernel works on Linux and macOS; on Windows use it inside WSL");
 
 mod backend;
+mod density;
 mod environment;
 mod front;
 mod message;
