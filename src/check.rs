@@ -176,8 +176,10 @@ impl Data {
     /// sizes, which cannot be read, which are there twice. Decodes each picture once, on all cores.
     ///
     /// # Errors
+    /// [`Error::Dataset`](crate::Error::Dataset) if both sides have not the same classes,
     /// [`Error::Stopped`](crate::Error::Stopped) if it was asked to stop.
     pub fn check(&self) -> Result<Checks> {
+        self.check_classes(&common_folder(&self.train, &self.validation))?;
         let progress = Progress::quiet();
         let names = self.train.classes().iter();
         let mut checks = Checks {
@@ -207,7 +209,6 @@ impl Data {
             progress.check("checking pictures")?;
             let rows = dataset.files().iter().zip(dataset.labels()).zip(looked_at);
             for ((file, &label), found) in rows {
-                // Data put together by hand may have other classes on its two sides.
                 let Some(class) = checks.classes.get_mut(label) else {
                     continue;
                 };

@@ -66,17 +66,24 @@ impl Data {
         }
         let train = Dataset::open(folder.join("train"))?;
         let validation = Dataset::open(folder.join("validation"))?;
-        if train.classes != validation.classes {
-            return Err(Error::Dataset {
-                path: folder.to_owned(),
-                problem: format!(
-                    "train has the classes {:?}, validation has {:?}",
-                    train.classes, validation.classes
-                ),
-                remedy: "Give both the same class folders".into(),
-            });
+        let data = Self { train, validation };
+        data.check_classes(folder)?;
+        Ok(data)
+    }
+
+    /// Refuses training and validation pictures of different classes.
+    pub(crate) fn check_classes(&self, folder: &Path) -> Result<()> {
+        if self.train.classes == self.validation.classes {
+            return Ok(());
         }
-        Ok(Self { train, validation })
+        Err(Error::Dataset {
+            path: folder.to_owned(),
+            problem: format!(
+                "train has the classes {:?}, validation has {:?}",
+                self.train.classes, self.validation.classes
+            ),
+            remedy: "Give both the same class folders".into(),
+        })
     }
 
     /// Opens a folder with one folder of pictures for each class, and sets a share of each class aside for
@@ -95,13 +102,24 @@ impl Data {
     ///
     /// # Errors
     /// [`Error::Argument`] if the share is not between 0 and 1, [`Error::Dataset`] if a class has fewer than
-    /// two pictures; and as [`Dataset::open`].
+    /// two pictures, or if the folder is split into `train` and `validation` already; and as [`Dataset::open`].
     pub fn split(folder: impl AsRef<Path>, validation: f64, seed: u64) -> Result<Self> {
         if !(validation > 0.0 && validation < 1.0) {
             return Err(Error::Argument {
                 argument: "validation",
                 value: validation.to_string(),
                 expected: "it must be a share between 0 and 1, such as 0.2".into(),
+            });
+        }
+        let folder = folder.as_ref();
+        if ["train", "validation"]
+            .iter()
+            .all(|part| folder.join(part).is_dir())
+        {
+            return Err(Error::Dataset {
+                path: folder.to_owned(),
+                problem: "it is split into train and validation already".into(),
+                remedy: "Open it with `Data::open`".into(),
             });
         }
         let all = Dataset::open(folder)?;

@@ -27,6 +27,9 @@ pub(crate) fn from_here(path: &Path) -> PathBuf {
         return path.to_owned();
     };
     if let Ok(below) = path.strip_prefix(&here) {
+        if below.starts_with("..") {
+            return below.to_owned();
+        }
         return Path::new(".").join(below);
     }
     match here.parent().map(|above| path.strip_prefix(above)) {

@@ -25,7 +25,7 @@ use crate::architecture::{Layer, LayerKind};
 use crate::base::{Base, LayerId, check_size, in_halves};
 use crate::error::{Error, Result};
 use crate::figure::{Figure, titled};
-use crate::grid::Tile;
+use crate::grid::{self, Tile};
 use crate::pixels::Photo;
 use crate::random::Random;
 use crate::table::significant;
@@ -158,11 +158,15 @@ impl FilterPatterns {
         .collect()
     }
 
-    /// The patterns side by side, each with its filter's mean activation before and after.
+    /// The patterns side by side, each with its filter's mean activation before and after; the first 100, and
+    /// of more than 24 the filters' numbers alone.
     pub fn plot(&self) -> Figure {
         let pictures = self.pictures();
         let labelled = pictures.into_iter().zip(&self.filters);
         let labelled = labelled.zip(&self.activations);
+        let (shown, count, mut notes) =
+            grid::count(self.filters.len(), self.filters.len(), "filters");
+        notes.extend(self.notes.iter().cloned());
         let tiles = labelled.map(|((photo, filter), (before, after))| Tile {
             photo,
             label: format!(
@@ -172,19 +176,19 @@ impl FilterPatterns {
             ),
             highlighted: false,
         });
-        let tiles = tiles.collect::<Vec<_>>();
+        let tiles = tiles.take(shown).collect::<Vec<_>>();
         let steps = match self.steps {
             1 => "1 step".into(),
             steps => format!("{steps} steps"),
         };
         let title = format!(
-            "What excites filters of {}; mean activation before → after {steps}",
+            "What excites {count} of {}; mean activation before → after {steps}",
             self.layer
         );
         // Eight are two rows of four rather than one of five and one of three.
         let rows = tiles.len().div_ceil(COLUMNS).max(1);
         let columns = tiles.len().div_ceil(rows).max(1);
-        Figure::grid(&titled(&title, &self.notes), tiles, columns)
+        Figure::photos(&titled(&title, &notes), tiles, columns)
     }
 
     /// Shows the patterns under a notebook cell.
@@ -207,10 +211,10 @@ fn as_bytes(pixels: &ArrayView3<'_, f32>) -> Vec<u8> {
 
 impl fmt::Display for FilterPatterns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (_, filters, _) = grid::count(self.filters.len(), self.filters.len(), "filters");
         write!(
             f,
-            "patterns of {} filters of {} {:?}, {} steps",
-            self.filters.len(),
+            "patterns of {filters} of {} {:?}, {} steps",
             self.layer,
             self.pixels.shape(),
             self.steps

@@ -76,9 +76,9 @@ impl From<&[Photo]> for Images {
 /// A grid of pictures, each with its number or name; of more than 100 that many, evenly spaced.
 ///
 /// Shapes: (N, H, W, 3) and (N, H, W, 1), as Keras has them; [N, 3, H, W] and [N, 1, H, W], as PyTorch has
-/// them; one picture (H, W, 3) or [3, H, W]; (N, H, W) and (H, W) in grey. Values: 0 to 1 if all lie there,
-/// else 0 to 255 if all lie there, else from the smallest of all (black) to the largest (white); what is
-/// not finite is black. The title says which.
+/// them; one picture (H, W, 3), (H, W, 1) or [3, H, W]; (N, H, W) and (H, W) in grey. Values: 0 to 1 if all that are shown lie there,
+/// else 0 to 255 if they do, else from the smallest (black) to the largest (white); what is not finite is
+/// black. The title says which.
 ///
 /// matplotlib: `plt.imshow` in a loop over `plt.subplot`; fastai: `show_images`.
 ///
@@ -102,14 +102,22 @@ pub fn show_images(images: impl Into<Images>) -> Result<Figure> {
         }
     };
     let shape = values.shape();
+    let all = number_of_pictures(&shape);
+    let (n, count, notes) = grid::count(all, all, "pictures");
+    let numbers = spread(n, all).collect::<Vec<_>>();
+    // Thousands of pictures would take gigabytes as f64.
+    let values = if n < all {
+        values.rows(&numbers)?
+    } else {
+        values
+    };
     let pictures = pictures_of(values.array()?)?;
     let range = Range::of(&pictures);
-    let (n, count, notes) = grid::count(pictures.len(), pictures.len(), "pictures");
     let mut tiles = Vec::with_capacity(n);
-    for number in spread(n, pictures.len()) {
+    for (number, picture) in numbers.iter().zip(&pictures) {
         tiles.push(Tile {
-            photo: range.photo(&number.to_string(), pictures[number].view())?,
-            label: if pictures.len() > 1 {
+            photo: range.photo(&number.to_string(), picture.view())?,
+            label: if all > 1 {
                 number.to_string()
             } else {
                 String::new()
@@ -139,22 +147,33 @@ fn in_brackets(shape: &[usize]) -> String {
     }
 }
 
+/// How many pictures an array of this shape holds, if it holds any.
+fn number_of_pictures(shape: &[usize]) -> usize {
+    match *shape {
+        [3, _, _] | [_, _, 1 | 3] => 1,
+        [pictures, _, _] | [pictures, _, _, _] => pictures,
+        _ => 1,
+    }
+}
+
 /// Single pictures, each (H, W, 1 or 3).
 fn pictures_of(values: ArrayD<f64>) -> Result<Vec<ndarray::Array3<f64>>> {
     let shape = values.shape().to_vec();
-    let refused = || Error::Argument {
+    let refused = || {
+        Error::Argument {
         argument: "images",
         value: format!("an array of shape {}", in_brackets(&shape)),
         expected:
-            "it must be (N, H, W, 3), (N, H, W, 1), (H, W, 3), (N, H, W) or (H, W), or PyTorch's \
+            "it must be (N, H, W, 3), (N, H, W, 1), (H, W, 3), (H, W, 1), (N, H, W) or (H, W), or PyTorch's \
                    [N, 3, H, W], [N, 1, H, W] or [3, H, W], without a size of 0"
                 .into(),
+    }
     };
     let is_colours = |size: usize| size == 3 || size == 1;
     let batch = match *shape.as_slice() {
         [_, _] => values.insert_axis(Axis(0)).insert_axis(Axis(3)),
-        // Three grey pictures are likelier to be one in colours.
-        [_, _, 3] => values.insert_axis(Axis(0)),
+        // Three grey pictures are likelier to be one in colours, and so is a last size of 1.
+        [_, _, 3 | 1] => values.insert_axis(Axis(0)),
         [3, _, _] => values
             .permuted_axes([1, 2, 0].as_slice())
             .insert_axis(Axis(0)),
@@ -301,13 +320,13 @@ fn thinned(values: impl Iterator<Item = f64>) -> Vec<(f64, f64)> {
     }
     let stretch = points.len().div_ceil(MOST_POINTS / 2);
     let ends = points.chunks(stretch).flat_map(|stretch| {
-        // A gap stays one.
-        if let Some(gap) = stretch.iter().find(|point| !point.1.is_finite()) {
-            return vec![*gap];
-        }
+        // Gaps stay gaps, and are counted for the legend.
+        let (finite, gaps): (Vec<_>, Vec<_>) =
+            stretch.iter().partition(|point| point.1.is_finite());
         let order = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
-        let ends = [stretch.iter().min_by(order), stretch.iter().max_by(order)];
-        let mut ends = ends.into_iter().flatten().copied().collect::<Vec<_>>();
+        let ends = [finite.iter().min_by(order), finite.iter().max_by(order)];
+        let ends = ends.into_iter().flatten().copied();
+        let mut ends = ends.chain(gaps).collect::<Vec<_>>();
         ends.sort_by(|a, b| a.0.total_cmp(&b.0));
         ends
     });
@@ -353,7 +372,10 @@ pub fn histogram(values: impl Into<Values>, bins: usize) -> Result<Figure> {
         ..Panel::default()
     };
     let count = crate::table::grouped(array.len());
-    let mut title = format!("{count} values");
+    let mut title = match array.len() {
+        1 => "1 value".to_owned(),
+        _ => format!("{count} values"),
+    };
     if array.ndim() != 1 {
         title += &format!(" {}", in_brackets(array.shape()));
     }

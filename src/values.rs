@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use ndarray::{Array1, ArrayBase, ArrayD, Data, Dimension};
+use ndarray::{Array1, ArrayBase, ArrayD, Axis, Data, Dimension};
 use num_traits::ToPrimitive;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -78,6 +78,20 @@ impl Values {
                 .map_err(|error| TchError::Shape(error.to_string()))
         };
         read().map_err(Error::compute("reading a tensor's numbers"))
+    }
+
+    /// Some of the parts along the first dimension, by their numbers, all of which exist.
+    pub(crate) fn rows(self, numbers: &[usize]) -> Result<Self> {
+        let source = match self.source {
+            Source::Numbers(all) => Source::Numbers(all.select(Axis(0), numbers)),
+            Source::Tensor(all) => {
+                let numbers = numbers.iter().map(|&n| n as i64).collect::<Vec<_>>();
+                let chosen = Tensor::f_from_slice(&numbers)
+                    .and_then(|numbers| all.f_index_select(0, &numbers.f_to_device(all.device())?));
+                Source::Tensor(chosen.map_err(Error::compute("choosing pictures of a tensor"))?)
+            }
+        };
+        Ok(Self { source })
     }
 
     fn flat<A: ToPrimitive>(numbers: &[A]) -> Self {

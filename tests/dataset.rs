@@ -248,7 +248,15 @@ fn checks_find_broken_files_copies_and_uneven_classes() {
         "{text}"
     );
 
-    let samples = Data::open(common::repository("data/samples")).unwrap();
+    let samples = common::repository("data/samples");
+    let error = Data::split(&samples, 0.2, 0).unwrap_err().to_string();
+    assert!(error.contains("Data::open"), "{error}");
+    let samples = Data::open(samples).unwrap();
+    let other = Data {
+        train: samples.train.clone(),
+        validation: Dataset::open(&folder).unwrap(),
+    };
+    assert!(matches!(other.check(), Err(Error::Dataset { .. })));
     let checks = samples.check().unwrap();
     assert!(checks.is_fine(), "{checks}");
     assert!(checks.table().to_string().contains("Nothing to mend"));

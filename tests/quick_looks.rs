@@ -12,8 +12,8 @@ mod common;
 
 use evcxr_transfer::ndarray::{Array, Array2, Array4, ArrayD, IxDyn, arr2, s};
 use evcxr_transfer::{
-    Base, Data, Device, Error, Figure, Photo, Precision, Progress, Tensor, Values, Weights,
-    heatmap, histogram, plot_lines, show_images,
+    Base, Data, Device, Error, Features, Figure, Photo, Precision, Progress, Tensor, Values,
+    Weights, heatmap, histogram, plot_lines, show_images,
 };
 
 /// What a figure shows, without what its title says.
@@ -60,6 +60,7 @@ fn every_shape_of_pictures_is_taken_and_others_are_refused() {
         (vec![7, 9], 1),
         (vec![7, 9, 3], 1),
         (vec![3, 7, 9], 1),
+        (vec![28, 28, 1], 1),
         (vec![7, 9, 4], 7),
         (vec![2, 7, 9, 1], 2),
         (vec![2, 1, 7, 9], 2),
@@ -142,6 +143,15 @@ fn a_million_points_stay_small_and_keep_their_peaks() {
     assert!(svg.len() < 400_000, "{} bytes", svg.len());
     let flat = plot_lines(&[("peak", &vec![0.0_f32; 1_000_000])]).unwrap();
     assert_ne!(svg, flat.to_svg().unwrap(), "the peak is lost");
+    // Gaps beside it, in the same stretch, neither hide it nor go uncounted.
+    for place in [654_320, 654_322, 654_323] {
+        values[place] = f32::NAN;
+    }
+    let gaps = plot_lines(&[("peak", &values)]).unwrap().to_svg().unwrap();
+    values[654_321] = 0.0;
+    let without = plot_lines(&[("peak", &values)]).unwrap().to_svg().unwrap();
+    assert!(gaps.contains("3 values are not finite"));
+    assert_ne!(gaps, without, "the peak is lost between gaps");
 }
 
 #[test]
@@ -236,6 +246,10 @@ fn the_plane_of_features_is_numpys() {
             .pca()
             .is_err()
     );
+    let lost = Array4::<f32>::from_elem((4, 1, 1, 2), f32::NAN);
+    let lost = Features::from_array(&lost, &[0, 1, 0, 1], &["a", "b"]).unwrap();
+    let error = lost.pca().unwrap_err().to_string();
+    assert!(error.contains("finite"), "{error}");
     let svg = pca.plot().to_svg().unwrap();
     assert!(svg.contains("cats") && svg.contains("dogs") && svg.contains("component 1"));
 }
