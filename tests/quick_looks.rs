@@ -49,7 +49,7 @@ fn the_same_pictures_look_the_same_whatever_holds_them() {
     // A part of an array is not contiguous.
     let part = bytes.slice(s![..;2, .., .., ..]);
     assert_eq!(
-        drawn(show_images(&part).unwrap()).len(),
+        drawn(show_images(part).unwrap()).len(),
         drawn(show_images(part.to_owned()).unwrap()).len()
     );
 }
@@ -67,7 +67,7 @@ fn every_shape_of_pictures_is_taken_and_others_are_refused() {
         (vec![2, 3, 7, 9], 2),
         (vec![250, 4, 4, 3], 100),
     ] {
-        let figure = show_images(&ArrayD::<f32>::zeros(IxDyn(&shape)))
+        let figure = show_images(ArrayD::<f32>::zeros(IxDyn(&shape)))
             .unwrap()
             .to_string();
         let expected = match pictures {
@@ -76,7 +76,7 @@ fn every_shape_of_pictures_is_taken_and_others_are_refused() {
         };
         assert!(figure.contains(&expected), "{shape:?}: {figure}");
     }
-    let many = show_images(&ArrayD::<u8>::zeros(IxDyn(&[250, 4, 4, 3]))).unwrap();
+    let many = show_images(ArrayD::<u8>::zeros(IxDyn(&[250, 4, 4, 3]))).unwrap();
     assert!(many.to_string().contains("100 of 250 pictures"), "{many}");
     assert!(
         many.to_string().contains("a figure holds no more"),
@@ -89,7 +89,7 @@ fn every_shape_of_pictures_is_taken_and_others_are_refused() {
         vec![0, 5, 5, 3],
         vec![1, 2, 3, 4, 5],
     ] {
-        let error = show_images(&ArrayD::<f32>::zeros(IxDyn(&shape))).unwrap_err();
+        let error = show_images(ArrayD::<f32>::zeros(IxDyn(&shape))).unwrap_err();
         assert!(
             matches!(
                 error,
@@ -156,7 +156,7 @@ fn a_million_points_stay_small_and_keep_their_peaks() {
 
 #[test]
 fn histograms_and_heat_maps_say_what_they_show() {
-    let figure = histogram(&arr2(&[[1.0, 2.0], [3.0, f64::NAN]]), 3).unwrap();
+    let figure = histogram(arr2(&[[1.0, 2.0], [3.0, f64::NAN]]), 3).unwrap();
     let text = figure.to_string();
     for part in [
         "4 values (2, 2)",
@@ -182,9 +182,9 @@ fn histograms_and_heat_maps_say_what_they_show() {
     }
     let batch = Tensor::rand([1, 1, 40, 60], (tch::Kind::Float, Device::Cpu));
     assert!(heatmap(&batch).unwrap().to_string().contains("40 x 60"));
-    assert!(heatmap(&Array2::<f32>::zeros((0, 3))).is_err());
-    assert!(heatmap(&Array::<f32, _>::zeros((2, 3, 4))).is_err());
-    let same = heatmap(&Array2::<f32>::from_elem((2, 2), 7.0)).unwrap();
+    assert!(heatmap(Array2::<f32>::zeros((0, 3))).is_err());
+    assert!(heatmap(Array::<f32, _>::zeros((2, 3, 4))).is_err());
+    let same = heatmap(Array2::<f32>::from_elem((2, 2), 7.0)).unwrap();
     assert!(same.to_png().is_ok() && same.size(200, 200).to_png().is_ok());
     let holes = arr2(&[[f64::NAN, f64::MAX], [f64::MIN, f64::INFINITY]]);
     assert!(heatmap(&holes).unwrap().to_png().is_ok());
@@ -200,7 +200,7 @@ fn tensors_that_hold_no_real_numbers_are_refused() {
     ));
     let learning = Tensor::ones([2, 2], (tch::Kind::Float, Device::Cpu)).set_requires_grad(true);
     assert!(heatmap(&learning).is_ok());
-    assert!(heatmap(&Tensor::from_slice2(&[[true, false]])).is_ok());
+    assert!(heatmap(Tensor::from_slice2(&[[true, false]])).is_ok());
 }
 
 #[test]
