@@ -48,6 +48,8 @@ impl Axis {
         let whole = values.iter().all(|v| v.fract() == 0.0) && !values.is_empty();
         // Less than a whole step: there is no epoch 0, and none after the last.
         let room = if whole { room.min(0.9) } else { room };
+        // Of large numbers less than this would be lost.
+        let room = room.max(low.abs().max(high.abs()) * 1e-12);
         Self {
             low: low - room,
             high: high + room,

@@ -11,6 +11,7 @@ const TICK: f64 = 26.0;
 const LABEL: f64 = 29.0;
 const TITLE: f64 = 36.0;
 const LEGEND_ROW: f64 = 42.0;
+const MOST_LEGEND_ROWS: f64 = 4.0;
 const SAMPLE: f64 = 74.0;
 const LINE: f64 = 4.5;
 const MARGIN: f64 = 24.0;
@@ -334,7 +335,7 @@ fn legend(panel: &Panel, left: f64, frame: Frame, drawing: &mut Drawing) -> Resu
     let font = Font::new(LABEL - 2.0);
     let (mut x, mut y) = (left, frame.top);
     let mut bottom = y;
-    for series in &panel.series {
+    for (number, series) in panel.series.iter().enumerate() {
         let sample = match series.mark {
             Mark::Line | Mark::Dashed => SAMPLE,
             Mark::Points | Mark::Bars(_) => 24.0,
@@ -346,6 +347,12 @@ fn legend(panel: &Panel, left: f64, frame: Frame, drawing: &mut Drawing) -> Resu
         let width = sample + 14.0 + font.width(&name)?;
         if x > left && x + width > frame.right {
             (x, y) = (left, y + LEGEND_ROW);
+            // The rest of the room is for the lines.
+            if y >= frame.top + MOST_LEGEND_ROWS * LEGEND_ROW {
+                let more = format!("… and {} more", panel.series.len() - number);
+                drawing.text(&more, (left, y + LEGEND_ROW / 2.0), Align::Left, font);
+                return Ok(y + LEGEND_ROW);
+            }
         }
         let middle = y + LEGEND_ROW / 2.0;
         let colour = COLOURS[series.colour % COLOURS.len()];

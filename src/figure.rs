@@ -148,8 +148,9 @@ impl Figure {
 
     /// The same figure with another size in pixels, each side within 200 and 8000.
     ///
-    /// Without this call a chart is 900 x 700 pixels a panel, and a grid as large as its pictures need,
-    /// 1800 pixels wide at most for up to 28 columns.
+    /// Without this call a chart is 900 x 700 pixels a panel, a matrix 900 pixels wide, and a grid as large as
+    /// its pictures need, 1800 pixels wide at most for up to 28 columns. Our kernel shows a figure at half its
+    /// pixels, so that it is sharp on fine screens.
     pub fn size(mut self, width: u32, height: u32) -> Self {
         self.size = Some((width.clamp(200, 8000), height.clamp(200, 8000)));
         self

@@ -41,6 +41,9 @@ const EPSILON: f64 = 1e-12;
 /// How many patterns stand side by side at most: so few that there is room for the numbers below each.
 const COLUMNS: usize = 5;
 
+/// Pixels reach from 0 to 255; far beyond this f32 would overflow.
+const LARGEST_STEP: f64 = 1e6;
+
 /// How a filter's pattern is made: which layer, how many steps, how large. Made from a layer's name or
 /// index where one is asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -254,11 +257,11 @@ impl Base {
         })?;
         let layer = &self.layers()[number];
         check_filters(layer, filters)?;
-        if !(ascent.step_size.is_finite() && ascent.step_size > 0.0) {
+        if !(ascent.step_size > 0.0 && ascent.step_size <= LARGEST_STEP) {
             return Err(Error::Argument {
                 argument: "step_size",
                 value: ascent.step_size.to_string(),
-                expected: "it must be a number above 0".into(),
+                expected: format!("it must be above 0 and {LARGEST_STEP:e} at most"),
             });
         }
         let size = ascent.size.unwrap_or(self.size().min(SIDE));
@@ -372,7 +375,10 @@ impl Hill<'_> {
         pass: &Pass<'_>,
     ) -> Result<Tensor> {
         // With gradients a picture takes three times as long, and all that is computed is kept.
-        let at_once = (self.base.pictures_at_once() / 4).max(1) as i64;
+        // The memory grows with the number of pixels: 0.7 GB for 12 pictures of 128 pixels up to block 3.
+        let at_once = (self.base.pictures_at_once() / 4) as i64;
+        let side = pixels.size()[1].max(1);
+        let at_once = (at_once * 128 * 128 / (side * side)).clamp(1, at_once.max(1));
         let count = pixels.size()[0];
         let place = (Kind::Int64, pixels.device());
         let mut parts = Vec::new();

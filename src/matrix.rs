@@ -103,7 +103,8 @@ impl Matrix {
         let share = (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0);
         match value.is_finite() {
             true if high > low => Some(share as f32),
-            true => Some(0.0),
+            // The bar then reaches from a half below to a half above.
+            true => Some(0.5),
             false => None,
         }
     }
@@ -249,13 +250,17 @@ fn cells(matrix: &Matrix, range: (f64, f64), width: u32, height: u32) -> RgbImag
         }
     };
     let small = RgbImage::from_fn(columns as u32, rows as u32, colour);
-    // Cells keep hard edges; of more cells than pixels each pixel gets a mean colour.
-    let filter = if (columns as u32) <= width && (rows as u32) <= height {
-        imageops::FilterType::Nearest
-    } else {
-        imageops::FilterType::Triangle
+    // Cells keep hard edges; of more cells than pixels each pixel gets a mean colour. Each side by itself.
+    let filter = |cells: usize, pixels: u32| {
+        if cells <= pixels as usize {
+            imageops::FilterType::Nearest
+        } else {
+            imageops::FilterType::Triangle
+        }
     };
-    imageops::resize(&small, width.max(1), height.max(1), filter)
+    let (width, height) = (width.max(1), height.max(1));
+    let wide = imageops::resize(&small, width, rows as u32, filter(columns, width));
+    imageops::resize(&wide, width, height, filter(rows, height))
 }
 
 /// The bar at `left`, from the largest number at the `top` to the smallest at the `bottom`.

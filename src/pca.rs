@@ -26,7 +26,7 @@ use crate::features::Features;
 use crate::figure::{Figure, titled};
 
 /// The directions come from so many pictures at most: the time grows with the third power of their number,
-/// 7 s for 2,000 on two cores.
+/// 5 to 13 s for 2,000 on two cores.
 const MOST: usize = 2_000;
 
 /// Pictures as points on the plane on which their features lie widest apart.
@@ -105,7 +105,7 @@ impl Features {
     /// The pictures as points on the plane on which their features lie widest apart.
     ///
     /// The directions have no natural sign; here the largest value along each is above 0. Of more than 2,000
-    /// pictures they are those of 2,000, evenly spaced. 2,000 pictures of 2,048 numbers take 7 s on two cores.
+    /// pictures they are those of 2,000, evenly spaced. 2,000 pictures take 5 to 13 s on two cores.
     ///
     /// # Errors
     /// [`Error::Argument`] for fewer than three pictures, [`Error::Mismatch`] for numbers that are not finite,

@@ -76,18 +76,26 @@ impl From<&[Photo]> for Images {
 /// A grid of pictures, each with its number or name; of more than 100 that many, evenly spaced.
 ///
 /// Shapes: (N, H, W, 3) and (N, H, W, 1), as Keras has them; [N, 3, H, W] and [N, 1, H, W], as PyTorch has
-/// them; one picture (H, W, 3), (H, W, 1) or [3, H, W]; (N, H, W) and (H, W) in grey. Values: 0 to 1 if all that are shown lie there,
+/// them; one picture (H, W, 3), (H, W, 1) or [3, H, W]; any other (N, H, W), and (H, W), in grey. Values: 0 to 1 if all that are shown lie there,
 /// else 0 to 255 if they do, else from the smallest (black) to the largest (white); what is not finite is
 /// black. The title says which.
 ///
 /// matplotlib: `plt.imshow` in a loop over `plt.subplot`; fastai: `show_images`.
 ///
 /// # Errors
-/// [`Error::Argument`] for another shape or no picture at all.
+/// [`Error::Argument`] for another shape, no picture at all or a tensor of other than real numbers,
+/// [`Error::Compute`] if a tensor cannot be read.
 pub fn show_images(images: impl Into<Images>) -> Result<Figure> {
     let values = match images.into() {
         Images::Values(values) => values,
         Images::Photos(photos) => {
+            if photos.is_empty() {
+                return Err(Error::Argument {
+                    argument: "images",
+                    value: "an empty list".into(),
+                    expected: "it must hold a photo at least".into(),
+                });
+            }
             let (n, count, notes) = grid::count(photos.len(), photos.len(), "pictures");
             let tiles = spread(n, photos.len()).map(|number| Tile {
                 label: photos[number].name().to_owned(),
@@ -218,7 +226,8 @@ impl Range {
         let (height, width, colours) = picture.dim();
         let byte = |value: f64| {
             let share = (value - self.low) / (self.high - self.low);
-            // NaN becomes 0.
+            // NaN becomes 0, as does a share where all values are the same.
+            let share = if value.is_finite() { share } else { 0.0 };
             (share * 255.0).round().clamp(0.0, 255.0) as u8
         };
         let bytes = picture.iter().flat_map(|&value| {
@@ -255,7 +264,8 @@ fn short(value: f64) -> String {
 }
 
 /// Curves in one chart, each by its name: values over their number, counted from 0. Values of two
-/// dimensions (n, k) are k curves. Where a value is not finite there is a gap.
+/// dimensions (n, k) are k curves. Where a value is not finite there is a gap. Curves of different types,
+/// a vector and a tensor, say, go in as [`Values`]: `[("a", Values::from(&vector)), ("b", Values::from(&tensor))]`.
 ///
 /// matplotlib: `plt.plot(values, label=name); plt.legend()`.
 ///
@@ -268,7 +278,8 @@ fn short(value: f64) -> String {
 /// ```
 ///
 /// # Errors
-/// [`Error::Argument`] for values of other than one or two dimensions.
+/// [`Error::Argument`] for values of other than one or two dimensions, or tensors of other than real
+/// numbers, [`Error::Compute`] if a tensor cannot be read.
 pub fn plot_lines<V: Into<Values> + Clone>(lines: &[(&str, V)]) -> Result<Figure> {
     let mut series = Vec::new();
     for (name, values) in lines.iter().cloned() {
@@ -339,7 +350,8 @@ fn thinned(values: impl Iterator<Item = f64>) -> Vec<(f64, f64)> {
 /// NumPy: `np.histogram(values, bins)`; matplotlib: `plt.hist`.
 ///
 /// # Errors
-/// [`Error::Argument`] if `bins` is not 1 to 1,000.
+/// [`Error::Argument`] if `bins` is not 1 to 1,000, or for a tensor of other than real numbers,
+/// [`Error::Compute`] if a tensor cannot be read.
 pub fn histogram(values: impl Into<Values>, bins: usize) -> Result<Figure> {
     if !(1..=1000).contains(&bins) {
         return Err(Error::Argument {
@@ -428,7 +440,8 @@ fn counted(finite: &[f64], bins: usize) -> (Vec<f64>, Vec<usize>) {
 /// matplotlib: `plt.imshow(values); plt.colorbar()`; seaborn: `heatmap(values, annot=True)`.
 ///
 /// # Errors
-/// [`Error::Argument`] if the values have other than two dimensions, or a side of 0 or more than 10,000.
+/// [`Error::Argument`] if the values have other than two dimensions, a side of 0 or more than 10,000, or are
+/// no real numbers, [`Error::Compute`] if a tensor cannot be read.
 pub fn heatmap(values: impl Into<Values>) -> Result<Figure> {
     let mut array = values.into().array()?;
     let shape = in_brackets(array.shape());
@@ -449,11 +462,14 @@ pub fn heatmap(values: impl Into<Values>) -> Result<Figure> {
         return Err(refused());
     }
     let (low, high) = bounds(values.iter().copied());
-    let title = format!(
-        "{rows} x {columns} values from {} to {}",
-        short(low),
-        short(high)
-    );
+    let title = match values.iter().any(|value| value.is_finite()) {
+        true => format!(
+            "{rows} x {columns} values from {} to {}",
+            short(low),
+            short(high)
+        ),
+        false => format!("{rows} x {columns} values, none of them finite"),
+    };
     let matrix = Matrix {
         values,
         x_label: "column".into(),

@@ -70,6 +70,8 @@ fn heights(patterns: &FilterPatterns) -> Vec<f64> {
 /// Shares of the larger ones, which are not far from 1.
 fn apart(heights: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(heights.len(), expected.len());
+    // `f64::max` would drop it.
+    assert!(heights.iter().all(|height| height.is_finite()));
     let pairs = heights.iter().zip(expected);
     pairs
         .map(|(found, expected)| (found - expected).abs() / expected.max(0.01))
@@ -131,7 +133,10 @@ fn every_step_is_pytorchs() {
         reached.sort_by(f64::total_cmp);
         println!("{layer}: heights {height:.1e}, steps {reached:?}");
         assert!(height < HEIGHT, "{layer}: {height}");
-        assert!(reached[reached.len() / 4] < STEP, "{layer}: {reached:?}");
+        assert!(
+            reached[reached.len() / 2] < STEP,
+            "{layer}: {reached:?}"
+        );
         assert!(
             reached.iter().all(|&apart| apart < DECIDED_BY_ROUNDING),
             "{layer}: {reached:?}"
@@ -160,9 +165,9 @@ fn an_ascent_ends_as_high_as_pytorchs() {
     let height = apart(&heights(&patterns), &expected.heights(20));
     println!("after 20 steps, which moved {moved:.1}: {mean:.1e} apart, heights {height:.1e}");
     // Each step carries the differences of those before it on: pixels part, heights hardly. Measured at
-    // 0.27 of 14 and 8e-5; in block 5 at 64 pixels, with more pooling windows, at 3.9 and 1.2e-2.
-    assert!(height < 0.05, "{height}");
-    assert!(mean < 0.5 * moved, "{mean} of {moved}");
+    // 0.27 of 14 and 8e-5; other kernels round elsewhere, so some times that.
+    assert!(height < 1e-3, "{height}");
+    assert!(mean < 0.1 * moved, "{mean} of {moved}");
     for (before, after) in patterns.activations() {
         assert!(after > before, "{before} -> {after}");
     }

@@ -207,6 +207,8 @@ fn assert_same_maps(results: &[Value], tolerance: f64, make: impl Fn(GradCam) ->
             for ((y, x), &value) in map.array().indexed_iter() {
                 let expected = expected[y][x].as_f64().unwrap();
                 let difference = (f64::from(value) - expected).abs();
+                // `f64::max` would drop it.
+                assert!(difference.is_finite(), "{layer}: {value} {expected}");
                 worst[usize::from(plus)] = worst[usize::from(plus)].max(difference);
                 seen += usize::from(value > 0.0);
             }

@@ -124,7 +124,7 @@ fn a_map_lies_over_the_picture_at_its_own_size_and_says_what_is_lost() {
         "{figure}"
     );
     let svg = figure.to_svg().unwrap();
-    assert!(svg.contains("less"), "the label says what is lost");
+    assert!(svg.contains("up to"), "the label says what is lost");
     // Of two classes one gains what the other loses.
     let [cats, dogs] = ["cats", "dogs"].map(|class| {
         let rule = Occlusion::patch(16).class(class);

@@ -4,7 +4,7 @@ use evcxr_transfer::{Device, Features, Optimizer, Schedule, Tensor};
 use ndarray::Array4;
 use serde_json::Value;
 
-use crate::report::{Golden, Report, Tolerance, count, list, number, numbers, worst};
+use crate::report::{Golden, Report, Tolerance, count, larger, list, number, numbers, worst};
 use crate::training::{head, quiet};
 
 const LOSS: Tolerance = Tolerance {
@@ -84,12 +84,12 @@ pub fn losses(report: &mut Report) {
             };
             let found = loss(&logits, count(&case["label"]));
             let expected = number(&case["loss"]);
-            off = off.max((found - expected).abs() / expected.max(1.0));
+            off = larger(off, (found - expected).abs() / expected.max(1.0));
             let least = logits.iter().copied().fold(0.0, f64::min);
-            let most = logits.iter().copied().fold(0.0, f64::max);
+            let most = logits.iter().copied().fold(0.0, larger);
             if most - least <= 6.5 {
                 let expected = number(&case["by probability"]);
-                by_probability = by_probability.max((found - expected).abs());
+                by_probability = larger(by_probability, (found - expected).abs());
             }
         }
         report.add(
@@ -143,10 +143,10 @@ pub fn dropout(report: &mut Report) {
         let (first, second) = (kept(1.0), kept(-0.5));
         let whole = first.iter().chain(&second).map(|kept| kept.round());
         let all = first.iter().chain(&second).copied();
-        fractions = fractions.max(worst(all, whole));
+        fractions = larger(fractions, worst(all, whole));
         let share = first.iter().sum::<f64>() / (PICTURES * EPOCHS) as f64;
-        fractions = fractions.max(worst(first, second));
-        shares = shares.max((share - number(&expected["share"])).abs());
+        fractions = larger(fractions, worst(first, second));
+        shares = larger(shares, (share - number(&expected["share"])).abs());
     }
     report.add(
         "dropout's scale at rates of 0.1, 0.3, 0.5 and 0.8 (fractions of a unit)",

@@ -12,8 +12,8 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 
 use crate::report::{
-    Golden, Report, Tolerance, count, distance, flat, kolmogorov, list, noise, number, numbers,
-    text, unequal, worst,
+    Golden, Report, Tolerance, count, distance, flat, kolmogorov, larger, list, noise, number,
+    numbers, text, unequal, worst,
 };
 
 /// No difference at all.
@@ -194,10 +194,10 @@ pub fn scaling(report: &mut Report) {
                 at(channel) - at(3 + channel)
             });
             let byte = place % 256;
-            off = off.max(worst(
-                found,
-                expected[3 * byte..3 * byte + 3].iter().copied(),
-            ));
+            off = larger(
+                off,
+                worst(found, expected[3 * byte..3 * byte + 3].iter().copied()),
+            );
         }
         let name = match scaling {
             Scaling::Unit => "pixels scaled by 1/255, every byte",
@@ -273,8 +273,8 @@ pub fn transforms(report: &mut Report, device: Device, suffix: &str) {
         let expected = golden.tensor(&index.to_string());
         let off = worst(flat(&found), flat(expected));
         match transform.brightness {
-            None => moved = moved.max(off),
-            Some(_) => brightened = brightened.max(off),
+            None => moved = larger(moved, off),
+            Some(_) => brightened = larger(brightened, off),
         }
     }
     let keras = golden.made_by("Keras");
@@ -329,12 +329,12 @@ pub fn draws(report: &mut Report) {
                 let ours = found.iter().sum::<f64>() / n as f64;
                 let off = (ours - share).abs();
                 if share == 0.0 {
-                    fixed = fixed.max(off);
+                    fixed = larger(fixed, off);
                 } else {
                     report.add(format!("{what} (share)"), &keras, off, FLIPS);
                 }
             } else if let Some(always) = expected["always"].as_f64() {
-                fixed = fixed.max(worst(found, vec![always; n]));
+                fixed = larger(fixed, worst(found, vec![always; n]));
             } else {
                 let quantiles = numbers(&expected["quantiles"]);
                 report.add(
@@ -345,7 +345,7 @@ pub fn draws(report: &mut Report) {
                 );
                 let (low, high) = (quantiles[0], quantiles[levels.len() - 1]);
                 let off = worst([found[0], found[n - 1]], [low, high]) / (high - low);
-                ends = ends.max(off);
+                ends = larger(ends, off);
             }
         }
     }

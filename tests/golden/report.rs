@@ -195,11 +195,15 @@ pub fn worst(found: impl IntoIterator<Item = f64>, expected: impl IntoIterator<I
         (found.into_iter().collect(), expected.into_iter().collect());
     assert_eq!(found.len(), expected.len());
     let pairs = found.iter().zip(&expected);
-    // `fold` with max would drop a NaN.
-    pairs.fold(0.0, |worst, (a, b)| match (a - b).abs() {
-        difference if difference <= worst => worst,
-        difference => difference,
-    })
+    pairs.fold(0.0, |worst, (a, b)| larger(worst, (a - b).abs()))
+}
+
+/// The larger of two differences; NaN, which `f64::max` would drop, is larger than any.
+pub fn larger(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() {
+        return f64::NAN;
+    }
+    a.max(b)
 }
 
 /// The same as a share of the largest expected number.
@@ -297,5 +301,13 @@ pub fn distance(values: &mut [f64], quantiles: &[f64], levels: &[f64]) -> f64 {
     pairs
         .filter(|(index, _)| inside(index))
         .map(|(_, (share, level))| (share - level).abs())
-        .fold(0.0, f64::max)
+        .fold(0.0, larger)
+}
+
+#[test]
+fn a_number_that_is_none_is_never_lost() {
+    assert!(worst([f64::NAN, 1.0], [1.0, 1.0]).is_nan());
+    assert!(worst([5.0, f64::NAN, 1.0], [1.0, 1.0, 1.0]).is_nan());
+    assert_eq!(worst([5.0, 2.0], [1.0, 1.0]), 4.0);
+    assert!(larger(f64::NAN, 1.0).is_nan() && larger(1.0, f64::NAN).is_nan());
 }

@@ -6,8 +6,8 @@ use evcxr_transfer::{
 use ndarray::Array4;
 
 use crate::report::{
-    Golden, Report, Tolerance, count, distance, flat, kolmogorov, number, numbers, replace_head,
-    seeded, seeded_dense, worst,
+    Golden, Report, Tolerance, count, distance, flat, kolmogorov, larger, number, numbers,
+    replace_head, seeded, seeded_dense, worst,
 };
 
 /// `kolmogorov` of 147,456 draws on each side, the fewer of the two layers'.
@@ -144,7 +144,7 @@ pub fn initial(report: &mut Report) {
         report.add(
             format!("{what}: mean and deviation"),
             &keras,
-            off.max(of_deviation.abs()),
+            larger(off, of_deviation.abs()),
             MOMENTS,
         );
         let ends = [values[0], values[values.len() - 1]];
@@ -219,14 +219,14 @@ pub fn steps(report: &mut Report, device: Device, suffix: &str) {
             let chosen = columns.clone().map(|column| f64::from(row[column]));
             chosen.collect::<Vec<_>>()
         });
-        off = off.max(worst(predicted, numbers(&run["predicted"])));
+        off = larger(off, worst(predicted, numbers(&run["predicted"])));
         let accuracies = history.epochs.iter().map(|epoch| epoch.accuracy);
         let expected = numbers(&run["accuracy"]).into_iter();
         let share = worst(
             accuracies.chain([last.accuracy]),
             expected.chain([number(&run["last accuracy"])]),
         );
-        shares = shares.max(share);
+        shares = larger(shares, share);
         report.add(
             format!("20 steps of {name}: every loss, the last probabilities{suffix}"),
             &keras,
@@ -261,14 +261,17 @@ pub fn averages(report: &mut Report) {
         let epoch = model.fit(&train, &train, &fit).unwrap().last().unwrap();
         let whole = model.evaluate(&train).unwrap();
         let of = |key: &str| number(&expected[key]);
-        losses = losses.max(worst(
-            [epoch.loss, whole.loss],
-            [of("loss"), of("evaluated loss")],
-        ));
-        accuracies = accuracies.max(worst(
-            [epoch.accuracy, whole.accuracy],
-            [of("accuracy"), of("evaluated accuracy")],
-        ));
+        losses = larger(
+            losses,
+            worst([epoch.loss, whole.loss], [of("loss"), of("evaluated loss")]),
+        );
+        accuracies = larger(
+            accuracies,
+            worst(
+                [epoch.accuracy, whole.accuracy],
+                [of("accuracy"), of("evaluated accuracy")],
+            ),
+        );
     }
     report.add(
         "loss of an epoch and of an evaluation over batches of 10, 10 and 3",
