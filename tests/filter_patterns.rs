@@ -133,10 +133,7 @@ fn every_step_is_pytorchs() {
         reached.sort_by(f64::total_cmp);
         println!("{layer}: heights {height:.1e}, steps {reached:?}");
         assert!(height < HEIGHT, "{layer}: {height}");
-        assert!(
-            reached[reached.len() / 2] < STEP,
-            "{layer}: {reached:?}"
-        );
+        assert!(reached[reached.len() / 2] < STEP, "{layer}: {reached:?}");
         assert!(
             reached.iter().all(|&apart| apart < DECIDED_BY_ROUNDING),
             "{layer}: {reached:?}"
