@@ -7,14 +7,14 @@ use crate::canvas::{Align, BLACK, COLOURS, Colour, Drawing, Font, GREY, Shape, W
 use crate::error::Result;
 
 // Pixels of the finished picture, which a page shows at about half the size.
-const TICK: f64 = 26.0;
-const LABEL: f64 = 29.0;
-const TITLE: f64 = 36.0;
+pub(crate) const TICK: f64 = 26.0;
+pub(crate) const LABEL: f64 = 29.0;
+pub(crate) const TITLE: f64 = 36.0;
 const LEGEND_ROW: f64 = 42.0;
 const MOST_LEGEND_ROWS: f64 = 4.0;
 const SAMPLE: f64 = 74.0;
 const LINE: f64 = 4.5;
-const MARGIN: f64 = 24.0;
+pub(crate) const MARGIN: f64 = 24.0;
 
 /// One chart of a figure.
 #[derive(Clone, Debug, Default)]
@@ -94,9 +94,9 @@ impl Series {
     }
 }
 
-/// Draws the panels side by side below the title, each as wide as the others.
-pub(crate) fn draw(title: &str, panels: &[Panel], drawing: &mut Drawing) -> Result<()> {
-    let (width, height) = (f64::from(drawing.width), f64::from(drawing.height));
+/// Draws a figure's title, in three lines at most, and gives its lower edge.
+pub(crate) fn heading(title: &str, drawing: &mut Drawing) -> Result<f64> {
+    let width = f64::from(drawing.width);
     let mut top = MARGIN;
     if !title.is_empty() {
         let font = Font::new(TITLE).bold();
@@ -106,6 +106,13 @@ pub(crate) fn draw(title: &str, panels: &[Panel], drawing: &mut Drawing) -> Resu
         }
         top += MARGIN - 10.0;
     }
+    Ok(top)
+}
+
+/// Draws the panels side by side below the title, each as wide as the others.
+pub(crate) fn draw(title: &str, panels: &[Panel], drawing: &mut Drawing) -> Result<()> {
+    let (width, height) = (f64::from(drawing.width), f64::from(drawing.height));
+    let top = heading(title, drawing)?;
     let share = width / panels.len().max(1) as f64;
     for (index, panel) in panels.iter().enumerate() {
         let left = share * index as f64 + MARGIN;

@@ -7,13 +7,11 @@ use ndarray::Array2;
 
 use crate::axis::Axis;
 use crate::canvas::{Align, BLACK, Drawing, Font, Shape, WHITE, viridis};
+use crate::chart::{LABEL, MARGIN, TICK, TITLE, heading};
 use crate::error::Result;
 
-// Pixels of the finished picture, which a page shows at about half the size.
-const TICK: f64 = 26.0;
-const LABEL: f64 = 29.0;
-const TITLE: f64 = 36.0;
-const MARGIN: f64 = 24.0;
+// All sizes are pixels of the finished picture, which a page shows at half the size.
+
 /// The width of the bar.
 const BAR: f64 = 30.0;
 /// What the bar, its numbers and the margins to their right and left take.
@@ -113,15 +111,7 @@ impl Matrix {
 /// Draws the cells below the title, with rows and columns counted from 0.
 pub(crate) fn draw(title: &str, matrix: &Matrix, drawing: &mut Drawing) -> Result<()> {
     let (width, height) = (f64::from(drawing.width), f64::from(drawing.height));
-    let mut top = MARGIN;
-    if !title.is_empty() {
-        let font = Font::new(TITLE).bold();
-        for line in font.wrap(title, width - 2.0 * MARGIN, 3)? {
-            drawing.text(&line, (width / 2.0, top + TITLE / 2.0), Align::Centre, font);
-            top += TITLE + 10.0;
-        }
-        top += MARGIN - 10.0;
-    }
+    let top = heading(title, drawing)?;
     let (rows, columns) = matrix.values.dim();
     let names = matrix.widest_name();
     let left = left_of(names);
