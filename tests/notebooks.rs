@@ -138,7 +138,11 @@ fn kinds(cell: &Value) -> Vec<String> {
         Some(data) => data.keys().cloned().collect::<Vec<_>>().join(" "),
         None => format!("stream {}", output["name"].as_str().unwrap_or_default()),
     };
-    outputs(cell).iter().map(of_one).collect()
+    let all = outputs(cell).iter().map(of_one).collect::<Vec<_>>();
+    // Beside a result, progress comes only where the work takes long.
+    let results = all.iter().filter(|kind| *kind != "stream stdout");
+    let results = results.cloned().collect::<Vec<_>>();
+    if results.is_empty() { all } else { results }
 }
 
 /// The base64 texts of a cell's pictures.
