@@ -1,0 +1,160 @@
+//! A file of named tensors with a few words about them, in the safetensors format.
+//!
+//! Stored features and models go through here, so that both are written the same way: to a file at
+//! the side, renamed when it is whole. A kill at any time leaves the old file or the new one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use tch::{Kind, Tensor};
+
+use crate::error::{Error, Result};
+use crate::show::saved::Saved;
+
+/// Named f32 tensors on the CPU, and text by key.
+pub(crate) struct Store {
+    pub(crate) tensors: BTreeMap<String, Tensor>,
+    pub(crate) metadata: HashMap<String, String>,
+}
+
+impl Store {
+    /// Writes the store to `path`; an existing file there stays whole until the new one is.
+    pub(crate) fn save(&self, path: &Path) -> Result<Saved> {
+        let mut bytes = BTreeMap::new();
+        for (name, tensor) in &self.tensors {
+            bytes.insert(name, (shape(tensor), f32_bytes(tensor)?));
+        }
+        let views = bytes
+            .iter()
+            .map(|(name, (shape, bytes))| {
+                Ok((
+                    name.as_str(),
+                    TensorView::new(Dtype::F32, shape.clone(), bytes)?,
+                ))
+            })
+            .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
+        let encoded = views.and_then(|views| serialize(views, Some(self.metadata.clone())));
+        let encoded = encoded.map_err(|error| Error::Compute {
+            doing: format!("encoding {}", path.display()),
+            message: error.to_string(),
+        })?;
+        write_whole(path, &encoded)
+    }
+
+    /// Reads the file at `path`. `what` names what should be in it ("features", "a head").
+    pub(crate) fn load(path: &Path, what: &str) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
+        let unreadable = |problem: String| Error::Weights {
+            path: path.to_owned(),
+            problem,
+            remedy: format!("Load a file that this crate saved {what} to"),
+        };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| {
+            unreadable(format!("this is not a whole safetensors file ({error})"))
+        })?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let views = SafeTensors::deserialize(&bytes)
+            .map_err(|error| unreadable(format!("the file is damaged ({error})")))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in views.iter() {
+            if view.dtype() != Dtype::F32 {
+                return Err(unreadable(format!("{name} is {:?}, not F32", view.dtype())));
+            }
+            let size = view.shape().iter().map(|&n| n as i64).collect::<Vec<_>>();
+            let tensor = Tensor::f_from_data_size(view.data(), &size, Kind::Float)
+                .map_err(Error::compute(format!("reading {name}")))?;
+            tensors.insert(name.to_owned(), tensor);
+        }
+        Ok(Self { tensors, metadata })
+    }
+
+    /// A value that was stored as JSON in the metadata.
+    pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
+        &self,
+        key: &str,
+        path: &Path,
+        what: &str,
+    ) -> Result<T> {
+        let text = self
+            .metadata
+            .get(key)
+            .ok_or_else(|| not_saved_here(path, what))?;
+        serde_json::from_str(text).map_err(|error| Error::Weights {
+            path: path.to_owned(),
+            problem: format!("its {key} cannot be read ({error})"),
+            remedy: format!("Load a file that this crate saved {what} to"),
+        })
+    }
+}
+
+/// The file is whole, and something else than `what`.
+pub(crate) fn not_saved_here(path: &Path, what: &str) -> Error {
+    Error::Weights {
+        path: path.to_owned(),
+        problem: format!("this file does not hold {what}"),
+        remedy: format!("Load a file that this crate saved {what} to"),
+    }
+}
+
+/// Writes `bytes` to `path` by way of a file beside it, which is renamed when it is on the disk.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<Saved> {
+    let part = part_of(path);
+    let written = std::fs::File::create(&part).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    if let Err(source) = written {
+        // What is half-written helps nobody; the reason of the failure is what gets reported.
+        let _ = std::fs::remove_file(&part);
+        return Err(Error::File {
+            path: path.to_owned(),
+            action: "write",
+            source,
+        });
+    }
+    std::fs::rename(&part, path).map_err(|source| {
+        let _ = std::fs::remove_file(&part);
+        Error::file(path, "rename a finished file to")(source)
+    })?;
+    Ok(Saved::new(path, bytes.len()))
+}
+
+/// The file beside `path` that is written first; the process number keeps two writers apart.
+fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    path.with_file_name(name)
+}
+
+/// A tensor's sizes as `usize`.
+pub(crate) fn shape(tensor: &Tensor) -> Vec<usize> {
+    tensor.size().iter().map(|&n| n as usize).collect()
+}
+
+/// A tensor's values in row-major order, as little-endian f32.
+fn f32_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; tensor.numel() * 4];
+    tensor
+        .f_to_kind(Kind::Float)
+        .and_then(|tensor| tensor.f_copy_data_u8(&mut bytes, tensor.numel()))
+        .map_err(Error::compute("copying a tensor to memory"))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_no_half_one() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("old.txt");
+        std::fs::write(&path, b"old").expect("written");
+        // A folder in the way of the side file makes the write fail before the old file is touched.
+        std::fs::create_dir(part_of(&path)).expect("a folder");
+        assert!(write_whole(&path, b"new").is_err());
+        assert_eq!(std::fs::read(&path).expect("still there"), b"old");
+    }
+}

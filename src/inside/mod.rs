@@ -1,0 +1,13 @@
+//! Looking inside: filters, feature maps, and which parts of a picture an answer comes from.
+//!
+//! In come a base or a classifier and a picture; out come arrays and figures.
+//!
+//! Imports: error, machine, model, network, pictures, show.
+
+pub(crate) mod feature_maps;
+pub(crate) mod filter_patterns;
+pub(crate) mod filters;
+pub(crate) mod grad_cam;
+pub(crate) mod network;
+pub(crate) mod occlusion;
+pub(crate) mod pca;

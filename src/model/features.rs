@@ -1,0 +1,256 @@
+//! What the base made of a dataset: one block of numbers for each picture, with its label.
+//!
+//! Kept as one f32 tensor (N, H, W, C) on the base's device, so that a head trains on it without a
+//! copy; handed out as an `ndarray` in the same order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::Path;
+
+use ndarray::{Array1, Array4};
+use tch::{Device, Tensor};
+
+use crate::error::{Error, Result};
+use crate::files::store::{self, Store};
+use crate::pictures::dataset::Dataset;
+use crate::show::notebook;
+use crate::show::saved::Saved;
+
+/// Stored outputs of a base with their labels.
+pub struct Features {
+    tensor: Tensor,
+    labels: Vec<usize>,
+    classes: Vec<String>,
+    base: String,
+    notes: Vec<String>,
+}
+
+impl Features {
+    pub(crate) fn new(tensor: Tensor, dataset: &Dataset, base: &str, notes: Vec<String>) -> Self {
+        Self {
+            tensor,
+            labels: dataset.labels().to_vec(),
+            classes: dataset.classes().to_vec(),
+            base: base.to_owned(),
+            notes,
+        }
+    }
+
+    /// Features from numbers of one's own: `values` (N, H, W, C), one label for each picture.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the counts differ, [`Error::Argument`] if a label has no class.
+    pub fn from_array(values: &Array4<f32>, labels: &[usize], classes: &[&str]) -> Result<Self> {
+        let size = values.shape().iter().map(|&n| n as i64).collect::<Vec<_>>();
+        let flat = values.iter().copied().collect::<Vec<f32>>();
+        let tensor = Tensor::f_from_slice(&flat)
+            .and_then(|tensor| tensor.f_reshape(&size))
+            .map_err(Error::compute("reading an array"))?;
+        let features = Self {
+            tensor,
+            labels: labels.to_vec(),
+            classes: classes.iter().map(|&class| class.to_owned()).collect(),
+            base: "an array".into(),
+            notes: Vec::new(),
+        };
+        features.check()?;
+        Ok(features)
+    }
+
+    /// Labels must be there for each picture and lie within the classes: libtorch's loss would read
+    /// outside its memory or stop the program otherwise.
+    fn check(&self) -> Result<()> {
+        if self.labels.len() != self.len() {
+            return Err(Error::Mismatch {
+                what: "labels".into(),
+                expected: format!("{}, one for each picture", self.len()),
+                found: self.labels.len().to_string(),
+                remedy: "Pass one label for each picture".into(),
+            });
+        }
+        match self
+            .labels
+            .iter()
+            .find(|&&label| label >= self.classes.len())
+        {
+            Some(label) => Err(Error::Argument {
+                argument: "labels",
+                value: label.to_string(),
+                expected: format!(
+                    "each must be below {}, the number of classes",
+                    self.classes.len()
+                ),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The number of pictures.
+    pub fn len(&self) -> usize {
+        self.shape()[0]
+    }
+
+    /// Whether there is no picture.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// (N, H, W, C): (2000, 4, 4, 512) for the lesson's training pictures.
+    pub fn shape(&self) -> Vec<usize> {
+        store::shape(&self.tensor)
+    }
+
+    /// The number of values for one picture, 8,192 in the lesson: what a head takes.
+    pub fn width(&self) -> usize {
+        self.shape()[1..].iter().product()
+    }
+
+    /// The features as an array (N, H, W, C), a copy.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if the copy does not fit into memory.
+    pub fn array(&self) -> Result<Array4<f32>> {
+        let doing = "copying features to an array";
+        let size: [usize; 4] =
+            self.shape()
+                .try_into()
+                .map_err(|shape: Vec<usize>| Error::Mismatch {
+                    what: "features".into(),
+                    expected: "the four dimensions (N, H, W, C)".into(),
+                    found: format!("{shape:?}"),
+                    remedy: "Take `tensor()` for outputs of a base with its top".into(),
+                })?;
+        let flat = self
+            .tensor
+            .f_to_device(Device::Cpu)
+            .and_then(|tensor| tensor.f_contiguous()?.f_view(-1))
+            .and_then(|tensor| Vec::<f32>::try_from(&tensor))
+            .map_err(Error::compute(doing))?;
+        Array4::from_shape_vec(size, flat).map_err(|error| Error::Compute {
+            doing: doing.into(),
+            message: error.to_string(),
+        })
+    }
+
+    /// The features as a tensor (N, H, W, C) on the device where they were made; no copy.
+    pub fn tensor(&self) -> Tensor {
+        self.tensor.shallow_clone()
+    }
+
+    /// The label of each picture, (N,): an index into `classes()`.
+    pub fn labels(&self) -> Array1<usize> {
+        Array1::from(self.labels.clone())
+    }
+
+    /// The class names.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// What a reader of results should know: drawn pictures, seeded weights.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The device that holds the tensor.
+    pub(crate) fn device(&self) -> Device {
+        self.tensor.device()
+    }
+
+    pub(crate) fn label_slice(&self) -> &[usize] {
+        &self.labels
+    }
+
+    /// Writes features, labels and class names to one safetensors file. An existing file stays
+    /// whole until the new one is.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
+        let metadata = HashMap::from([
+            ("kind".to_owned(), "features".to_owned()),
+            (
+                "labels".to_owned(),
+                serde_json::json!(self.labels).to_string(),
+            ),
+            (
+                "classes".to_owned(),
+                serde_json::json!(self.classes).to_string(),
+            ),
+            ("base".to_owned(), self.base.clone()),
+            (
+                "notes".to_owned(),
+                serde_json::json!(self.notes).to_string(),
+            ),
+        ]);
+        let tensors = BTreeMap::from([("features".to_owned(), self.tensor())]);
+        Store { tensors, metadata }.save(path.as_ref())
+    }
+
+    /// Reads what [`Features::save`] wrote, onto the CPU or a GPU.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file cannot be read, [`Error::Weights`] if it holds something else,
+    /// [`Error::Device`] if the device cannot be used.
+    pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Self> {
+        crate::machine::device::check(device)?;
+        let path = path.as_ref();
+        let mut store = Store::load(path, "features")?;
+        let tensor = store
+            .tensors
+            .remove("features")
+            .filter(|tensor| tensor.dim() >= 2)
+            .ok_or_else(|| store::not_saved_here(path, "features"))?;
+        let tensor = tensor.f_to_device(device).map_err(Error::compute(format!(
+            "putting features on {}",
+            crate::machine::device::name(device)
+        )))?;
+        let features = Self {
+            tensor,
+            labels: store.read_json("labels", path, "features")?,
+            classes: store.read_json("classes", path, "features")?,
+            base: store.metadata.get("base").cloned().unwrap_or_default(),
+            notes: store.read_json("notes", path, "features")?,
+        };
+        features.check()?;
+        Ok(features)
+    }
+
+    /// Shows shape, labels and classes under a notebook cell.
+    pub fn evcxr_display(&self) {
+        notebook::Bundle::text(&self.to_string()).show();
+    }
+}
+
+impl fmt::Display for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sizes = self
+            .shape()
+            .iter()
+            .map(|n| n.to_string())
+            .collect::<Vec<_>>();
+        write!(
+            f,
+            "Features ({}) from {}, labels ({},), classes {:?}",
+            sizes.join(", "),
+            self.base,
+            self.labels.len(),
+            self.classes
+        )?;
+        for note in &self.notes {
+            write!(f, "\nNote: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Features({:?}, classes {:?})",
+            self.shape(),
+            self.classes
+        )
+    }
+}

@@ -1,0 +1,12 @@
+//! What is trained and asked: features, the head on them, base and head as one classifier.
+//!
+//! In come a base and data; out come trained models, their predictions and reports.
+//!
+//! Imports: error, files, machine, network, pictures, show, training.
+
+pub(crate) mod classifier;
+pub(crate) mod features;
+pub(crate) mod head;
+pub(crate) mod prediction;
+pub(crate) mod report;
+pub(crate) mod tuning;

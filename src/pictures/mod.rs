@@ -1,0 +1,13 @@
+//! Pictures on their way to a network: found in class folders, decoded, resized, augmented.
+//!
+//! In come folders and files; out come batches of bytes, (N, H, W, 3) RGB, with their labels.
+//!
+//! Imports: error, machine, show.
+
+pub(crate) mod augment;
+pub(crate) mod check;
+pub(crate) mod dataset;
+pub(crate) mod decode;
+pub(crate) mod loading;
+pub(crate) mod photo;
+pub(crate) mod transform;

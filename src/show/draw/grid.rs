@@ -1,0 +1,311 @@
+//! Picture grids: photographs, filters or feature maps in rows, each with its label.
+//!
+//! `dataset` fills the [`Tile`]s; [`Layout`] lays them out as shapes.
+
+use image::{RgbImage, imageops};
+
+use crate::error::{Error, Result};
+use crate::show::draw::canvas::{Align, COLOURS, Drawing, Font, Shape};
+
+// Pixels of the finished picture, which a page shows at about half the size.
+const GAP: f64 = 16.0;
+const FRAME: f64 = 8.0;
+const LABEL: f64 = 26.0;
+const TITLE: f64 = 34.0;
+
+/// One picture of a grid.
+#[derive(Clone, Debug)]
+pub(crate) struct Tile {
+    pub(crate) picture: RgbImage,
+    /// Stands below the picture; may have several lines or none.
+    pub(crate) label: String,
+    /// Marked by a frame and a cross in the label, for wrong predictions.
+    pub(crate) highlighted: bool,
+}
+
+impl Tile {
+    /// A picture with what stands below it.
+    pub(crate) fn new(picture: impl Into<RgbImage>, label: impl Into<String>) -> Self {
+        Self {
+            picture: picture.into(),
+            label: label.into(),
+            highlighted: false,
+        }
+    }
+
+    /// The same tile, marked if `highlighted`.
+    pub(crate) fn highlighted(self, highlighted: bool) -> Self {
+        Self {
+            highlighted,
+            ..self
+        }
+    }
+}
+
+/// How many photographs a figure shows at most: more become too small to tell a cat from a dog, or the
+/// figure larger than the 1 MB that a cell should hold.
+pub(crate) const MOST_PHOTOS: usize = 100;
+
+/// How many of `all` photographs are shown where so many are `asked` for; "12 of 2000 pictures"; and the
+/// reason, as a note for the title, where that is fewer than asked for.
+pub(crate) fn count(asked: usize, all: usize, what: &str) -> (usize, String, Vec<String>) {
+    let wanted = asked.min(all);
+    let shown = wanted.min(MOST_PHOTOS);
+    let text = match (shown, all) {
+        (1, 1) => format!("1 {}", what.trim_end_matches('s')),
+        _ if shown == all => format!("{shown} {what}"),
+        _ => format!("{shown} of {all} {what}"),
+    };
+    let reason = (shown < wanted).then(|| "a figure holds no more".to_owned());
+    (shown, text, Vec::from_iter(reason))
+}
+
+/// How many of some photographs stand side by side.
+pub(crate) fn columns(photos: usize) -> usize {
+    if photos > 12 { 6 } else { 4 }
+}
+
+/// Where everything lies in a grid.
+pub(crate) struct Layout {
+    title: Vec<String>,
+    columns: usize,
+    /// The width of a column.
+    across: f64,
+    /// The width and height that a picture has at most.
+    side: f64,
+    rows: Vec<Row>,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
+struct Row {
+    top: f64,
+    /// The height of the place for pictures; the labels follow below.
+    down: f64,
+}
+
+impl Layout {
+    /// Finds a layout with `columns` pictures a row, by itself or within a given size.
+    pub(crate) fn new(
+        title: &str,
+        tiles: &[Tile],
+        columns: usize,
+        size: Option<(u32, u32)>,
+    ) -> Self {
+        let columns = columns.clamp(1, tiles.len().max(1));
+        // 64 maps of 112 pixels keep a saved notebook below 1 MB.
+        let largest = match (tiles.len(), columns) {
+            (..=4, _) => 460.0,
+            (..=24, _) | (_, ..=5) => 230.0,
+            _ => 112.0,
+        };
+        let across = match size {
+            Some(size) => across_in(size, columns),
+            None => ((1800.0 - GAP) / columns as f64 - GAP).clamp(48.0, largest),
+        }
+        .floor();
+        Self::with_across(title, tiles, columns, size, (across, across))
+    }
+
+    /// A layout for photographs: the more there are, the smaller each is, so that all together stay below
+    /// 1 MB. Columns are as wide as the labels need, up to 230 pixels.
+    pub(crate) fn photos(
+        title: &str,
+        tiles: &[Tile],
+        columns: usize,
+        size: Option<(u32, u32)>,
+    ) -> Self {
+        let columns = columns.clamp(1, tiles.len().max(1));
+        if let Some(size) = size {
+            let across = across_in(size, columns).floor();
+            return Self::with_across(title, tiles, columns, Some(size), (across, across));
+        }
+        // A photograph takes about 1.7 bytes a pixel as PNG, and three quarters of its square: measured on
+        // the lesson's pictures, 806 kB for twelve of 230 pixels.
+        let largest = if tiles.len() > 4 { 230.0 } else { 460.0 };
+        let side = (6.35e5 / tiles.len().max(1) as f64).sqrt().min(largest);
+        let labels = tiles.iter().flat_map(lines);
+        let widths = labels.map(|line| Font::new(LABEL).width(&line).unwrap_or_default());
+        let across = widths.fold(side, |widest, width| widest.max(width.min(230.0)));
+        let room = ((1800.0 - GAP) / (across.ceil() + GAP)) as usize;
+        let columns = columns.min(room.max(1));
+        Self::with_across(title, tiles, columns, None, (across.ceil(), side.floor()))
+    }
+
+    /// A layout for one of several grids in a figure that holds so many `pictures` in all: small enough
+    /// for 320 of them to stay below 1 MB.
+    pub(crate) fn small(
+        title: &str,
+        tiles: &[Tile],
+        columns: usize,
+        pictures: usize,
+        size: Option<(u32, u32)>,
+    ) -> Self {
+        let columns = columns.clamp(1, tiles.len().max(1));
+        let across = match size {
+            Some(size) => across_in(size, columns),
+            None => (1.1e6 / pictures.max(1) as f64).sqrt().clamp(24.0, 112.0),
+        }
+        .floor();
+        Self::with_across(title, tiles, columns, size, (across, across))
+    }
+
+    /// A layout whose columns are `across` pixels wide, with pictures of `side` pixels; each line of the
+    /// title begins a new one.
+    fn with_across(
+        title: &str,
+        tiles: &[Tile],
+        columns: usize,
+        size: Option<(u32, u32)>,
+        (across, side): (f64, f64),
+    ) -> Self {
+        let width = match size {
+            Some((width, _)) => f64::from(width),
+            // A single small picture still leaves room for its title.
+            None => (GAP + columns as f64 * (across + GAP)).max(400.0),
+        };
+        // Where no text can be measured the drawing fails anyway, and says why.
+        let wrap = |line| title_font().wrap(line, width - 2.0 * GAP, 3);
+        let title = title
+            .lines()
+            .flat_map(|line| wrap(line).unwrap_or_default());
+        let title = title.collect::<Vec<_>>();
+        let mut top = GAP;
+        if !title.is_empty() {
+            top += title.len() as f64 * (TITLE + 8.0) + 6.0;
+        }
+        let labels: Vec<f64> = tiles.chunks(columns).map(label_height).collect();
+        let given = size.map(|(_, height)| {
+            let taken = top + labels.iter().map(|labels| labels + GAP).sum::<f64>();
+            let down = (f64::from(height) - taken) / labels.len().max(1) as f64;
+            down.max(8.0).floor()
+        });
+        let mut rows = Vec::with_capacity(labels.len());
+        for (tiles, labels) in tiles.chunks(columns).zip(labels) {
+            let tallest = tiles
+                .iter()
+                .map(|tile| shape(&tile.picture))
+                .fold(0.1, f64::max);
+            let down = given.unwrap_or_else(|| (side * tallest.min(1.0)).ceil());
+            rows.push(Row { top, down });
+            top += down + labels + GAP;
+        }
+        let (width, height) = size.unwrap_or((width as u32, top as u32));
+        Self {
+            title,
+            columns,
+            across,
+            side,
+            rows,
+            width,
+            height,
+        }
+    }
+
+    /// Draws the tiles row by row below the title.
+    pub(crate) fn draw(&self, tiles: &[Tile], drawing: &mut Drawing) -> Result<()> {
+        let width = f64::from(drawing.width);
+        for (number, line) in self.title.iter().enumerate() {
+            let middle = GAP + number as f64 * (TITLE + 8.0) + TITLE / 2.0;
+            drawing.text(line, (width / 2.0, middle), Align::Centre, title_font());
+        }
+        let across = self.columns as f64 * (self.across + GAP) + GAP;
+        let margin = ((width - across) / 2.0).max(0.0).floor() + GAP;
+        for (row, tiles) in self.rows.iter().zip(tiles.chunks(self.columns)) {
+            for (column, tile) in tiles.iter().enumerate() {
+                let left = margin + column as f64 * (self.across + GAP);
+                self.tile(tile, left, row, drawing)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tile(&self, tile: &Tile, left: f64, row: &Row, drawing: &mut Drawing) -> Result<()> {
+        let inset = if tile.highlighted { FRAME } else { 0.0 };
+        let room = (self.side - 2.0 * inset, row.down - 2.0 * inset);
+        let picture = fitted(&tile.picture, room)?;
+        let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
+        // The lower edges line up, so that each label is next to its picture.
+        let x = (left + (self.across - width) / 2.0).floor();
+        let y = row.top + row.down - inset - height;
+        if tile.highlighted {
+            drawing.shapes.push(Shape::Box {
+                left: x - FRAME,
+                top: y - FRAME,
+                right: x + width + FRAME,
+                bottom: y + height + FRAME,
+                colour: COLOURS[1],
+            });
+        }
+        drawing.shapes.push(Shape::Picture {
+            left: x as u32,
+            top: y as u32,
+            picture,
+        });
+        let font = Font::new(LABEL);
+        let font = if tile.highlighted { font.bold() } else { font };
+        for (index, line) in lines(tile).iter().enumerate() {
+            let at = row.top + row.down + 6.0 + (index as f64 + 0.5) * (LABEL + 4.0);
+            let line = font.fit(line, self.across)?;
+            drawing.text(&line, (left + self.across / 2.0, at), Align::Centre, font);
+        }
+        Ok(())
+    }
+}
+
+/// The width of a column in a figure of a given size.
+fn across_in((width, _): (u32, u32), columns: usize) -> f64 {
+    ((f64::from(width) - GAP) / columns as f64 - GAP).max(8.0)
+}
+
+fn title_font() -> Font {
+    Font::new(TITLE).bold()
+}
+
+/// The room that the labels of a row need.
+fn label_height(tiles: &[Tile]) -> f64 {
+    match tiles.iter().map(|tile| lines(tile).len()).max() {
+        None | Some(0) => 0.0,
+        Some(most) => most as f64 * (LABEL + 4.0) + 6.0,
+    }
+}
+
+fn lines(tile: &Tile) -> Vec<String> {
+    let mut lines: Vec<String> = tile
+        .label
+        .lines()
+        .map(crate::show::notebook::one_line)
+        .collect();
+    if tile.highlighted {
+        match lines.first_mut() {
+            Some(first) => first.insert_str(0, "✗ "),
+            None => lines.push("✗".to_owned()),
+        }
+    }
+    lines
+}
+
+/// Height over width.
+fn shape(picture: &RgbImage) -> f64 {
+    f64::from(picture.height()) / f64::from(picture.width().max(1))
+}
+
+/// The picture in its own proportions, as large as fits into `room`.
+fn fitted(source: &RgbImage, room: (f64, f64)) -> Result<RgbImage> {
+    let (width, height) = source.dimensions();
+    if width == 0 || height == 0 {
+        return Err(Error::Figure {
+            problem: "a picture has no pixels".into(),
+        });
+    }
+    let factor = (room.0 / f64::from(width)).min(room.1 / f64::from(height));
+    let side = |length: u32| ((f64::from(length) * factor).floor() as u32).max(1);
+    // Filters are 3 x 3 pixels and late feature maps 4 x 4: much enlarged, pixels stay squares.
+    // Otherwise the triangle filter, which also averages while shrinking.
+    let filter = if factor >= 4.0 {
+        imageops::FilterType::Nearest
+    } else {
+        imageops::FilterType::Triangle
+    };
+    Ok(imageops::resize(source, side(width), side(height), filter))
+}

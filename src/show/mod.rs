@@ -1,0 +1,12 @@
+//! How results and running work show themselves: under a notebook cell, on a terminal, in a file.
+//!
+//! In come finished strings, numbers and pictures as bytes; out go cells' results, tables and figures.
+//! Nobody else in the crate prints.
+//!
+//! Imports: error, machine.
+
+pub(crate) mod draw;
+pub(crate) mod figure;
+pub(crate) mod notebook;
+pub(crate) mod saved;
+pub(crate) mod table;

@@ -1,0 +1,78 @@
+//! What saving gives back: where the file is, in a form that a cell can end with.
+//!
+//! ```
+//! # fn main() -> evcxr_transfer::Result<()> {
+//! # let folder = std::env::temp_dir();
+//! use evcxr_transfer::{Features, ndarray::Array4};
+//!
+//! let values = Array4::<f32>::zeros((2, 4, 4, 512));
+//! let features = Features::from_array(&values, &[0, 1], &["cats", "dogs"])?;
+//! let saved = features.save(folder.join("saved_example.safetensors"))?;
+//! assert!(saved.to_string().starts_with("saved "));
+//! # std::fs::remove_file(saved.path()).ok();
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::show::notebook::{Bundle, from_here};
+
+/// A file that was written. Shows itself under a notebook cell as one line: place and size.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Saved {
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl Saved {
+    pub(crate) fn new(path: &Path, bytes: usize) -> Self {
+        Self {
+            // The whole place: a notebook's reader need not know the kernel's current folder.
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            bytes: bytes as u64,
+        }
+    }
+
+    /// The file, as an absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The size of the file in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Shows place and size under a notebook cell.
+    pub fn evcxr_display(&self) {
+        Bundle::text(&self.to_string()).show();
+    }
+}
+
+/// "saved ./cats.safetensors (16.8 MB)": the place as seen from the current folder where that is short, in
+/// decimal units.
+impl fmt::Display for Saved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "saved {} ", from_here(&self.path).display())?;
+        match self.bytes {
+            0..1_000_000 => write!(f, "({} kB)", self.bytes.div_ceil(1000)),
+            bytes => write!(f, "({:.1} MB)", bytes as f64 / 1e6),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_saved_file_names_its_place_and_size() {
+        let saved = Saved::new(Path::new("/x/cats.safetensors"), 16_812_353);
+        assert_eq!(saved.to_string(), "saved /x/cats.safetensors (16.8 MB)");
+        let saved = Saved::new(Path::new("a.csv"), 12);
+        assert!(saved.path().is_absolute());
+        assert_eq!(saved.to_string(), "saved ./a.csv (1 kB)");
+    }
+}

@@ -1,0 +1,204 @@
+//! A run between two epochs: what a checkpoint holds beside the model, so that training goes on with
+//! the same numbers as if it had never ended.
+//!
+//! In the file: tensors `optimizer.VARIABLE.SLOT`, and `best.VARIABLE` with early stopping; the metadata
+//! `run` with the epochs so far and the options that shape the numbers. Random numbers need no place:
+//! they follow from the seed and the number of the epoch.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tch::Tensor;
+
+use crate::error::{Error, Result};
+use crate::files::store::{self, Store};
+use crate::training::fit::Fit;
+use crate::training::history::{Epoch, History};
+use crate::training::learner::Variable;
+use crate::training::optimizer::Steps;
+
+/// The best epoch so far, for early stopping.
+pub(crate) struct Best {
+    pub(crate) epoch: usize,
+    pub(crate) val_loss: f64,
+    /// In the order of the variables.
+    pub(crate) weights: Vec<Tensor>,
+}
+
+/// A run as it stands, about to be written.
+pub(crate) struct Run<'a> {
+    pub(crate) fit: &'a Fit,
+    /// What shapes the numbers beside the options: precision, pictures.
+    pub(crate) facts: Value,
+    /// How many epochs the model had learned before this run.
+    pub(crate) before: usize,
+    pub(crate) history: &'a History,
+    /// How many of the history's epochs the model counted when it was loaded.
+    pub(crate) earlier: usize,
+    pub(crate) variables: &'a [Variable],
+    pub(crate) optimizer: &'a Steps,
+    pub(crate) best: Option<&'a Best>,
+}
+
+/// The part of a run that is written as JSON.
+#[derive(Serialize, Deserialize)]
+struct Words {
+    epochs: Vec<Epoch>,
+    options: Value,
+    facts: Value,
+    before: usize,
+    steps_taken: usize,
+    best: Option<(usize, f64)>,
+}
+
+impl Run<'_> {
+    /// What the model has learned since it was made or loaded: the run without its earlier part.
+    pub(crate) fn learned(&self) -> History {
+        self.history.after(self.earlier)
+    }
+
+    /// Adds the run to what is about to be saved.
+    pub(crate) fn write(&self, store: &mut Store) {
+        for (number, slot, tensor) in self.optimizer.memory() {
+            let variable = &self.variables[number].name;
+            let name = format!("optimizer.{variable}.{slot}");
+            store.tensors.insert(name, tensor.shallow_clone());
+        }
+        if let Some(best) = self.best {
+            for (variable, tensor) in self.variables.iter().zip(&best.weights) {
+                let name = format!("best.{}", variable.name);
+                store.tensors.insert(name, tensor.shallow_clone());
+            }
+        }
+        let words = serde_json::json!(Words {
+            epochs: self.history.epochs.clone(),
+            options: self.fit.shaping(),
+            facts: self.facts.clone(),
+            before: self.before,
+            steps_taken: self.optimizer.taken,
+            best: self.best.map(|best| (best.epoch, best.val_loss)),
+        });
+        store.metadata.insert("run".into(), words.to_string());
+    }
+}
+
+/// A run as a checkpoint holds it.
+pub(crate) struct Stored {
+    pub(crate) epochs: Vec<Epoch>,
+    words: Words,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Stored {
+    /// Takes the run out of a file that was read; there is none in a file that `save` wrote.
+    pub(crate) fn take(store: &mut Store, path: &Path, what: &str) -> Result<Option<Self>> {
+        if !store.metadata.contains_key("run") {
+            return Ok(None);
+        }
+        let words: Words = store.read_json("run", path, what)?;
+        let best = words.best.map_or(0, |(epoch, _)| epoch);
+        // Counts that no run reaches; sums of them would overflow.
+        if best > words.epochs.len() || words.before.max(words.steps_taken) > usize::MAX / 2 {
+            return Err(store::not_saved_here(path, what));
+        }
+        let belongs = |name: &String| name.starts_with("optimizer.") || name.starts_with("best.");
+        let all = std::mem::take(&mut store.tensors);
+        let (tensors, others) = all.into_iter().partition(|(name, _)| belongs(name));
+        store.tensors = others;
+        Ok(Some(Self {
+            epochs: words.epochs.clone(),
+            words,
+            tensors,
+        }))
+    }
+
+    /// How many epochs the model had learned before the run.
+    pub(crate) fn before(&self) -> usize {
+        self.words.before
+    }
+
+    /// Gives the run back to an optimiser, after making sure that it goes on as it began.
+    pub(crate) fn recall(
+        &self,
+        fit: &Fit,
+        facts: &Value,
+        variables: &[Variable],
+        optimizer: &mut Steps,
+    ) -> Result<Option<Best>> {
+        self.check(fit, facts)?;
+        let find = |name: String, like: &Tensor| {
+            let stored = self.tensors.get(&name);
+            stored
+                .filter(|tensor| tensor.numel() == like.numel())
+                .map(Tensor::shallow_clone)
+                .ok_or_else(|| Error::Mismatch {
+                    what: "the checkpoint".into(),
+                    expected: format!("a tensor {name} with {} values", like.numel()),
+                    found: match stored {
+                        None => "none".into(),
+                        Some(tensor) => format!("{:?}", store::shape(tensor)),
+                    },
+                    remedy: "Load a checkpoint that this crate wrote".into(),
+                })
+        };
+        optimizer.recall(self.words.steps_taken, |number, slot| {
+            let Variable { name, tensor, .. } = &variables[number];
+            find(format!("optimizer.{name}.{slot}"), tensor)
+        })?;
+        let Some((epoch, val_loss)) = self.words.best else {
+            return Ok(None);
+        };
+        let weights = variables.iter().map(|Variable { name, tensor, .. }| {
+            let stored = find(format!("best.{name}"), tensor)?;
+            stored
+                .f_view_as(tensor)
+                .and_then(|stored| stored.f_to_device(tensor.device()))
+                .map_err(Error::compute("reading a checkpoint"))
+        });
+        Ok(Some(Best {
+            epoch,
+            val_loss,
+            weights: weights.collect::<Result<_>>()?,
+        }))
+    }
+
+    /// Refuses options and pictures other than those that the run began with.
+    pub(crate) fn check(&self, fit: &Fit, facts: &Value) -> Result<()> {
+        if self.epochs.len() >= fit.epochs {
+            return Err(Error::Argument {
+                argument: "epochs",
+                value: fit.epochs.to_string(),
+                expected: format!(
+                    "the run has {} already, and this is the length of the whole run",
+                    self.epochs.len()
+                ),
+            });
+        }
+        for (then, now, remedy) in [
+            (
+                &self.words.options,
+                &fit.shaping(),
+                "Give the options that the run began with, or start a new one with `fit`",
+            ),
+            (
+                &self.words.facts,
+                facts,
+                "Go on with the pictures and the precision that the run began with, or start a new \
+                 one with `fit`",
+            ),
+        ] {
+            let differs = |name: &&String| then.get(*name) != now.get(*name);
+            if let Some(name) = now.as_object().and_then(|all| all.keys().find(differs)) {
+                return Err(Error::Mismatch {
+                    what: format!("{name} of a run that goes on"),
+                    expected: then[name].to_string(),
+                    found: now[name].to_string(),
+                    remedy: remedy.into(),
+                });
+            }
+        }
+        Ok(())
+    }
+}

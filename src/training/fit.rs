@@ -1,0 +1,308 @@
+//! How a model is trained: the options of every training call.
+//!
+//! Keras' words and the lesson's values. A head on stored features, the whole classifier with a frozen
+//! base, the last block and the small network are all trained by the one loop in `training`.
+//!
+//! ```
+//! use evcxr_transfer::{Fit, Optimizer, Schedule};
+//! let fit = Fit::default().epochs(5).learning_rate(1e-4).seed(7);
+//! assert_eq!((fit.epochs, fit.batch_size), (5, 20));
+//! let fit = fit.optimizer(Optimizer::adam_w()).schedule(Schedule::Cosine).early_stopping(3);
+//! assert!(fit.check().is_ok());
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::machine::device::Precision;
+use crate::machine::stop::Stop;
+use crate::show::notebook::Progress;
+use crate::show::table::Table;
+use crate::training::optimizer::Optimizer;
+use crate::training::schedule::Schedule;
+
+/// What an epoch draws for each picture is drawn at its start: more than these would fill the memory.
+const MOST_PICTURES: usize = 10_000_000;
+
+/// Options of a training run, with the lesson's values as defaults.
+#[derive(Debug, Clone)]
+pub struct Fit {
+    /// The number of epochs; 30.
+    pub epochs: usize,
+    /// How many batches an epoch has; unless said, as many as show each picture once. With fewer or
+    /// more, the pictures go on in the next epoch where this one ended.
+    pub steps: Option<usize>,
+    /// How many pictures a step takes; 20.
+    pub batch_size: usize,
+    /// The optimiser; RMSprop.
+    pub optimizer: Optimizer,
+    /// The step size; 2e-5.
+    pub learning_rate: f64,
+    /// The step size of the head where a base learns with it; unless said, the same.
+    pub head_learning_rate: Option<f64>,
+    /// How the learning rate moves during the run; it stays the same.
+    pub schedule: Schedule,
+    /// How much a picture of each class counts in the training loss; unless said, all the same.
+    pub class_weights: Vec<f64>,
+    /// Ends the run when `val_loss` has not become better for so many epochs, and keeps the weights of
+    /// the best one; unless said, the run goes to its end and keeps the last.
+    pub early_stopping: Option<usize>,
+    /// What the base computes in from this run on; unless said, what it was made with. The weights
+    /// that learn, and heads, are f32 always.
+    pub precision: Option<Precision>,
+    /// Where the model is saved during the run, as it is after an epoch, with all that it takes to go
+    /// on; unless said, nowhere.
+    pub checkpoint: Option<PathBuf>,
+    /// After every how many epochs; 1.
+    pub checkpoint_every: usize,
+    /// From what the order of pictures, their augmentation and dropout follow; 0.
+    pub seed: u64,
+    /// How progress is shown, and what may stop the run; one line an epoch.
+    pub progress: Progress,
+}
+
+impl Default for Fit {
+    fn default() -> Self {
+        Self {
+            epochs: 30,
+            steps: None,
+            batch_size: 20,
+            optimizer: Optimizer::RmsProp,
+            learning_rate: 2e-5,
+            head_learning_rate: None,
+            schedule: Schedule::Constant,
+            class_weights: Vec::new(),
+            early_stopping: None,
+            precision: None,
+            checkpoint: None,
+            checkpoint_every: 1,
+            seed: 0,
+            progress: Progress::lines(),
+        }
+    }
+}
+
+impl Fit {
+    /// Sets the number of epochs.
+    pub fn epochs(mut self, epochs: usize) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// Sets how many batches an epoch has; Keras' `steps_per_epoch`.
+    pub fn steps(mut self, steps: usize) -> Self {
+        self.steps = Some(steps);
+        self
+    }
+
+    /// Sets how many pictures a step takes.
+    pub fn batch_size(mut self, batch_size: usize) -> Self {
+        self.batch_size = batch_size;
+        self
+    }
+
+    /// Sets the optimiser.
+    pub fn optimizer(mut self, optimizer: Optimizer) -> Self {
+        self.optimizer = optimizer;
+        self
+    }
+
+    /// Sets the step size.
+    pub fn learning_rate(mut self, learning_rate: f64) -> Self {
+        self.learning_rate = learning_rate;
+        self
+    }
+
+    /// Sets a step size of its own for the head, where a base learns with it.
+    pub fn head_learning_rate(mut self, learning_rate: f64) -> Self {
+        self.head_learning_rate = Some(learning_rate);
+        self
+    }
+
+    /// Sets how the learning rate moves during the run.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// Sets how much a picture of each class counts in the training loss, in the order of the class
+    /// names; Keras' `class_weight`.
+    pub fn class_weights(mut self, weights: &[f64]) -> Self {
+        self.class_weights = weights.to_vec();
+        self
+    }
+
+    /// Ends the run when `val_loss` has not become better for `patience` epochs, and keeps the weights
+    /// of the best one; Keras' `EarlyStopping(patience=..., restore_best_weights=True)`.
+    pub fn early_stopping(mut self, patience: usize) -> Self {
+        self.early_stopping = Some(patience);
+        self
+    }
+
+    /// Sets what the base computes in from this run on.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = Some(precision);
+        self
+    }
+
+    /// Saves the model to this file during the run, with all that it takes to go on.
+    pub fn checkpoint(mut self, path: impl AsRef<Path>) -> Self {
+        self.checkpoint = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Sets after every how many epochs the checkpoint is written.
+    pub fn checkpoint_every(mut self, epochs: usize) -> Self {
+        self.checkpoint_every = epochs;
+        self
+    }
+
+    /// Sets from what all random choices of the run follow.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets how progress is shown.
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Listens to `stop`: once it is requested, the run ends at the next batch.
+    pub fn stop(mut self, stop: &Stop) -> Self {
+        self.progress = self.progress.stop(stop);
+        self
+    }
+
+    /// The options and their values.
+    pub fn table(&self) -> Table {
+        let rate = |rate: f64| format!("{rate:e}");
+        let mut table = Table::new("Fit", &["option", "value"]);
+        let mut row = |option: &str, value: String| table.push([option.to_owned(), value]);
+        row("optimizer", self.optimizer.to_string());
+        row("epochs", self.epochs.to_string());
+        row(
+            "steps",
+            self.steps
+                .map_or_else(|| "each picture once".into(), |steps| steps.to_string()),
+        );
+        row("batch_size", self.batch_size.to_string());
+        row("learning_rate", rate(self.learning_rate));
+        if let Some(of_head) = self.head_learning_rate {
+            row("head_learning_rate", rate(of_head));
+        }
+        row("schedule", self.schedule.to_string());
+        if !self.class_weights.is_empty() {
+            row("class_weights", format!("{:?}", self.class_weights));
+        }
+        if let Some(patience) = self.early_stopping {
+            row("early_stopping", format!("after {patience} epochs"));
+        }
+        if let Some(precision) = self.precision {
+            row("precision", precision.to_string());
+        }
+        if let Some(path) = &self.checkpoint {
+            let every = match self.checkpoint_every {
+                1 => "every epoch".to_owned(),
+                n => format!("every {n} epochs"),
+            };
+            row("checkpoint", format!("{}, {every}", path.display()));
+        }
+        row("seed", self.seed.to_string());
+        table
+    }
+
+    /// Shows the options under a notebook cell.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display();
+    }
+
+    /// Whether the options make sense; every training call asks this first.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] names the option that does not.
+    pub fn check(&self) -> Result<&Self> {
+        check_positive("epochs", self.epochs)?;
+        check_positive("steps", self.steps.unwrap_or(1))?;
+        check_positive("batch_size", self.batch_size)?;
+        let pictures = self.steps.unwrap_or(1).checked_mul(self.batch_size);
+        if pictures.is_none_or(|pictures| pictures > MOST_PICTURES) {
+            return Err(Error::Argument {
+                argument: "steps",
+                value: self.steps.unwrap_or(1).to_string(),
+                expected: format!(
+                    "an epoch may show {MOST_PICTURES} pictures at most, steps x batch_size"
+                ),
+            });
+        }
+        check_positive("early_stopping", self.early_stopping.unwrap_or(1))?;
+        check_positive("checkpoint_every", self.checkpoint_every)?;
+        self.optimizer.check()?;
+        self.schedule.check()?;
+        let mut rates = vec![("learning_rate", self.learning_rate)];
+        rates.extend(self.head_learning_rate.map(|r| ("head_learning_rate", r)));
+        for (argument, rate) in rates {
+            if !(rate.is_finite() && rate > 0.0) {
+                return Err(Error::Argument {
+                    argument,
+                    value: rate.to_string(),
+                    expected: "it must be above 0".into(),
+                });
+            }
+        }
+        let counts = |weight: &&f64| weight.is_finite() && **weight >= 0.0;
+        if self.class_weights.iter().filter(counts).count() != self.class_weights.len() {
+            return Err(Error::Argument {
+                argument: "class_weights",
+                value: format!("{:?}", self.class_weights),
+                expected: "none may be below 0".into(),
+            });
+        }
+        Ok(self)
+    }
+
+    /// Whether the checkpoint's folder is there: better known now than after the first epoch.
+    pub(crate) fn check_place(&self) -> Result<()> {
+        let folder = self.checkpoint.as_ref().and_then(|path| path.parent());
+        match folder.filter(|folder| !folder.as_os_str().is_empty()) {
+            None => Ok(()),
+            Some(folder) => std::fs::metadata(folder)
+                .map(|_| ())
+                .map_err(Error::file(folder, "find the checkpoint's folder")),
+        }
+    }
+
+    /// Everything that the numbers of a run follow from, but for its length: what a run that goes on
+    /// from a checkpoint must have in common with the run that wrote it.
+    pub(crate) fn shaping(&self) -> serde_json::Value {
+        // A schedule other than these two runs to the last epoch, so that the length matters.
+        let has_length = matches!(self.schedule, Schedule::Cosine | Schedule::OneCycle);
+        json!({
+            "optimizer": self.optimizer,
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "head_learning_rate": self.head_learning_rate,
+            "schedule": self.schedule,
+            "epochs": has_length.then_some(self.epochs),
+            "class_weights": self.class_weights,
+            "early_stopping": self.early_stopping,
+            "seed": self.seed,
+        })
+    }
+}
+
+/// Refuses a count of 0.
+pub(crate) fn check_positive(argument: &'static str, value: usize) -> Result<()> {
+    if value > 0 {
+        return Ok(());
+    }
+    Err(Error::Argument {
+        argument,
+        value: "0".into(),
+        expected: "it must be 1 or more".into(),
+    })
+}

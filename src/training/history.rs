@@ -1,0 +1,334 @@
+//! What a training run tells: loss and accuracy of every epoch, as curves, table, CSV and JSON.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::show::draw::chart::{Mark, Panel, Series};
+use crate::show::figure::{Figure, titled};
+use crate::show::saved::Saved;
+use crate::show::table::Table;
+
+/// The numbers of one epoch, in Keras' words.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Mean training loss while the weights moved, dropout on.
+    pub loss: f64,
+    /// Share of training pictures that were right, 0 to 1, as they came by.
+    pub accuracy: f64,
+    /// Mean loss on the validation pictures after the epoch.
+    pub val_loss: Option<f64>,
+    /// Share of validation pictures that were right after the epoch, 0 to 1.
+    pub val_accuracy: Option<f64>,
+    /// How long the epoch took, validation included.
+    pub seconds: f64,
+}
+
+impl Epoch {
+    /// The epoch on one line, in the words of Keras' `fit(verbose=2)`; short enough for a page of 1,000
+    /// pixels.
+    pub(crate) fn line(&self, number: usize, epochs: usize, steps: usize) -> String {
+        let step_ms = self.seconds * 1000.0 / steps as f64;
+        let mut line = format!(
+            "Epoch {number}/{epochs} - {:.1}s - {step_ms:.0}ms/step - accuracy: {:.4} - loss: {:.4}",
+            self.seconds, self.accuracy, self.loss
+        );
+        if let (Some(accuracy), Some(loss)) = (self.val_accuracy, self.val_loss) {
+            line += &format!(" - val_accuracy: {accuracy:.4} - val_loss: {loss:.4}");
+        }
+        line
+    }
+}
+
+/// The course of a training run.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct History {
+    /// One entry for each epoch.
+    pub epochs: Vec<Epoch>,
+    notes: Vec<String>,
+    ending: Vec<String>,
+    /// How many steps were taken, those of an epoch that was stopped too.
+    #[serde(skip)]
+    pub(crate) steps: usize,
+}
+
+impl PartialEq for History {
+    /// Whether numbers, notes and ending are the same.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.epochs, &self.notes, &self.ending) == (&other.epochs, &other.notes, &other.ending)
+    }
+}
+
+/// The notes in their order, each once.
+fn distinct<'a>(notes: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    let mut kept = Vec::new();
+    for note in notes {
+        if !kept.contains(note) {
+            kept.push(note.clone());
+        }
+    }
+    kept
+}
+
+/// One measure of a history, by its Keras name.
+type Measure = (&'static str, fn(&Epoch) -> Option<f64>);
+
+const MEASURES: [Measure; 4] = [
+    ("loss", |epoch| Some(epoch.loss)),
+    ("accuracy", |epoch| Some(epoch.accuracy)),
+    ("val_loss", |epoch| epoch.val_loss),
+    ("val_accuracy", |epoch| epoch.val_accuracy),
+];
+
+impl History {
+    /// A history without epochs; notes that are said twice are kept once.
+    pub(crate) fn new<'a>(notes: impl IntoIterator<Item = &'a String>) -> Self {
+        Self {
+            epochs: Vec::new(),
+            notes: distinct(notes),
+            ending: Vec::new(),
+            steps: 0,
+        }
+    }
+
+    /// Why the run ended before its last epoch, or which epoch's weights were kept; nothing for a run
+    /// that went to its end.
+    pub fn ending(&self) -> Option<String> {
+        (!self.ending.is_empty()).then(|| self.ending.join("; "))
+    }
+
+    pub(crate) fn end(&mut self, how: String) {
+        self.ending.push(how);
+    }
+
+    /// The same without its first epochs, which were counted elsewhere.
+    pub(crate) fn after(&self, epochs: usize) -> Self {
+        Self {
+            epochs: self.epochs.iter().skip(epochs).copied().collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Adds the epochs of a later run.
+    pub(crate) fn extend(&mut self, later: &Self) {
+        self.epochs.extend(&later.epochs);
+        self.steps += later.steps;
+        self.notes = distinct(self.notes.iter().chain(&later.notes));
+        self.ending.clone_from(&later.ending);
+    }
+
+    /// What a reader of these numbers should know: drawn pictures, seeded weights.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The numbers of the last epoch, if there was one.
+    pub fn last(&self) -> Option<Epoch> {
+        self.epochs.last().copied()
+    }
+
+    /// The epoch with the best validation accuracy, counted from 1, with its numbers; the earliest
+    /// of equals. Nothing without validation.
+    pub fn best(&self) -> Option<(usize, Epoch)> {
+        let scored = (1..)
+            .zip(&self.epochs)
+            .filter_map(|(n, e)| Some((n, e, e.val_accuracy?)));
+        scored
+            .reduce(|best, next| if next.2 > best.2 { next } else { best })
+            .map(|(number, epoch, _)| (number, *epoch))
+    }
+
+    /// Accuracy and loss by epoch, side by side: training dashed, validation solid.
+    pub fn plot(&self) -> Figure {
+        let panel = |title: &str, y_label: &str, train: Measure, validation: Measure| {
+            let series = [
+                ("training", train, Mark::Dashed),
+                ("validation", validation, Mark::Line),
+            ];
+            let series = (0..).zip(series).map(|(colour, (name, (_, value), mark))| {
+                let points = (1..).zip(&self.epochs);
+                let points = points.filter_map(|(n, epoch)| Some((f64::from(n), value(epoch)?)));
+                Series {
+                    name: name.to_owned(),
+                    points: points.collect(),
+                    mark,
+                    colour,
+                }
+            });
+            let series = series.filter(|series| !series.points.is_empty()).collect();
+            Panel {
+                title: title.to_owned(),
+                x_label: "epoch".into(),
+                y_label: y_label.to_owned(),
+                series,
+                ..Panel::default()
+            }
+        };
+        let [loss, accuracy, val_loss, val_accuracy] = MEASURES;
+        Figure::lines(
+            &titled("Training and validation", &self.notes),
+            vec![
+                panel("Accuracy", "share of right answers", accuracy, val_accuracy),
+                panel("Loss", "mean cross-entropy", loss, val_loss),
+            ],
+        )
+    }
+
+    /// The validation curves of several runs in one figure, each by its name: accuracy and loss, side
+    /// by side, by epoch of the run.
+    ///
+    /// ```
+    /// use evcxr_transfer::History;
+    /// # let (frozen, tuned) = (History::default(), History::default());
+    /// let figure = History::compare(&[("frozen base", &frozen), ("block 5", &tuned)]);
+    /// # assert!(figure.to_string().contains("2 runs"));
+    /// ```
+    pub fn compare(runs: &[(&str, &Self)]) -> Figure {
+        let panel = |title: &str, y_label: &str, (_, value): Measure| {
+            let series = runs.iter().enumerate().map(|(colour, (name, run))| {
+                let points = (1..).zip(&run.epochs);
+                let points = points.filter_map(|(n, epoch)| Some((f64::from(n), value(epoch)?)));
+                Series {
+                    name: (*name).to_owned(),
+                    points: points.collect(),
+                    colour,
+                    ..Series::default()
+                }
+            });
+            Panel {
+                title: title.to_owned(),
+                x_label: "epoch".into(),
+                y_label: y_label.to_owned(),
+                series: series.collect(),
+                ..Panel::default()
+            }
+        };
+        let notes = distinct(runs.iter().flat_map(|(_, run)| &run.notes));
+        let [_, _, val_loss, val_accuracy] = MEASURES;
+        Figure::lines(
+            &titled(&format!("Validation of {} runs", runs.len()), &notes),
+            vec![
+                panel("Accuracy", "share of right answers", val_accuracy),
+                panel("Loss", "mean cross-entropy", val_loss),
+            ],
+        )
+    }
+
+    /// The numbers as a table, an epoch a row.
+    pub fn table(&self) -> Table {
+        let columns = [
+            "epoch",
+            "loss",
+            "accuracy",
+            "val_loss",
+            "val_accuracy",
+            "seconds",
+        ];
+        let mut table = Table::new("History", &columns).right_aligned(&[0, 1, 2, 3, 4, 5]);
+        for (number, epoch) in (1..).zip(&self.epochs) {
+            let mut row = vec![number.to_string()];
+            for (_, value) in MEASURES {
+                row.push(value(epoch).map_or_else(|| "-".into(), |value| format!("{value:.4}")));
+            }
+            row.push(format!("{:.2}", epoch.seconds));
+            table.push(row);
+        }
+        let ending = self.ending();
+        self.notes
+            .iter()
+            .chain(&ending)
+            .fold(table, |table, note| table.note(&format!("Note: {note}")))
+    }
+
+    /// The numbers as comma-separated values with a header of Keras' names, epochs counted from 1;
+    /// all digits are kept, a missing number is empty.
+    pub fn to_csv(&self) -> String {
+        let mut text = "epoch,loss,accuracy,val_loss,val_accuracy,seconds\n".to_owned();
+        for (number, epoch) in (1..).zip(&self.epochs) {
+            text += &number.to_string();
+            for (_, value) in MEASURES {
+                text.push(',');
+                text += &value(epoch).map_or_else(String::new, |value| value.to_string());
+            }
+            text += &format!(",{}\n", epoch.seconds);
+        }
+        text
+    }
+
+    /// The numbers as JSON: a list for each measure, as Keras' `history.history` has them.
+    pub fn to_json(&self) -> String {
+        let mut object = serde_json::Map::new();
+        for (name, value) in MEASURES {
+            object.insert(
+                name.into(),
+                json!(self.epochs.iter().map(value).collect::<Vec<_>>()),
+            );
+        }
+        let seconds = self
+            .epochs
+            .iter()
+            .map(|epoch| epoch.seconds)
+            .collect::<Vec<_>>();
+        object.insert("seconds".into(), json!(seconds));
+        object.insert("notes".into(), json!(self.notes));
+        object.insert("ending".into(), json!(self.ending()));
+        serde_json::Value::Object(object).to_string()
+    }
+
+    /// Writes the curves (`.png`, `.svg`) or the numbers (`.csv`, `.json`), by the path's ending.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file cannot be written, [`Error::Argument`] for another
+    /// ending.
+    pub fn save(&self, path: impl AsRef<std::path::Path>) -> Result<Saved> {
+        let path = path.as_ref();
+        let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+        match ending.to_str() {
+            Some("csv") => crate::files::store::write_whole(path, self.to_csv().as_bytes()),
+            Some("json") => crate::files::store::write_whole(path, self.to_json().as_bytes()),
+            Some("png" | "svg") => self.plot().save(path),
+            _ => Err(Error::Argument {
+                argument: "path",
+                value: format!("{:?}", path.display().to_string()),
+                expected: "a history's file name must end in .png, .svg, .csv or .json".into(),
+            }),
+        }
+    }
+
+    /// Shows the curves under a notebook cell.
+    pub fn evcxr_display(&self) {
+        self.plot().evcxr_display();
+    }
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.last() {
+            None => write!(f, "no epochs"),
+            Some(last) => {
+                write!(
+                    f,
+                    "{} epochs, the last: accuracy {:.4}, loss {:.4}",
+                    self.epochs.len(),
+                    last.accuracy,
+                    last.loss
+                )?;
+                if let (Some(accuracy), Some(loss)) = (last.val_accuracy, last.val_loss) {
+                    write!(f, ", val_accuracy {accuracy:.4}, val_loss {loss:.4}")?;
+                }
+                match self.ending() {
+                    Some(ending) => write!(f, " ({ending})"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "History({self})")
+    }
+}

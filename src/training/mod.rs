@@ -1,0 +1,15 @@
+//! Learning: the options, the one loop that trains whatever learns, and what it tells.
+//!
+//! In come batches from whoever learns; out come changed weights, a history and checkpoints.
+//!
+//! Imports: error, files, machine, show.
+
+pub(crate) mod checkpoint;
+pub(crate) mod evaluation;
+pub(crate) mod fit;
+pub(crate) mod history;
+pub(crate) mod learner;
+pub(crate) mod loss;
+pub(crate) mod optimizer;
+pub(crate) mod rate_finder;
+pub(crate) mod schedule;
