@@ -25,10 +25,14 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::files::store::{self, Store};
 use crate::machine::device::Precision;
+use crate::machine::fitting_batch::FittingBatch;
 use crate::model::head::{Head, HeadModel};
 use crate::network::architecture::Architecture;
-use crate::network::base::{Base, Origin, check_size, in_halves, lesson_order, shape_with_batch};
-use crate::network::weights::file::LayerWeights;
+use crate::network::base::Base;
+use crate::network::layer::shape_with_batch;
+use crate::network::origin::Origin;
+use crate::network::outputs::lesson_order;
+use crate::network::weights::layer_weights::LayerWeights;
 use crate::pictures::augment::Augment;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::photo::Interpolation;
@@ -170,7 +174,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::UnknownLayer`] lists the layers.
     pub fn unfreeze_from(&mut self, layer: &str) -> Result<Table> {
-        self.border = self.base.layer_number(layer)?;
+        self.border = self.base.graph().number(layer)?;
         Ok(self.trainable())
     }
 
@@ -257,9 +261,11 @@ impl Classifier {
         let at_once = self.base.pictures_at_once();
         let progress = self.base.shown();
         let mut task = progress.task(doing, "pictures", Some(dataset.len()));
+        let mut fitting = FittingBatch::new(at_once);
         dataset.for_each_tensor(self.base.size(), at_once, |first, pixels| {
             progress.check(doing)?;
-            in_halves(&pixels, &|pixels| self.logits(pixels))
+            fitting
+                .run(&pixels, &|pixels| self.logits(pixels))
                 .and_then(|logits| each(first, logits))
                 .map_err(Error::batch(doing, at_once))?;
             task.done(first + pixels.size()[0] as usize);
@@ -308,7 +314,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::File`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
-        self.store(self.base.all_weights(), &self.history)
+        self.store(self.base.weights(), &self.history)
             .save(path.as_ref())
     }
 
@@ -319,14 +325,10 @@ impl Classifier {
             metadata: HashMap::from([("kind".to_owned(), "classifier".to_owned())]),
         };
         self.head.write(&mut store);
-        let names = self.base.architecture().stored_names();
-        for (name, layer) in names.iter().zip(weights) {
-            for (part, tensor) in [("weight", &layer.kernel), ("bias", &layer.bias)] {
-                let name = format!("{name}.{part}");
-                store.tensors.insert(name, tensor.shallow_clone());
-            }
-        }
         let layers = self.base.layers();
+        for (layer, weights) in layers.iter().zip(weights) {
+            weights.write(&mut store, &layer.stored_name);
+        }
         for (key, value) in [
             ("architecture", json!(self.base.architecture())),
             ("size", json!(self.base.size())),
@@ -365,25 +367,23 @@ impl Classifier {
         let from: Option<String> = store.read_json("trainable_from", path, WHAT)?;
         let history: History = store.read_json("history", path, WHAT)?;
         let interpolation: Interpolation = store.read_json("interpolation", path, WHAT)?;
-        if check_size(architecture, size).is_err() {
+        if architecture.check_size(size).is_err() {
             return Err(store::not_saved_here(path, WHAT));
         }
-        let layers = architecture.layers(size, false);
-        let kernels = layers.iter().filter(|layer| layer.has_weights());
-        let kernels = kernels.map(|layer| layer.kernel_shape.clone());
+        let graph = architecture.graph(size, false);
         let mut weights = Vec::new();
-        for (name, shape) in architecture.stored_names().iter().zip(kernels) {
-            let shape = match shape.as_slice() {
-                &[height, width, inputs, outputs] => vec![outputs, inputs, height, width],
-                other => other.to_vec(),
-            };
-            weights.push(LayerWeights::take(&mut store, name, &shape, path, WHAT)?);
+        for layer in graph.layers() {
+            let (name, parameters) = (&layer.stored_name, &layer.parameters);
+            weights.push(LayerWeights::take(
+                &mut store, name, parameters, path, WHAT,
+            )?);
         }
-        let base = Base::from_parts(architecture, layers, weights, device, precision, origin)?;
+        let base = Base::from_parts(architecture, graph, weights, device, precision, origin)?;
         let border = match from {
             None => base.layers().len(),
             Some(name) => base
-                .layer_number(&name)
+                .graph()
+                .number(&name)
                 .map_err(|_| store::not_saved_here(path, WHAT))?,
         };
         let unfinished = match Stored::take(&mut store, path, WHAT)? {

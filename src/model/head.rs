@@ -28,7 +28,9 @@ use crate::error::{Error, Result};
 use crate::files::store::{self, Store};
 use crate::machine::random::Random;
 use crate::model::features::Features;
-use crate::network::weights::file::LayerWeights;
+use crate::network::parameter::{Parameter, Role};
+use crate::network::weights::layer_weights::LayerWeights;
+use crate::network::weights::seeded::glorot;
 use crate::show::saved::Saved;
 use crate::show::table::{Table, grouped};
 use crate::training::checkpoint::{Run, Stored};
@@ -124,7 +126,7 @@ impl Head {
         ];
         let layers = shapes
             .iter()
-            .map(|shape| LayerWeights::glorot(shape, &mut random)?.on(device))
+            .map(|shape| glorot(shape, &mut random)?.on(device))
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(Error::compute("making the head's weights"))?;
         Ok(HeadModel {
@@ -373,10 +375,7 @@ impl HeadModel {
     /// Adds weights and description to what is about to be saved.
     pub(crate) fn write(&self, store: &mut Store) {
         for (name, layer) in LAYER_NAMES.iter().zip(&self.layers) {
-            for (part, tensor) in [("weight", &layer.kernel), ("bias", &layer.bias)] {
-                let name = format!("{name}.{part}");
-                store.tensors.insert(name, tensor.shallow_clone());
-            }
+            layer.write(store, name);
         }
         for (key, value) in [
             ("input_shape", json!(self.input_shape)),
@@ -427,7 +426,8 @@ impl HeadModel {
         let widths = [width, units, outputs_for(classes.len())];
         let mut layers = Vec::new();
         for (name, widths) in LAYER_NAMES.iter().zip(widths.windows(2)) {
-            let layer = LayerWeights::take(store, name, &[widths[1], widths[0]], path, what)?;
+            let parameters = Parameter::kernel_and_bias(widths);
+            let layer = LayerWeights::take(store, name, &parameters, path, what)?;
             layers.push(layer.on(device).map_err(Error::compute(format!(
                 "putting the head on {}",
                 crate::machine::device::name(device)
@@ -470,11 +470,12 @@ impl HeadModel {
     /// Its weights as the training loop sees them.
     pub(crate) fn variables(&self) -> Vec<Variable> {
         let of_layer = |(name, layer): (&&str, &LayerWeights)| {
-            [("weight", &layer.kernel), ("bias", &layer.bias)].map(|(part, tensor)| Variable {
-                name: format!("{name}.{part}"),
+            let variables = layer.iter().map(|(role, tensor)| Variable {
+                name: format!("{name}.{}", role.torch()),
                 tensor: tensor.shallow_clone(),
                 part: Part::Head,
-            })
+            });
+            variables.collect::<Vec<_>>()
         };
         LAYER_NAMES
             .iter()
@@ -554,7 +555,9 @@ impl HeadModel {
         let [hidden_layer, output_layer] = self.layers.as_slice() else {
             return Err(TchError::Shape("a head has two layers".into()));
         };
-        let dense = |x: &Tensor, layer: &LayerWeights| x.f_linear(&layer.kernel, Some(&layer.bias));
+        let dense = |x: &Tensor, layer: &LayerWeights| {
+            x.f_linear(layer.tensor(Role::Kernel)?, layer.get(Role::Bias))
+        };
         let mut hidden = dense(rows, hidden_layer)?.f_relu()?;
         if let Some(mask) = mask {
             // Inverted dropout: what is kept grows, so that nothing changes at prediction time.

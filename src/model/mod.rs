@@ -5,6 +5,7 @@
 //! Imports: error, files, machine, network, pictures, show, training.
 
 pub(crate) mod classifier;
+pub(crate) mod extraction;
 pub(crate) mod features;
 pub(crate) mod head;
 pub(crate) mod prediction;

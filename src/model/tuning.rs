@@ -12,11 +12,14 @@ use serde_json::{Value, json};
 use tch::{Device, TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::fitting_batch::FittingBatch;
 use crate::model::classifier::{Classifier, Unfinished, logits_of};
 use crate::model::head::{Head, no_run};
-use crate::network::architecture::{Architecture, LayerKind};
-use crate::network::base::{Base, in_halves, lesson_order};
-use crate::network::weights::file::LayerWeights;
+use crate::network::architecture::Architecture;
+use crate::network::base::Base;
+use crate::network::operation::LayerKind;
+use crate::network::outputs::lesson_order;
+use crate::network::weights::layer_weights::LayerWeights;
 use crate::pictures::augment::Augment;
 use crate::pictures::dataset::{Data, Dataset};
 use crate::pictures::transform::Plan;
@@ -60,7 +63,7 @@ impl Classifier {
         augment: &Augment,
         fit: &Fit,
     ) -> Result<History> {
-        let border = self.base.layer_number(from_layer)?;
+        let border = self.base.graph().number(from_layer)?;
         self.train(border, data, augment, fit, None)
     }
 
@@ -172,7 +175,8 @@ impl Classifier {
         let precision = self.base.precision();
         self.base
             .set_precision(fit.precision.unwrap_or(precision))?;
-        let opens_base = self.base.weights_before(border) < self.base.all_weights().len();
+        let mut open = self.base.layers().iter().skip(border);
+        let opens_base = open.any(|layer| layer.has_weights());
         let is_new = self.base.architecture() == Architecture::SmallConvNet;
         if opens_base && !is_new && !self.head.is_trained() {
             fit.progress.line(
@@ -196,10 +200,10 @@ impl Classifier {
             }
         };
         let outcome = learner::run(fit, &mut tuner, &mut history, run);
-        let (first, trained) = (tuner.first, tuner.computing_weights()?);
+        let trained = tuner.computing_weights()?;
         drop(tuner);
         // Also after an error: the loop has put the last good weights back.
-        let kept = self.base.set_weights(first, &trained);
+        let kept = self.base.set_weights(border, &trained);
         // The epochs of an earlier run that this one goes on with were counted when it was loaded.
         let learned = history.after(run.map_or(0, |stored| stored.epochs.len()));
         if learned.steps > 0 || outcome.is_ok() {
@@ -264,8 +268,7 @@ impl Classifier {
         fit.check()?;
         augment.check()?;
         self.check_pictures(train, validation)?;
-        let first = self.base.weights_before(border);
-        let masters = self.base.all_weights()[first..]
+        let masters = self.base.weights()[border..]
             .iter()
             .map(|weights| Master::new(weights, self.base.device()))
             .collect::<std::result::Result<Vec<_>, _>>()
@@ -278,7 +281,6 @@ impl Classifier {
         Ok(Tuner {
             model: self,
             border,
-            first,
             masters,
             targets: self.head.targets(train.labels(), &fit.class_weights)?,
             train: read("training", train, !augment.is_none())?,
@@ -293,32 +295,28 @@ impl Classifier {
     }
 }
 
-/// A layer that learns: f32, contiguous, the kernel as [out, 3, 3, in], which seen as [out, in, 3, 3]
-/// is libtorch's channels_last.
-struct Master {
-    kernel: Tensor,
-    bias: Tensor,
-}
+/// The weights of a layer that learns: f32, contiguous, a kernel as [out, 3, 3, in], which seen as
+/// [out, in, 3, 3] is libtorch's channels_last.
+struct Master(LayerWeights);
 
 impl Master {
     /// A copy on the device.
     fn new(weights: &LayerWeights, device: Device) -> std::result::Result<Self, TchError> {
-        Ok(Self {
-            kernel: weights
-                .kernel
-                .f_permute([0, 2, 3, 1])?
-                .f_contiguous()?
-                .f_to_device(device)?
-                .f_detach_copy()?,
-            bias: weights.bias.f_to_device(device)?.f_detach_copy()?,
-        })
+        let copied = |tensor: &Tensor| {
+            let there = match tensor.dim() {
+                4 => tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?,
+                _ => tensor.shallow_clone(),
+            };
+            there.f_to_device(device)?.f_detach_copy()
+        };
+        weights.map(copied).map(Self)
     }
 
     /// The layer as convolutions take it, in f32: a view.
     fn weights(&self) -> std::result::Result<LayerWeights, TchError> {
-        Ok(LayerWeights {
-            kernel: self.kernel.f_permute([0, 3, 1, 2])?,
-            bias: self.bias.shallow_clone(),
+        self.0.map(|tensor| match tensor.dim() {
+            4 => tensor.f_permute([0, 3, 1, 2]),
+            _ => Ok(tensor.shallow_clone()),
         })
     }
 }
@@ -327,8 +325,8 @@ impl Master {
 enum Pictures {
     /// (N, H, W, 3) bytes.
     Bytes(Tensor),
-    /// What the frozen layers make of them, (N, h, w, C), in the precision of the base.
-    Outputs(Tensor),
+    /// What crosses the border from the frozen layers, (N, h, w, C) each, in the precision of the base.
+    Outputs(Vec<Tensor>),
 }
 
 impl Pictures {
@@ -340,38 +338,48 @@ impl Pictures {
         keep_bytes: bool,
         progress: &Progress,
     ) -> Result<Self> {
-        let frozen = base.weights_before(border);
-        let (height, width, channels) = match base.layers()[border.saturating_sub(1)].output_shape[..]
-        {
-            [height, width, channels] => (height, width, channels),
-            _ => (0, 0, 0),
-        };
-        let bytes = dataset.len() * height * width * channels * base.precision().bytes();
+        let is_frozen = base.weights()[..border]
+            .iter()
+            .any(|weights| weights.num_parameters() > 0);
+        let crossing = base.graph().crossing(border);
+        let shapes = crossing
+            .iter()
+            .map(|&number| &base.layers()[number].output_shape);
+        let values = shapes.clone().map(|shape| shape.iter().product::<usize>());
+        let bytes = dataset.len() * values.sum::<usize>() * base.precision().bytes();
         let pixels = dataset.len() * base.size() * base.size() * 3;
-        if keep_bytes || frozen == 0 || bytes > pixels.max(MOST_OUTPUT_BYTES) {
+        if keep_bytes || !is_frozen || bytes > pixels.max(MOST_OUTPUT_BYTES) {
             let bytes = dataset.to_tensor(base.size(), base.device(), progress)?;
             return Ok(Self::Bytes(bytes));
         }
         let what = format!("the outputs of {} pictures", dataset.len());
         crate::machine::device::check_room(base.device(), bytes, &what)?;
-        let size = [dataset.len(), height, width, channels].map(|n| n as i64);
         let options = (base.precision().kind(), base.device());
-        let stored = Tensor::f_empty(size, options)
+        let stored = shapes
+            .map(|shape| {
+                let size = [&[dataset.len()], &shape[..]].concat();
+                Tensor::f_empty(size.iter().map(|&n| n as i64).collect::<Vec<_>>(), options)
+            })
+            .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(Error::compute("making room for the frozen layers' outputs"))?;
         let doing = format!("{name} pictures through the frozen layers, once");
         let mut task = progress.task(&doing, "pictures", Some(dataset.len()));
         let at_once = base.pictures_at_once();
+        let mut fitting = FittingBatch::new(at_once);
         dataset.for_each_tensor(base.size(), at_once, |first, pixels| {
             progress.check(&doing)?;
-            let count = pixels.size()[0];
-            let pass = || {
-                let output = in_halves(&pixels, &|pixels| {
-                    lesson_order(&base.forward_before(&base.input(pixels)?, border)?)
-                })?;
-                stored.f_narrow(0, first as i64, count)?.f_copy_(&output)
+            let store = &mut |place: i64, pixels: &Tensor| {
+                let outputs = base.outputs_before(&base.input(pixels)?, border)?;
+                for (stored, output) in stored.iter().zip(&outputs) {
+                    let mut rows = stored.f_narrow(0, first as i64 + place, pixels.size()[0])?;
+                    let _ = rows.f_copy_(&lesson_order(output)?)?;
+                }
+                Ok(())
             };
-            pass().map_err(Error::batch(doing.clone(), at_once))?;
-            task.done(first + count as usize);
+            fitting
+                .each(&pixels, store)
+                .map_err(Error::batch(doing.clone(), at_once))?;
+            task.done(first + pixels.size()[0] as usize);
             Ok(())
         })?;
         task.finish();
@@ -384,8 +392,7 @@ struct Tuner<'a> {
     model: &'a Classifier,
     /// The number of the first layer that learns.
     border: usize,
-    /// The number of the first one with weights, among those that have some.
-    first: usize,
+    /// The weights of each layer from there on.
     masters: Vec<Master>,
     train: Pictures,
     targets: Targets,
@@ -408,19 +415,22 @@ impl Tuner<'_> {
             .map_err(Error::compute("reading the layers that learn"))
     }
 
-    /// What the frozen layers make of pictures, without a graph. `first` is their place in the epoch,
+    /// What crosses the border from the frozen layers, without a graph. `first` is their place in the epoch,
     /// for their transforms; nothing is augmented without it.
     fn frozen(
         &self,
         pictures: &Pictures,
         rows: &Tensor,
         first: Option<usize>,
-    ) -> std::result::Result<Tensor, TchError> {
+    ) -> std::result::Result<Vec<Tensor>, TchError> {
         let _no_grad = tch::no_grad_guard();
         let base = &self.model.base;
         let bytes = match pictures {
             Pictures::Outputs(outputs) => {
-                return outputs.f_index_select(0, rows)?.f_permute([0, 3, 1, 2]);
+                let chosen = outputs
+                    .iter()
+                    .map(|output| output.f_index_select(0, rows)?.f_permute([0, 3, 1, 2]));
+                return chosen.collect();
             }
             Pictures::Bytes(bytes) => bytes.f_index_select(0, rows)?,
         };
@@ -428,13 +438,13 @@ impl Tuner<'_> {
             (Some(first), Some(plan)) => plan.apply(&bytes, first)?,
             _ => bytes,
         };
-        base.forward_before(&base.input(&pixels)?, self.border)
+        base.outputs_before(&base.input(&pixels)?, self.border)
     }
 
     /// The layers that learn and the head, on what the frozen ones gave.
     fn learning(
         &self,
-        input: &Tensor,
+        crossing: &[Tensor],
         mask: Option<&Tensor>,
     ) -> std::result::Result<Tensor, TchError> {
         let Classifier { base, head, .. } = self.model;
@@ -442,15 +452,9 @@ impl Tuner<'_> {
         let weights = self
             .masters
             .iter()
-            .map(|master| {
-                let LayerWeights { kernel, bias } = master.weights()?;
-                Ok(LayerWeights {
-                    kernel: kernel.f_to_kind(kind)?,
-                    bias: bias.f_to_kind(kind)?,
-                })
-            })
+            .map(|master| master.weights()?.map(|tensor| tensor.f_to_kind(kind)))
             .collect::<std::result::Result<Vec<_>, TchError>>()?;
-        let output = base.forward(input, self.border..base.layers().len(), &weights)?;
+        let output = base.outputs_after(crossing, self.border, Some(&weights))?;
         logits_of(head, &output, mask)
     }
 }
@@ -465,12 +469,12 @@ impl Learner for Tuner<'_> {
     }
 
     fn variables(&self) -> Vec<Variable> {
-        let names = self.model.base.architecture().stored_names();
+        let layers = self.model.base.layers().iter().skip(self.border);
         let mut variables = Vec::new();
-        for (name, master) in names.iter().skip(self.first).zip(&self.masters) {
-            for (part, tensor) in [("weight", &master.kernel), ("bias", &master.bias)] {
+        for (layer, Master(weights)) in layers.zip(&self.masters) {
+            for (role, tensor) in weights.iter() {
                 variables.push(Variable {
-                    name: format!("{name}.{part}"),
+                    name: format!("{}.{}", layer.stored_name, role.torch()),
                     tensor: tensor.shallow_clone(),
                     part: Part::Base,
                 });
@@ -510,15 +514,16 @@ impl Learner for Tuner<'_> {
         );
         let failed = || Error::batch("validating", at_once);
         let mut sums: Option<Tensor> = None;
+        let mut fitting = FittingBatch::new(at_once);
         let mut first = 0;
         while first < pictures {
             self.progress.check("validating")?;
             let count = at_once.min(pictures - first);
-            let batch = || {
+            let mut batch = || {
                 let range = (first as i64, (first + count) as i64);
                 let rows =
                     Tensor::f_arange_start(range.0, range.1, (tch::Kind::Int64, self.device()))?;
-                let logits = in_halves(&rows, &|rows| {
+                let logits = fitting.run(&rows, &|rows| {
                     self.learning(&self.frozen(&self.validation, rows, None)?, None)
                 })?;
                 let step = self
@@ -560,7 +565,7 @@ impl Learner for Tuner<'_> {
     }
 
     fn checkpoint(&self, path: &Path, run: &Run<'_>) -> Result<Saved> {
-        let mut weights = self.model.base.all_weights()[..self.first]
+        let mut weights = self.model.base.weights()[..self.border]
             .iter()
             .map(LayerWeights::shared)
             .collect::<Vec<_>>();
@@ -592,7 +597,7 @@ impl Learner for Tuner<'_> {
 mod tests {
     use super::*;
     use crate::machine::device::Precision;
-    use crate::network::weights::file::Weights;
+    use crate::network::weights::weights::Weights;
 
     fn model() -> (Classifier, Data, Fit) {
         let data = Data::open("data/samples").unwrap().take(4, 2);
