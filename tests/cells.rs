@@ -99,7 +99,7 @@ const EVERY_CALL: &[&str] = &[
     "let summary = base.summary();",
     "summary",
     "let count = base.num_parameters();\nlet shape = base.output_shape().to_vec();",
-    "let kernel = base.layer_weights(\"block1_conv1\")?;",
+    "let first = base.layer_weights(\"block1_conv1\")?;\nlet kernel = first.array(\"kernel\")?;",
     "let weights = Weights::seeded(5);",
     "let deep = lab.vgg19(64)?;",
     "let deep = deep.batch_size(4).scaling(Scaling::Caffe);",

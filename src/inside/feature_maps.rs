@@ -20,8 +20,10 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::inside::filters::{range, share};
-use crate::network::architecture::LayerKind;
-use crate::network::base::{Base, LayerId, lesson_order, shape_with_batch};
+use crate::network::base::Base;
+use crate::network::layer::{LayerId, shape_with_batch};
+use crate::network::operation::LayerKind;
+use crate::network::outputs::lesson_order;
 use crate::pictures::photo::{Interpolation, Photo, Picture};
 use crate::show::draw::canvas;
 use crate::show::draw::grid::Tile;
@@ -230,7 +232,10 @@ impl Base {
     ) -> Result<LayerMaps> {
         let mut numbers = Vec::with_capacity(layers.len());
         for layer in layers.iter().cloned() {
-            numbers.push(self.find_layer(&layer.into(), |layer| layer.output_shape.len() == 3)?);
+            numbers.push(
+                self.graph()
+                    .find(&layer.into(), |layer| layer.output_shape.len() == 3)?,
+            );
         }
         let mut rising = numbers.clone();
         rising.sort_unstable();

@@ -16,15 +16,18 @@
 //! # Ok::<(), evcxr_transfer::Error>(())
 //! ```
 
+use std::cell::RefCell;
 use std::fmt;
 
 use ndarray::{Array4, ArrayView3, Axis};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::fitting_batch::FittingBatch;
 use crate::machine::random::Random;
-use crate::network::architecture::{Layer, LayerKind};
-use crate::network::base::{Base, LayerId, check_size, in_halves};
+use crate::network::base::Base;
+use crate::network::layer::{Layer, LayerId};
+use crate::network::operation::LayerKind;
 use crate::pictures::photo::Photo;
 use crate::show::draw::grid::{self, Tile};
 use crate::show::figure::{Figure, titled};
@@ -247,7 +250,7 @@ impl Base {
         filters: &[usize],
     ) -> Result<FilterPatterns> {
         let ascent = what.into();
-        let number = self.find_layer(&ascent.layer, |layer| {
+        let number = self.graph().find(&ascent.layer, |layer| {
             matches!(layer.kind, LayerKind::Conv2D | LayerKind::MaxPooling2D)
         })?;
         let layer = &self.layers()[number];
@@ -260,7 +263,7 @@ impl Base {
             });
         }
         let size = ascent.size.unwrap_or(self.size().min(SIDE));
-        check_size(self.architecture(), size)?;
+        self.architecture().check_size(size)?;
         let doing = format!("patterns of {}", layer.name);
         let numbers = filters.iter().map(|&n| n as i64).collect::<Vec<_>>();
         let prepared = || {
@@ -274,7 +277,8 @@ impl Base {
         let (start, filters_there) = prepared().map_err(Error::compute("making noise"))?;
         let hill = Hill {
             base: self,
-            end: number + 1,
+            number,
+            fitting: RefCell::new(FittingBatch::new(self.pictures_at_once())),
             filters: filters_there,
             step_size: ascent.step_size,
             doing: &doing,
@@ -319,8 +323,10 @@ fn check_filters(layer: &Layer, filters: &[usize]) -> Result<()> {
 /// What is climbed: the mean of a filter's map, over the pixels of a picture.
 struct Hill<'a> {
     base: &'a Base,
-    /// The number of layers that are computed.
-    end: usize,
+    /// The number of the layer.
+    number: usize,
+    /// How many pictures fit at once.
+    fitting: RefCell<FittingBatch>,
     /// The filter of each picture, [N].
     filters: Tensor,
     step_size: f64,
@@ -381,7 +387,7 @@ impl Hill<'_> {
             asked()?;
             let part = || {
                 let rows = Tensor::f_arange_start(first, (first + at_once).min(count), place)?;
-                in_halves(&rows, &|rows| {
+                self.fitting.borrow_mut().run(&rows, &|rows| {
                     let own = self.filters.f_index_select(0, rows)?;
                     pass(&pixels.f_index_select(0, rows)?, &own)
                 })
@@ -395,8 +401,8 @@ impl Hill<'_> {
     /// The mean of each picture's own map, [N] in f32.
     fn height(&self, pixels: &Tensor, own: &Tensor) -> std::result::Result<Tensor, TchError> {
         let input = self.base.input(pixels)?;
-        let maps = self.base.forward_before(&input, self.end)?;
-        let means = maps.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?;
+        let maps = self.base.outputs_of(&input, &[self.number])?;
+        let means = maps[0].f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?;
         means.f_gather(1, &own.f_view([-1, 1])?, false)?.f_view(-1)
     }
 

@@ -16,11 +16,11 @@
 use std::fmt;
 
 use ndarray::Array4;
-use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
-use crate::network::architecture::LayerKind;
-use crate::network::base::{Base, LayerId};
+use crate::network::base::Base;
+use crate::network::layer::{Layer, LayerId};
+use crate::network::operation::LayerKind;
 use crate::pictures::photo::Photo;
 use crate::show::draw::grid::Tile;
 use crate::show::figure::{Figure, titled};
@@ -138,7 +138,7 @@ impl Base {
             Table::new("Filters", &["index", "layer", "kernel shape"]).right_aligned(&[0]);
         for (index, layer) in self.layers().iter().enumerate() {
             if layer.kind == LayerKind::Conv2D {
-                let sizes = layer.kernel_shape.iter().map(usize::to_string);
+                let sizes = layer.kernel_shape().iter().map(usize::to_string);
                 let shape = format!("({})", sizes.collect::<Vec<_>>().join(", "));
                 table.push([index.to_string(), layer.name.clone(), shape]);
             }
@@ -151,25 +151,22 @@ impl Base {
     /// # Errors
     /// [`Error::UnknownLayer`] lists the convolutions.
     pub fn filters(&self, layer: impl Into<LayerId>) -> Result<Filters> {
-        let number = self.find_layer(&layer.into(), |layer| layer.kind == LayerKind::Conv2D)?;
+        let is_convolution = |layer: &Layer| layer.kind == LayerKind::Conv2D;
+        let number = self.graph().find(&layer.into(), is_convolution)?;
         let name = self.layers()[number].name.clone();
-        let kernel = self.layer_weights(&name)?.kernel;
+        let kernel = self.layer_weights(&name)?.array("kernel")?;
+        let values = kernel
+            .into_dimensionality()
+            .map_err(|error| Error::Compute {
+                doing: format!("reading the filters of {name}"),
+                message: error.to_string(),
+            })?;
         Ok(Filters {
-            values: keras_order(&kernel)
-                .map_err(Error::compute(format!("reading the filters of {name}")))?,
+            values,
             layer: name,
             notes: self.origin().notes.clone(),
         })
     }
-}
-
-/// [out, in, 3, 3] to (3, 3, in, out).
-fn keras_order(kernel: &Tensor) -> std::result::Result<Array4<f32>, tch::TchError> {
-    let kernel = kernel.f_permute([2, 3, 1, 0])?.f_contiguous()?;
-    let (height, width, inputs, outputs) = kernel.size4()?;
-    let size = [height, width, inputs, outputs].map(|n| n as usize);
-    let flat = Vec::<f32>::try_from(&kernel.f_to_device(Device::Cpu)?.f_view(-1)?)?;
-    Array4::from_shape_vec(size, flat).map_err(|error| tch::TchError::Shape(error.to_string()))
 }
 
 /// The smallest and the largest of some numbers.

@@ -25,7 +25,8 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::inside::network::Network;
 use crate::model::classifier::Classifier;
-use crate::network::base::{Base, LayerId};
+use crate::network::base::Base;
+use crate::network::layer::LayerId;
 use crate::pictures::photo::{Photo, Picture};
 use crate::show::draw::canvas;
 use crate::show::draw::grid::Tile;
@@ -203,7 +204,9 @@ impl Base {
 
 fn heat_map(network: &Network<'_>, picture: Picture, what: &GradCam) -> Result<HeatMap> {
     let base = network.base();
-    let number = base.find_layer(&what.layer, |layer| layer.output_shape.len() == 3)?;
+    let number = base
+        .graph()
+        .find(&what.layer, |layer| layer.output_shape.len() == 3)?;
     let wanted = network.class_number(what.class.as_deref())?;
     let photo = picture.photo()?;
     let pixels = network.pixels(&photo)?;
@@ -237,14 +240,18 @@ fn gradients(
     wanted: Option<usize>,
 ) -> std::result::Result<Answer, TchError> {
     let base = network.base();
-    let output = {
+    let mut crossing = {
         let _no_grad = tch::no_grad_guard();
-        base.forward_before(&base.input(pixels)?, number + 1)?
+        base.outputs_before(&base.input(pixels)?, number + 1)?
     };
-    // A tensor of its own that asks for a gradient: it does not matter that all before it is frozen.
+    // The layer's own output is the last of what crosses the border after it; what goes round the layer
+    // does not vary with it. A tensor of its own that asks for a gradient: it does not matter that all
+    // before it is frozen.
+    let output = crossing.pop().ok_or_else(no_output)?;
     let output = output.f_detach()?.f_set_requires_grad(true)?;
+    crossing.push(output.shallow_clone());
     tch::with_grad(|| {
-        let logits = network.logits_after(&output, number)?;
+        let logits = network.logits_after(&crossing, number + 1)?;
         let probabilities = loss::probabilities(&logits.f_detach()?)?;
         let class = match wanted {
             Some(class) => class,
@@ -256,10 +263,7 @@ fn gradients(
             _ => logits.f_select(1, class as i64)?,
         };
         let gradients = Tensor::f_run_backward(&[score], &[&output], false, false)?;
-        let gradient = gradients
-            .into_iter()
-            .next()
-            .ok_or_else(|| TchError::Shape("there is no gradient".into()))?;
+        let gradient = gradients.into_iter().next().ok_or_else(no_output)?;
         Ok(Answer {
             probability: probabilities.f_double_value(&[0, class as i64])?,
             class,
@@ -267,6 +271,10 @@ fn gradients(
             gradient: gradient.f_to_kind(Kind::Float)?,
         })
     })
+}
+
+fn no_output() -> TchError {
+    TchError::Shape("there is no output or no gradient".into())
 }
 
 /// What a layer gave for a picture, and the gradient of the score, both [1, C, h, w].

@@ -80,19 +80,19 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// What follows layer `number`, up to the scores before sigmoid or softmax: [N, C, H, W] to [N] for
+    /// What follows a border, up to the scores before sigmoid or softmax: from what crosses it to [N] for
     /// a head of two classes, [N, classes] otherwise.
     pub(crate) fn logits_after(
         &self,
-        output: &Tensor,
-        number: usize,
+        crossing: &[Tensor],
+        border: usize,
     ) -> std::result::Result<Tensor, TchError> {
         match self {
             Self::Model(model) => {
-                let output = model.base().forward_after(output, number)?;
+                let output = model.base().outputs_after(crossing, border, None)?;
                 logits_of(&model.head, &output, None)
             }
-            Self::Whole(base) => base.logits_after(output, number),
+            Self::Whole(base) => base.logits_after(crossing, border),
         }
     }
 

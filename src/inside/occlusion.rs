@@ -23,9 +23,10 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::inside::grad_cam::laid_over;
 use crate::inside::network::Network;
+use crate::machine::fitting_batch::FittingBatch;
 use crate::model::classifier::Classifier;
 use crate::model::prediction::{most_probable, percent};
-use crate::network::base::{Base, in_halves};
+use crate::network::base::Base;
 use crate::pictures::photo::{Photo, Picture};
 use crate::show::draw::grid::Tile;
 use crate::show::figure::{Figure, titled};
@@ -271,10 +272,11 @@ fn occlusion_map(
     let mut left = Vec::with_capacity(places.len());
     let progress = base.shown();
     let mut task = progress.task("covering a picture", "squares", Some(places.len()));
+    let mut fitting = FittingBatch::new(at_once);
     for some in places.chunks(at_once) {
         progress.check("covering a picture")?;
         let answers = covered(&pixels, some, patch).and_then(|pictures| {
-            let rows = in_halves(&pictures, &|pictures| network.probabilities(pictures))?;
+            let rows = fitting.run(&pictures, &|pictures| network.probabilities(pictures))?;
             numbers(&rows.f_select(1, class as i64)?)
         });
         left.extend(answers.map_err(refused())?);

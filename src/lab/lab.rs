@@ -29,7 +29,7 @@ use crate::machine::stop::Stop;
 use crate::model::classifier::Classifier;
 use crate::network::architecture::Architecture;
 use crate::network::base::Base;
-use crate::network::weights::file::Weights;
+use crate::network::weights::weights::Weights;
 use crate::pictures::dataset::Data;
 use crate::show::notebook::{Progress, from_here};
 use crate::show::table::Table;

@@ -5,5 +5,6 @@
 //! Imports: error.
 
 pub(crate) mod device;
+pub(crate) mod fitting_batch;
 pub(crate) mod random;
 pub(crate) mod stop;

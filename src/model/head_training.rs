@@ -88,7 +88,7 @@ impl HeadModel {
             .rows(features)
             .map_err(Error::compute("preparing features for training"))?;
         let targets = self.targets(features.label_slice(), class_weights)?;
-        Ok(Stored::new(rows, targets))
+        Ok(Stored::new(vec![rows], targets))
     }
 
     /// Tries learning rates from tiny to huge on `train` and suggests one; the head stays as it is.

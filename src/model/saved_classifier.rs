@@ -12,8 +12,9 @@ use crate::machine::device::{self, Precision};
 use crate::model::classifier::{Classifier, Unfinished};
 use crate::model::head_model::HeadModel;
 use crate::network::architecture::Architecture;
-use crate::network::base::{Base, Origin, check_size};
-use crate::network::weights::file::LayerWeights;
+use crate::network::base::Base;
+use crate::network::origin::Origin;
+use crate::network::weights::layer_weights::LayerWeights;
 use crate::pictures::photo::Interpolation;
 use crate::show::saved::Saved;
 use crate::training::checkpoint::Checkpoint;
@@ -33,7 +34,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::File`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
-        self.store(self.base.all_weights(), &self.history, self.trainable_from)
+        self.store(self.base.weights(), &self.history, self.trainable_from)
             .save(path.as_ref())
     }
 
@@ -50,14 +51,10 @@ impl Classifier {
             metadata: HashMap::from([("kind".to_owned(), "classifier".to_owned())]),
         };
         self.head.write(&mut store);
-        let names = self.base.architecture().stored_names();
-        for (name, layer) in names.iter().zip(weights) {
-            for (part, tensor) in [("weight", &layer.kernel), ("bias", &layer.bias)] {
-                let name = format!("{name}.{part}");
-                store.tensors.insert(name, tensor.shallow_clone());
-            }
-        }
         let layers = self.base.layers();
+        for (layer, weights) in layers.iter().zip(weights) {
+            weights.write(&mut store, &layer.stored_name);
+        }
         for (key, value) in [
             ("architecture", json!(self.base.architecture())),
             ("size", json!(self.base.size())),
@@ -96,25 +93,23 @@ impl Classifier {
         let from: Option<String> = store.read_json("trainable_from", path, WHAT)?;
         let history: History = store.read_json("history", path, WHAT)?;
         let interpolation: Interpolation = store.read_json("interpolation", path, WHAT)?;
-        if check_size(architecture, size).is_err() {
+        if architecture.check_size(size).is_err() {
             return Err(store::not_saved_here(path, WHAT));
         }
-        let layers = architecture.layers(size, false);
-        let kernels = layers.iter().filter(|layer| layer.has_weights());
-        let kernels = kernels.map(|layer| layer.kernel_shape.clone());
+        let graph = architecture.graph(size, false);
         let mut weights = Vec::new();
-        for (name, shape) in architecture.stored_names().iter().zip(kernels) {
-            let shape = match shape.as_slice() {
-                &[height, width, inputs, outputs] => vec![outputs, inputs, height, width],
-                other => other.to_vec(),
-            };
-            weights.push(LayerWeights::take(&mut store, name, &shape, path, WHAT)?);
+        for layer in graph.layers() {
+            let (name, parameters) = (&layer.stored_name, &layer.parameters);
+            weights.push(LayerWeights::take(
+                &mut store, name, parameters, path, WHAT,
+            )?);
         }
-        let base = Base::from_parts(architecture, layers, weights, device, precision, origin)?;
+        let base = Base::from_parts(architecture, graph, weights, device, precision, origin)?;
         let trainable_from = match from {
             None => base.layers().len(),
             Some(name) => base
-                .layer_number(&name)
+                .graph()
+                .number(&name)
                 .map_err(|_| store::not_saved_here(path, WHAT))?,
         };
         let unfinished = match Checkpoint::take(&mut store, path, WHAT)? {

@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::files::store::{self, Store};
 use crate::model::head::Head;
 use crate::model::head_model::{HeadModel, LAYER_NAMES};
-use crate::network::weights::file::LayerWeights;
+use crate::network::parameter::Parameter;
+use crate::network::weights::layer_weights::LayerWeights;
 use crate::show::saved::Saved;
 use crate::training::checkpoint::Checkpoint;
 use crate::training::loss::outputs_for;
@@ -39,10 +40,7 @@ impl HeadModel {
     /// Adds weights and description to what is about to be saved.
     pub(crate) fn write(&self, store: &mut Store) {
         for (name, layer) in LAYER_NAMES.iter().zip(&self.layers) {
-            for (part, tensor) in [("weight", &layer.kernel), ("bias", &layer.bias)] {
-                let name = format!("{name}.{part}");
-                store.tensors.insert(name, tensor.shallow_clone());
-            }
+            layer.write(store, name);
         }
         for (key, value) in [
             ("input_shape", json!(self.input_shape)),
@@ -94,7 +92,8 @@ impl HeadModel {
         let widths = [width, units, outputs_for(classes.len())];
         let mut layers = Vec::new();
         for (name, widths) in LAYER_NAMES.iter().zip(widths.windows(2)) {
-            let layer = LayerWeights::take(store, name, &[widths[1], widths[0]], path, what)?;
+            let parameters = Parameter::kernel_and_bias(widths);
+            let layer = LayerWeights::take(store, name, &parameters, path, what)?;
             layers.push(layer.on(device).map_err(Error::compute(format!(
                 "putting the head on {}",
                 crate::machine::device::name(device)
