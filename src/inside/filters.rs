@@ -16,13 +16,14 @@
 use std::fmt;
 
 use ndarray::Array4;
-use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::arrays::array_of;
 use crate::network::architecture::LayerKind;
 use crate::network::base::{Base, LayerId};
 use crate::pictures::photo::Photo;
 use crate::show::draw::grid::Tile;
+use crate::show::draw::range::Range;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::Table;
 
@@ -68,7 +69,7 @@ impl Filters {
     /// The same for filters by their numbers, counted from 0; numbers that the layer has not are left
     /// out.
     pub fn choose(&self, numbers: &[usize]) -> Figure {
-        let (low, high) = range(self.values.iter().copied());
+        let range = Range::of(self.values.iter().copied());
         let &[height, width, inputs, outputs] = self.values.shape() else {
             // An array of four dimensions has four sizes.
             return Figure::grid("", Vec::new(), 1);
@@ -82,7 +83,7 @@ impl Filters {
                 for &filter in side_by_side {
                     let mut bytes = Vec::with_capacity(height * width * 3);
                     for value in self.values.slice(ndarray::s![.., .., channel, filter]) {
-                        bytes.extend([(share(*value, low, high) * 255.0).round() as u8; 3]);
+                        bytes.extend([(range.share(*value) * 255.0).round() as u8; 3]);
                     }
                     let label = format!("filter {filter}, channel {channel}");
                     if let Ok(photo) = Photo::from_pixels(&label, width, height, bytes) {
@@ -114,7 +115,7 @@ impl Filters {
 
 impl fmt::Display for Filters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (low, high) = range(self.values.iter().copied());
+        let Range { low, high } = Range::of(self.values.iter().copied());
         let sizes = self.values.shape();
         write!(
             f,
@@ -154,50 +155,14 @@ impl Base {
         let number = self.find_layer(&layer.into(), |layer| layer.kind == LayerKind::Conv2D)?;
         let name = self.layers()[number].name.clone();
         let kernel = self.layer_weights(&name)?.kernel;
+        // [out, in, 3, 3] as Keras has it.
+        let values = kernel.f_permute([2, 3, 1, 0]);
         Ok(Filters {
-            values: keras_order(&kernel)
+            values: values
+                .and_then(|values| array_of(&values))
                 .map_err(Error::compute(format!("reading the filters of {name}")))?,
             layer: name,
             notes: self.origin().notes.clone(),
         })
-    }
-}
-
-/// [out, in, 3, 3] to (3, 3, in, out).
-fn keras_order(kernel: &Tensor) -> std::result::Result<Array4<f32>, tch::TchError> {
-    let kernel = kernel.f_permute([2, 3, 1, 0])?.f_contiguous()?;
-    let (height, width, inputs, outputs) = kernel.size4()?;
-    let size = [height, width, inputs, outputs].map(|n| n as usize);
-    let flat = Vec::<f32>::try_from(&kernel.f_to_device(Device::Cpu)?.f_view(-1)?)?;
-    Array4::from_shape_vec(size, flat).map_err(|error| tch::TchError::Shape(error.to_string()))
-}
-
-/// The smallest and the largest of some numbers.
-pub(crate) fn range(values: impl Iterator<Item = f32>) -> (f32, f32) {
-    values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| {
-        (low.min(value), high.max(value))
-    })
-}
-
-/// Where a value lies between two others, 0 to 1; 0 where they are the same.
-pub(crate) fn share(value: f32, low: f32, high: f32) -> f32 {
-    let share = (value - low) / (high - low);
-    if share.is_finite() {
-        share.clamp(0.0, 1.0)
-    } else {
-        0.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_lie_between_0_and_1_whatever_the_range() {
-        assert_eq!(share(2.0, 1.0, 3.0), 0.5);
-        assert_eq!(share(1.0, 1.0, 1.0), 0.0);
-        assert_eq!(share(f32::NAN, 0.0, 1.0), 0.0);
-        assert_eq!(range([2.0, -1.0].into_iter()), (-1.0, 2.0));
     }
 }

@@ -4,10 +4,13 @@
 //!
 //! Imports: error, machine, model, network, pictures, show.
 
+pub(crate) mod activation_maximization;
 pub(crate) mod feature_maps;
 pub(crate) mod filter_patterns;
 pub(crate) mod filters;
 pub(crate) mod grad_cam;
-pub(crate) mod network;
 pub(crate) mod occlusion;
+pub(crate) mod overlay;
 pub(crate) mod pca;
+pub(crate) mod scorer;
+pub(crate) mod squares;

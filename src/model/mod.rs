@@ -4,9 +4,13 @@
 //!
 //! Imports: error, files, machine, network, pictures, show, training.
 
+pub(crate) mod class_scores;
 pub(crate) mod classifier;
 pub(crate) mod features;
 pub(crate) mod head;
 pub(crate) mod prediction;
+pub(crate) mod predictions;
+pub(crate) mod probabilities;
 pub(crate) mod report;
+pub(crate) mod roc_curve;
 pub(crate) mod tuning;
