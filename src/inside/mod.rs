@@ -2,7 +2,7 @@
 //!
 //! In come a base or a classifier and a picture; out come arrays and figures.
 //!
-//! Imports: error, machine, model, network, pictures, show.
+//! Imports: error, machine, model, network, pictures, show, training.
 
 pub(crate) mod activation_maximization;
 pub(crate) mod feature_maps;
