@@ -1,9 +1,11 @@
-//! What the computer gives: devices and precision, memory, the disk, random numbers, the wish to stop.
+//! What the computer gives: devices and precision, memory, the disk, tensors as arrays, random numbers,
+//! the wish to stop.
 //!
 //! Takes nothing from the rest of the crate but its errors; everybody asks here.
 //!
 //! Imports: error.
 
+pub(crate) mod arrays;
 pub(crate) mod device;
 pub(crate) mod fitting_batch;
 pub(crate) mod random;

@@ -5,3 +5,4 @@ pub(crate) mod canvas;
 pub(crate) mod chart;
 pub(crate) mod grid;
 pub(crate) mod matrix;
+pub(crate) mod range;
