@@ -62,9 +62,10 @@
 //! | `device`, `random`, `store`, `fetch`, `unpack` | device and precision; seeded numbers; tensor files; downloads and archives |
 //! | `display`, `table`, `saved` | the notebook protocol and progress; tables; where a file went |
 //! | `figure`, `chart`, `axis`, `matrix`, `grid`, `canvas` | what is drawn: curves, coloured matrices, picture grids, and how |
-//! | `decode`, `pixels` | one picture: decode; resize, scaling |
-//! | `transform`, `augment` | affine transforms of a batch; which are drawn at random for training pictures |
-//! | `dataset`, `loading`, `check` | folders of pictures: classes and files; their pixels in batches; what is wrong with them |
+//! | `photo`, `photo_source`, `decode`, `resize`, `scaling` | one picture, or where it is; from a file's bytes to pixels, to one size, to numbers |
+//! | `augment`, `fill`, `transform`, `plan` | which transforms are drawn at random for training pictures; one of them; a batch of them on the device |
+//! | `folder`, `dataset`, `data`, `gallery` | class folders; their pictures; training and validation pictures; figures of them |
+//! | `reader`, `loading`, `unreadable`, `check` | many files read in order; their pixels in batches; which have none; what else is wrong with them |
 //! | `weights`, `keras_file`, `torch_file` | weight files of every kind |
 //! | `architecture`, `base` | the networks' layer tables; VGG16 and VGG19: pictures to features |
 //! | `features`, `pca` | stored features with their labels; how they lie to each other |
@@ -113,9 +114,14 @@ pub use network::base::{Base, LayerId};
 pub use network::weights::file::{LayerWeights, Weights, WeightsKind};
 pub use pictures::augment::Augment;
 pub use pictures::check::Checks;
-pub use pictures::dataset::{Data, Dataset};
-pub use pictures::photo::{Interpolation, Photo, Picture, Scaling};
-pub use pictures::transform::{Fill, Transform};
+pub use pictures::data::Data;
+pub use pictures::dataset::Dataset;
+pub use pictures::fill::Fill;
+pub use pictures::photo::Photo;
+pub use pictures::photo_source::PhotoSource;
+pub use pictures::resize::Interpolation;
+pub use pictures::scaling::Scaling;
+pub use pictures::transform::Transform;
 pub use quick_looks::plots::{Images, heatmap, histogram, plot_lines, show_images};
 pub use quick_looks::values::Values;
 pub use show::figure::Figure;
@@ -142,9 +148,9 @@ pub mod prelude {
         Architecture, Ascent, Augment, Base, Checks, Classifier, Data, Dataset, Device, Epoch,
         Error, Evaluation, FeatureMaps, Features, Figure, Fill, FilterPatterns, Filters, Fit,
         GradCam, Head, HeadModel, HeatMap, History, Images, Interpolation, Lab, LayerId, LayerMaps,
-        LearningRates, Occlusion, OcclusionMap, Optimizer, Pca, Photo, Picture, Precision,
-        Prediction, Predictions, Progress, Report, Saved, Scaling, Schedule, Stop, Table, Tensor,
-        Transform, Values, Weights, heatmap, histogram, plot_lines, show_images, train_head,
+        LearningRates, Occlusion, OcclusionMap, Optimizer, Pca, Photo, Precision, Prediction,
+        Predictions, Progress, Report, Saved, Scaling, Schedule, Stop, Table, Tensor, Transform,
+        Values, Weights, heatmap, histogram, plot_lines, show_images, train_head,
     };
     pub use crate::{ndarray, tch};
 }

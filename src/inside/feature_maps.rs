@@ -22,7 +22,9 @@ use crate::error::{Error, Result};
 use crate::inside::filters::{range, share};
 use crate::network::architecture::LayerKind;
 use crate::network::base::{Base, LayerId, lesson_order, shape_with_batch};
-use crate::pictures::photo::{Interpolation, Photo, Picture};
+use crate::pictures::photo::Photo;
+use crate::pictures::photo_source::PhotoSource;
+use crate::pictures::resize::Interpolation;
 use crate::show::draw::canvas;
 use crate::show::draw::grid::Tile;
 use crate::show::figure::{Figure, titled};
@@ -209,7 +211,7 @@ impl Base {
     /// cannot be read.
     pub fn feature_maps(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         layer: impl Into<LayerId>,
     ) -> Result<FeatureMaps> {
         let mut all = self.feature_maps_of(picture, &[layer.into()])?;
@@ -225,7 +227,7 @@ impl Base {
     /// As [`Base::feature_maps`].
     pub fn feature_maps_of(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         layers: &[impl Into<LayerId> + Clone],
     ) -> Result<LayerMaps> {
         let mut numbers = Vec::with_capacity(layers.len());

@@ -26,7 +26,8 @@ use crate::error::{Error, Result};
 use crate::inside::network::Network;
 use crate::model::classifier::Classifier;
 use crate::network::base::{Base, LayerId};
-use crate::pictures::photo::{Photo, Picture};
+use crate::pictures::photo::Photo;
+use crate::pictures::photo_source::PhotoSource;
 use crate::show::draw::canvas;
 use crate::show::draw::grid::Tile;
 use crate::show::figure::{Figure, titled};
@@ -177,7 +178,7 @@ impl Classifier {
     /// [`Error::Picture`] if the picture cannot be read.
     pub fn grad_cam(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         what: impl Into<GradCam>,
     ) -> Result<HeatMap> {
         heat_map(&Network::Model(self), picture.into(), &what.into())
@@ -193,7 +194,7 @@ impl Base {
     /// [`Error::Mismatch`] if the base has no top, otherwise as [`Classifier::grad_cam`].
     pub fn grad_cam(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         what: impl Into<GradCam>,
     ) -> Result<HeatMap> {
         let network = Network::whole(self, "grad_cam")?;
@@ -201,7 +202,7 @@ impl Base {
     }
 }
 
-fn heat_map(network: &Network<'_>, picture: Picture, what: &GradCam) -> Result<HeatMap> {
+fn heat_map(network: &Network<'_>, picture: PhotoSource, what: &GradCam) -> Result<HeatMap> {
     let base = network.base();
     let number = base.find_layer(&what.layer, |layer| layer.output_shape.len() == 3)?;
     let wanted = network.class_number(what.class.as_deref())?;

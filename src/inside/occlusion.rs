@@ -26,7 +26,8 @@ use crate::inside::network::Network;
 use crate::model::classifier::Classifier;
 use crate::model::prediction::{most_probable, percent};
 use crate::network::base::{Base, in_halves};
-use crate::pictures::photo::{Photo, Picture};
+use crate::pictures::photo::Photo;
+use crate::pictures::photo_source::PhotoSource;
 use crate::show::draw::grid::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::significant;
@@ -220,7 +221,7 @@ impl Classifier {
     /// stop.
     pub fn occlusion_map(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         occlusion: Occlusion,
     ) -> Result<OcclusionMap> {
         occlusion_map(&Network::Model(self), picture.into(), &occlusion)
@@ -235,7 +236,7 @@ impl Base {
     /// [`Error::Mismatch`] if the base has no top, otherwise as [`Classifier::occlusion_map`].
     pub fn occlusion_map(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         occlusion: Occlusion,
     ) -> Result<OcclusionMap> {
         let network = Network::whole(self, "occlusion_map")?;
@@ -245,7 +246,7 @@ impl Base {
 
 fn occlusion_map(
     network: &Network<'_>,
-    picture: Picture,
+    picture: PhotoSource,
     occlusion: &Occlusion,
 ) -> Result<OcclusionMap> {
     let base = network.base();

@@ -30,7 +30,7 @@ use crate::model::classifier::Classifier;
 use crate::network::architecture::Architecture;
 use crate::network::base::Base;
 use crate::network::weights::file::Weights;
-use crate::pictures::dataset::Data;
+use crate::pictures::data::Data;
 use crate::show::notebook::{Progress, from_here};
 use crate::show::table::Table;
 use crate::training::fit::Fit;

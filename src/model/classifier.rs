@@ -31,7 +31,7 @@ use crate::network::base::{Base, Origin, check_size, in_halves, lesson_order, sh
 use crate::network::weights::file::LayerWeights;
 use crate::pictures::augment::Augment;
 use crate::pictures::dataset::Dataset;
-use crate::pictures::photo::Interpolation;
+use crate::pictures::resize::Interpolation;
 use crate::show::saved::Saved;
 use crate::show::table::{Table, grouped};
 use crate::training::checkpoint::Stored;

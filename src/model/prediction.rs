@@ -18,7 +18,9 @@ use crate::error::{Error, Result};
 use crate::model::classifier::Classifier;
 use crate::network::base::Base;
 use crate::pictures::dataset::Dataset;
-use crate::pictures::photo::{Interpolation, Photo, Picture};
+use crate::pictures::photo::Photo;
+use crate::pictures::photo_source::PhotoSource;
+use crate::pictures::resize::Interpolation;
 use crate::show::draw::grid::{self, Tile};
 use crate::show::figure::{Figure, titled};
 use crate::show::table::Table;
@@ -223,7 +225,7 @@ impl Classifier {
     ///
     /// # Errors
     /// [`Error::File`] or [`Error::Picture`] if the picture cannot be read.
-    pub fn predict(&self, picture: impl Into<Picture>) -> Result<Prediction> {
+    pub fn predict(&self, picture: impl Into<PhotoSource>) -> Result<Prediction> {
         let photo = picture.into().photo()?;
         let pixels = photo.to_tensor(self.base.size(), self.interpolation)?;
         let _no_grad = tch::no_grad_guard();
@@ -247,7 +249,7 @@ impl Classifier {
     /// be decoded, [`Error::Stopped`] if the work was asked to stop.
     pub fn predict_folder(&self, folder: impl AsRef<Path>) -> Result<Predictions> {
         let all = Dataset::unlabelled(folder.as_ref())?.interpolation(self.interpolation);
-        let unreadable = all.find_unreadable(self.base.shown())?;
+        let unreadable = all.find_unreadable(0, self.base.shown())?;
         let readable = all.without(&unreadable)?;
         let _no_grad = tch::no_grad_guard();
         let mut probabilities = Vec::with_capacity(readable.len());
@@ -275,7 +277,7 @@ impl Base {
     /// # Errors
     /// [`Error::Mismatch`] if the base has no top, [`Error::Argument`] if `n` is 0, [`Error::File`] or
     /// [`Error::Picture`] if the picture cannot be read.
-    pub fn classify(&self, picture: impl Into<Picture>, n: usize) -> Result<Prediction> {
+    pub fn classify(&self, picture: impl Into<PhotoSource>, n: usize) -> Result<Prediction> {
         self.check_has_top("predict")?;
         crate::training::fit::check_positive("n", n)?;
         let photo = picture.into().photo()?;

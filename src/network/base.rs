@@ -25,7 +25,7 @@ use crate::model::features::Features;
 use crate::network::architecture::{Architecture, Layer, LayerKind};
 use crate::network::weights::file::{LayerWeights, Weights};
 use crate::pictures::dataset::Dataset;
-use crate::pictures::photo::Scaling;
+use crate::pictures::scaling::Scaling;
 use crate::show::notebook::Progress;
 use crate::show::table::{Table, grouped};
 

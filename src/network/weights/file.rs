@@ -25,7 +25,7 @@ use crate::files::store::Store;
 use crate::machine::random::Random;
 use crate::network::weights::keras;
 use crate::network::weights::torch;
-use crate::pictures::photo::Scaling;
+use crate::pictures::scaling::Scaling;
 use crate::show::notebook;
 use crate::show::table::grouped;
 
