@@ -145,7 +145,7 @@ const EVERY_CALL: &[&str] = &[
         .zoom(0.1).horizontal_flip().vertical_flip().brightness(0.8, 1.2).fill(Fill::Reflect);",
     "own.check()?;\nlet drawn = own.transforms(2, (32, 32), 7);\nlet first = drawn[0];",
     "few.show_augmented(&augment, 4)?",
-    "let fit = lab.fit().epochs(1).steps(1).batch_size(4).optimizer(Optimizer::adam()).early_stopping(2)
+    "let fit = lab.fit().epochs(1).steps_per_epoch(1).batch_size(4).optimizer(Optimizer::adam()).early_stopping(2)
         .schedule(Schedule::Cosine).class_weights(&[1.0, 2.0]).head_learning_rate(1e-3).precision(Precision::F32);",
     "fit.table()",
     "let small_base = lab.vgg16(48)?;",
@@ -153,7 +153,7 @@ const EVERY_CALL: &[&str] = &[
     "let names = model.trainable_weights();\nlet open = model.num_trainable_parameters();",
     "model.freeze_base()",
     "model.unfreeze_from(\"block5_conv1\")?",
-    "let found = model.lr_find(&both, &augment, &lab.fit().steps(3).batch_size(4))?;",
+    "let found = model.lr_find(&both, &augment, &lab.fit().steps_per_epoch(3).batch_size(4))?;",
     "found",
     "found.table()",
     "let rate = found.suggestion();\nlet rates = found.rates().to_vec();",

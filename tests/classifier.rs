@@ -497,7 +497,7 @@ fn a_stop_in_the_middle_of_an_epoch_keeps_what_was_learned() {
     let mut model = model();
     let before = tensors(&model);
     // Hours of work, if nobody stopped it.
-    let fit = fit().epochs(1000).steps(1000).stop(&stop);
+    let fit = fit().epochs(1000).steps_per_epoch(1000).stop(&stop);
     let asker = std::thread::spawn({
         let stop = stop.clone();
         move || {
@@ -519,7 +519,7 @@ fn a_stop_in_the_middle_of_an_epoch_keeps_what_was_learned() {
     let error = base(SIZE).progress(stopped).extract_features(&data.train);
     assert!(matches!(error, Err(Error::Stopped { .. })));
     stop.reset();
-    let fit = fit.epochs(1).steps(1);
+    let fit = fit.epochs(1).steps_per_epoch(1);
     assert!(
         model
             .fit(&data, &Augment::none(), &fit)
@@ -601,7 +601,7 @@ fn the_learning_rate_finder_leaves_the_model_as_it_was() {
     let mut model = model();
     model.unfreeze_from("block5_conv3").unwrap();
     let before = tensors(&model);
-    let fit = fit().steps(30);
+    let fit = fit().steps_per_epoch(30);
     let found = model.lr_find(&data, &Augment::none(), &fit).unwrap();
     assert!(changed(&before, &tensors(&model)).is_empty());
     assert!(model.history().epochs.is_empty());
@@ -715,8 +715,8 @@ fn what_does_not_fit_is_refused_before_anything_is_computed() {
     ));
     let mut model = self::model();
     for (fit, argument) in [
-        (fit().steps(0), "steps"),
-        (fit().steps(usize::MAX), "steps"),
+        (fit().steps_per_epoch(0), "steps_per_epoch"),
+        (fit().steps_per_epoch(usize::MAX), "steps_per_epoch"),
         (fit().early_stopping(0), "early_stopping"),
         (fit().checkpoint_every(0), "checkpoint_every"),
         (fit().head_learning_rate(-1.0), "head_learning_rate"),
@@ -724,7 +724,7 @@ fn what_does_not_fit_is_refused_before_anything_is_computed() {
         (fit().class_weights(&[1.0, -1.0]), "class_weights"),
         (fit().optimizer(Optimizer::sgd(1.0)), "momentum"),
         (
-            fit().schedule(Schedule::Steps {
+            fit().schedule(Schedule::StepDecay {
                 every: 0,
                 factor: 0.1,
             }),

@@ -132,7 +132,7 @@ fn class_weights_and_schedules_are_keras_own() {
     let cosine = cosine.class_weights(&[0.5, 2.0]);
     let keras = r#"{"class": "RMSprop", "schedule": {"class": "CosineDecay", "decay_steps": 20}}"#;
     assert_steps_are_keras_steps(2, cosine, keras);
-    let staircase = quiet().schedule(Schedule::Steps {
+    let staircase = quiet().schedule(Schedule::StepDecay {
         every: 5,
         factor: 0.5,
     });

@@ -87,6 +87,19 @@ impl Store {
             remedy: format!("Load a file that this crate saved {what} to"),
         })
     }
+
+    /// The same for a value that files of earlier versions have not; nothing there.
+    pub(crate) fn read_optional<T: serde::de::DeserializeOwned>(
+        &self,
+        key: &str,
+        path: &Path,
+        what: &str,
+    ) -> Result<Option<T>> {
+        match self.metadata.contains_key(key) {
+            true => self.read_json(key, path, what),
+            false => Ok(None),
+        }
+    }
 }
 
 /// The file is whole, and something else than `what`.

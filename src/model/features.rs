@@ -12,6 +12,7 @@ use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::files::store::{self, Store};
+use crate::model::provenance::Provenance;
 use crate::pictures::dataset::Dataset;
 use crate::show::notebook;
 use crate::show::saved::Saved;
@@ -22,12 +23,21 @@ pub struct Features {
     labels: Vec<usize>,
     classes: Vec<String>,
     base: String,
+    /// What they were made with; numbers of one's own do not tell.
+    provenance: Option<Provenance>,
     notes: Vec<String>,
 }
 
 impl Features {
-    pub(crate) fn new(tensor: Tensor, dataset: &Dataset, base: &str, notes: Vec<String>) -> Self {
+    pub(crate) fn new(
+        tensor: Tensor,
+        dataset: &Dataset,
+        base: &str,
+        notes: Vec<String>,
+        provenance: Provenance,
+    ) -> Self {
         Self {
+            provenance: Some(provenance),
             tensor,
             labels: dataset.labels().to_vec(),
             classes: dataset.classes().to_vec(),
@@ -51,6 +61,7 @@ impl Features {
             labels: labels.to_vec(),
             classes: classes.iter().map(|&class| class.to_owned()).collect(),
             base: "an array".into(),
+            provenance: None,
             notes: Vec::new(),
         };
         features.check()?;
@@ -152,6 +163,11 @@ impl Features {
         &self.notes
     }
 
+    /// What they were made with, if that is known.
+    pub(crate) fn provenance(&self) -> Option<&Provenance> {
+        self.provenance.as_ref()
+    }
+
     /// The device that holds the tensor.
     pub(crate) fn device(&self) -> Device {
         self.tensor.device()
@@ -178,6 +194,10 @@ impl Features {
                 serde_json::json!(self.classes).to_string(),
             ),
             ("base".to_owned(), self.base.clone()),
+            (
+                "provenance".to_owned(),
+                serde_json::json!(self.provenance).to_string(),
+            ),
             (
                 "notes".to_owned(),
                 serde_json::json!(self.notes).to_string(),
@@ -210,6 +230,9 @@ impl Features {
             labels: store.read_json("labels", path, "features")?,
             classes: store.read_json("classes", path, "features")?,
             base: store.metadata.get("base").cloned().unwrap_or_default(),
+            provenance: store
+                .read_optional("provenance", path, "features")?
+                .flatten(),
             notes: store.read_json("notes", path, "features")?,
         };
         features.check()?;
