@@ -54,31 +54,22 @@
 //! # }
 //! ```
 //!
-//! How the files follow the data:
+//! The rooms of the crate, in the order of the data's way; each imports only rooms above it in this list, and
+//! its `mod.rs` says what comes in and what goes out:
 //!
-//! | file | what it holds |
+//! | room | what it holds |
 //! | --- | --- |
 //! | `error` | what can go wrong, and what to do about it |
-//! | `device`, `random`, `store`, `fetch`, `unpack` | device and precision; seeded numbers; tensor files; downloads and archives |
-//! | `display`, `table`, `saved` | the notebook protocol and progress; tables; where a file went |
-//! | `figure`, `chart`, `axis`, `matrix`, `grid`, `canvas` | what is drawn: curves, coloured matrices, picture grids, and how |
-//! | `photo`, `photo_source`, `decode`, `resize`, `scaling` | one picture, or where it is; from a file's bytes to pixels, to one size, to numbers |
-//! | `augment`, `fill`, `transform`, `plan` | which transforms are drawn at random for training pictures; one of them; a batch of them on the device |
-//! | `folder`, `dataset`, `data`, `gallery` | class folders; their pictures; training and validation pictures; figures of them |
-//! | `reader`, `loading`, `unreadable`, `check` | many files read in order; their pixels in batches; which have none; what else is wrong with them |
-//! | `weights`, `keras_file`, `torch_file` | weight files of every kind |
-//! | `architecture`, `base` | the networks' layer tables; VGG16 and VGG19: pictures to features |
-//! | `features`, `pca` | stored features with their labels; how they lie to each other |
-//! | `fit`, `optimizer`, `schedule`, `stop` | training options; steps as Keras takes them; learning rates; the wish to stop |
-//! | `loss`, `evaluation`, `history` | labels and cross-entropy; two numbers for some pictures; those of every epoch |
-//! | `training`, `run`, `rate_finder` | the training loop; where it stands between epochs; which learning rate to take |
-//! | `head` | the small classifier on top, trained on features |
-//! | `classifier`, `tuning`, `prediction` | base and head as one model; its training; what it takes pictures for |
-//! | `report` | what it gets right and wrong |
-//! | `filters`, `filter_patterns`, `feature_maps` | what a layer looks for; what excites it most; what it makes of a picture |
-//! | `network`, `heat_map`, `occlusion` | what tells classes; which parts of a picture the answer comes from, by gradients and by covering them |
-//! | `values`, `quick_looks` | numbers from anywhere; pictures and plots of them in one line |
-//! | `lab` | the machine, and the lesson's data and weights |
+//! | `machine` | devices and precision, memory, the disk, random numbers, the wish to stop |
+//! | `show` | cells' results, progress, tables, figures and how they are drawn |
+//! | `files` | named tensors, downloads, archives |
+//! | `pictures` | picture files and class folders: decoded, resized, checked, augmented |
+//! | `network` | the networks' tables of layers, their weights, the base |
+//! | `training` | options, optimisers, the one training loop, histories, checkpoints |
+//! | `model` | features, heads, classifiers; predictions and reports |
+//! | `inside` | filters, feature maps, Grad-CAM, occlusion maps, principal components |
+//! | `quick_looks` | pictures and plots of one's own numbers |
+//! | `lab` | the machine looked at once, the lesson's data and weights |
 
 mod error;
 mod files;
@@ -130,9 +121,10 @@ pub use show::figure::Figure;
 pub use show::notebook::{Progress, Task};
 pub use show::saved::Saved;
 pub use show::table::Table;
+pub use training::epoch::Epoch;
 pub use training::evaluation::Evaluation;
 pub use training::fit::Fit;
-pub use training::history::{Epoch, History};
+pub use training::history::History;
 pub use training::optimizer::Optimizer;
 pub use training::rate_finder::LearningRates;
 pub use training::schedule::Schedule;

@@ -13,6 +13,11 @@ use tch::{Kind, Tensor};
 use crate::error::{Error, Result};
 use crate::show::saved::Saved;
 
+/// The version of what this crate writes, in the metadata as `format`; files without it are older than the
+/// first. It grows when what is written can no longer be understood by what reads it today. New keys are
+/// no reason: readers pass over what they do not know, and do without what a file has not.
+const FORMAT: u32 = 1;
+
 /// Named f32 tensors on the CPU, and text by key.
 pub(crate) struct Store {
     pub(crate) tensors: BTreeMap<String, Tensor>,
@@ -35,7 +40,9 @@ impl Store {
                 ))
             })
             .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
-        let encoded = views.and_then(|views| serialize(views, Some(self.metadata.clone())));
+        let mut metadata = self.metadata.clone();
+        metadata.insert("format".into(), FORMAT.to_string());
+        let encoded = views.and_then(|views| serialize(views, Some(metadata)));
         let encoded = encoded.map_err(|error| Error::Compute {
             doing: format!("encoding {}", path.display()),
             message: error.to_string(),
@@ -55,6 +62,14 @@ impl Store {
             unreadable(format!("this is not a whole safetensors file ({error})"))
         })?;
         let metadata = header.metadata().clone().unwrap_or_default();
+        let format = metadata.get("format").map_or("0", String::as_str);
+        if !format.parse().is_ok_and(|format: u32| format <= FORMAT) {
+            return Err(Error::Weights {
+                path: path.to_owned(),
+                problem: format!("format {format} is of a newer version of evcxr_transfer"),
+                remedy: "Update evcxr_transfer to read it".into(),
+            });
+        }
         let views = SafeTensors::deserialize(&bytes)
             .map_err(|error| unreadable(format!("the file is damaged ({error})")))?;
         let mut tensors = BTreeMap::new();

@@ -10,11 +10,9 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::model::classifier::{Classifier, Unfinished};
-use crate::model::head::Head;
 use crate::model::learner::ModelLearner;
 use crate::model::sources;
-use crate::network::architecture::{Architecture, LayerKind};
-use crate::network::base::Base;
+use crate::network::architecture::Architecture;
 use crate::network::weights::file::LayerWeights;
 use crate::pictures::augment::Augment;
 use crate::pictures::data::Data;
@@ -65,8 +63,9 @@ impl Classifier {
     /// # Errors
     /// [`Error::Argument`] for options that make no sense, [`Error::Mismatch`] if the pictures are of
     /// other classes, [`Error::Pictures`] if some cannot be decoded, [`Error::OutOfMemory`] names the
-    /// batch size to try, [`Error::NotFinite`] if training diverges. The model then has the weights of
-    /// its last good epoch.
+    /// batch size to try, [`Error::NotFinite`] if training diverges in the first epoch. What goes wrong in
+    /// a later one ends the run and stands in [`History::ending`]. The model then has the weights of its
+    /// last good epoch.
     pub fn fit(&mut self, data: &Data, augment: &Augment, fit: &Fit) -> Result<History> {
         self.train(self.trainable_from, data, augment, fit, None)
     }
@@ -90,50 +89,6 @@ impl Classifier {
             augment,
         });
         outcome
-    }
-
-    /// Head first, then the last block: the whole transfer in one line, for whoever knows the lesson.
-    ///
-    /// A head of 256 units learns on pictures as they are, which pass the base once; then the last
-    /// block learns with it on augmented ones ([`Augment::lesson`]), at half the learning rate. Each
-    /// takes the epochs of `fit`; the history has both, one after the other. A checkpoint is written in
-    /// the second part only. Where that part fails the model of the first is given back, and the
-    /// history's ending says so.
-    ///
-    /// # Errors
-    /// As [`Classifier::new`] and [`Classifier::fit`].
-    pub fn transfer(base: &Base, data: &Data, fit: &Fit) -> Result<(Self, History)> {
-        let mut model = Self::new(base, Head::dense(256), data.train.classes())?;
-        let first = Fit {
-            checkpoint: None,
-            ..fit.clone()
-        };
-        let mut history = model.train_frozen(data, &Augment::none(), &first)?;
-        let is_stopped = |ending: String| ending.starts_with("stopped");
-        if !history.ending().is_some_and(is_stopped) {
-            let layers = base.layers().iter();
-            let pools = layers
-                .enumerate()
-                .filter(|(_, layer)| layer.kind == LayerKind::MaxPooling2D);
-            let pools = pools.map(|(number, _)| number).collect::<Vec<_>>();
-            // The layer after the last pooling but one.
-            let trainable_from = pools.iter().rev().nth(1).map_or(0, |number| number + 1);
-            let trainable_from = base.layers()[trainable_from].name.clone();
-            let second = Fit {
-                learning_rate: fit.learning_rate / 2.0,
-                head_learning_rate: fit.head_learning_rate.map(|rate| rate / 2.0),
-                ..fit.clone()
-            };
-            match model.fine_tune(&trainable_from, data, &Augment::lesson(), &second) {
-                Ok(tuned) => history.extend(&tuned),
-                Err(error) => {
-                    let ending = format!("fine-tuning failed: {error}");
-                    fit.progress.line(&format!("Note: {ending}"));
-                    history.end(ending);
-                }
-            }
-        }
-        Ok((model, history))
     }
 
     /// Tries learning rates from tiny to huge on what is trainable at the moment and suggests one; the
@@ -314,7 +269,11 @@ impl Classifier {
 mod tests {
     use super::*;
     use crate::machine::device::Precision;
+    use crate::model::head::Head;
+    use crate::network::base::Base;
     use crate::network::weights::file::Weights;
+    use crate::show::notebook::Progress;
+    use tch::Device;
 
     fn model() -> (Classifier, Data, Fit) {
         let data = Data::open("data/samples").unwrap().take(4, 2);

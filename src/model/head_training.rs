@@ -15,6 +15,7 @@ use crate::training::fit::Fit;
 use crate::training::history::History;
 use crate::training::rate_finder::{self, LearningRates};
 use crate::training::run::{self, Sources};
+use crate::training::validation::evaluate;
 
 impl HeadModel {
     /// Trains on `train` and measures on `validation` after each epoch. Call it again to go on from
@@ -25,7 +26,8 @@ impl HeadModel {
     /// # Errors
     /// [`Error::Mismatch`] if the features are of another shape or have other classes,
     /// [`Error::Argument`] for options that make no sense, [`Error::NotFinite`] if training
-    /// diverges; the weights are then those of the last good epoch.
+    /// diverges in the first epoch. What goes wrong in a later one ends the run and stands in
+    /// [`History::ending`]. The weights are then those of the last good epoch.
     pub fn fit(&mut self, train: &Features, validation: &Features, fit: &Fit) -> Result<History> {
         self.train(train, validation, fit, None)
     }
@@ -110,7 +112,7 @@ impl HeadModel {
         self.check(features, "features")?;
         let learner = ModelLearner::of_head(self, json!(null), features.len());
         let mut source = self.source(features, &[])?;
-        run::evaluate(
+        evaluate(
             &learner,
             &mut source,
             &Progress::quiet(),

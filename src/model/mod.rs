@@ -19,3 +19,4 @@ pub(crate) mod report;
 pub(crate) mod saved_classifier;
 pub(crate) mod saved_head;
 pub(crate) mod sources;
+pub(crate) mod transfer;

@@ -15,8 +15,9 @@ use tch::Tensor;
 
 use crate::error::{Error, Result};
 use crate::files::store::{self, Store};
+use crate::training::epoch::Epoch;
 use crate::training::fit::Fit;
-use crate::training::history::{Epoch, History};
+use crate::training::history::History;
 use crate::training::optimizer::OptimizerState;
 use crate::training::variable::Variable;
 

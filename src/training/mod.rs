@@ -6,6 +6,7 @@
 
 pub(crate) mod checkpoint;
 pub(crate) mod dropout;
+pub(crate) mod epoch;
 pub(crate) mod evaluation;
 pub(crate) mod fit;
 pub(crate) mod history;
@@ -17,4 +18,5 @@ pub(crate) mod rate_finder;
 pub(crate) mod run;
 pub(crate) mod schedule;
 pub(crate) mod source;
+pub(crate) mod validation;
 pub(crate) mod variable;

@@ -8,19 +8,19 @@ use std::time::Instant;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::error::{Error, Result, is_out_of_memory};
-use crate::network::base::in_halves;
-use crate::show::notebook::Progress;
+use crate::error::{Error, Result};
 use crate::training::checkpoint::{Best, Checkpoint, Run};
 use crate::training::dropout;
-use crate::training::evaluation::{Evaluation, Sums};
+use crate::training::epoch::Epoch;
+use crate::training::evaluation::Evaluation;
 use crate::training::fit::Fit;
-use crate::training::history::{Epoch, History};
+use crate::training::history::History;
 use crate::training::learner::{self, Learner};
 use crate::training::loss::Measured;
 use crate::training::optimizer::OptimizerState;
 use crate::training::order::{Draws, Order};
-use crate::training::source::{Batch, Source};
+use crate::training::source::Source;
+use crate::training::validation::evaluate;
 use crate::training::variable::{self, Variable, copies_of, tensors_of};
 
 /// The pictures of a run, as a learner takes them.
@@ -53,48 +53,7 @@ pub(crate) fn stopped_before(fit: &Fit, history: &mut History, from: Option<&Che
     }
     let ending = format!("stopped before epoch {}", history.epochs.len() + 1);
     fit.progress.line(&format!("Note: {ending}"));
-    history.end(ending);
-}
-
-/// Loss and accuracy of `learner` on all pictures of `source`, as they are.
-pub(crate) fn evaluate(
-    learner: &dyn Learner,
-    source: &mut dyn Source,
-    progress: &Progress,
-    doing: &str,
-) -> Result<Evaluation> {
-    let _no_grad = tch::no_grad_guard();
-    let at_once = learner.pictures_at_once();
-    let order = Order::straight(source.len(), at_once);
-    source.begin(&order.pictures, None)?;
-    let mut sums = Sums::default();
-    for count in order.sizes {
-        progress.check(doing)?;
-        source
-            .next(count)
-            .and_then(|batch| {
-                let logits = logits_in_parts(learner, &batch)?;
-                sums.add(&batch.targets.measure(&logits)?, count)
-            })
-            .map_err(Error::batch(doing, at_once))?;
-    }
-    sums.read().map_err(Error::batch(doing, at_once))
-}
-
-/// The logits of a batch, in parts where memory does not suffice for the whole.
-fn logits_in_parts(learner: &dyn Learner, batch: &Batch) -> std::result::Result<Tensor, TchError> {
-    match learner.logits(&batch.inputs, None) {
-        Err(error) if is_out_of_memory(&error) => {
-            let options = (Kind::Int64, learner.device());
-            let rows = Tensor::f_arange(batch.targets.len() as i64, options)?;
-            in_halves(&rows, &|rows| {
-                let select = |input: &Tensor| input.f_index_select(0, rows);
-                let part = batch.inputs.iter().map(select);
-                learner.logits(&part.collect::<std::result::Result<Vec<_>, _>>()?, None)
-            })
-        }
-        other => other,
-    }
+    history.cut(ending);
 }
 
 /// How an epoch went.
@@ -174,7 +133,7 @@ impl<'a> Loop<'a> {
                     if number == first {
                         return Err(error);
                     }
-                    history.end(format!("epoch {number} failed: {error}"));
+                    history.cut(format!("epoch {number} failed: {error}"));
                     if self.best.is_none() {
                         history.end(format!("the weights are those of epoch {}", number - 1));
                     }
@@ -198,7 +157,7 @@ impl<'a> Loop<'a> {
         let passed = self.train(&mut *sources.train, number)?;
         history.steps += passed.steps;
         if let Some(steps) = passed.stopped_after {
-            history.end(match steps {
+            history.cut(match steps {
                 0 => format!("stopped before epoch {number}"),
                 1 => format!("stopped in epoch {number}, after 1 step"),
                 _ => format!("stopped in epoch {number}, after {steps} steps"),
@@ -229,7 +188,7 @@ impl<'a> Loop<'a> {
         history.epochs.push(epoch);
         let Some(validation) = validation else {
             // No checkpoint: a run that goes on does this epoch again, with its validation.
-            history.end(format!(
+            history.cut(format!(
                 "stopped after epoch {number}, before its validation"
             ));
             return Ok(false);
