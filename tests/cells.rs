@@ -110,7 +110,7 @@ const EVERY_CALL: &[&str] = &[
     "let tree = data.tree();\nlet counts = data.train.counts();\nlet notes = data.train.notes().to_vec();",
     "let classes = data.train.classes().to_vec();\nlet files = data.train.files().to_vec();",
     "let few = data.train.take(8);\nlet both = data.take(8, 4);",
-    "let whole = few.without_unreadable()?;\nlet unreadable = few.unreadable();",
+    "let whole = few.without_unreadable()?;\nlet unreadable = few.unreadable()?;",
     "few.show(4)?",
     "let grid = few.show(8)?;",
     "grid",

@@ -23,7 +23,9 @@ use crate::network::base::Base;
 use crate::network::layer::{LayerId, shape_with_batch};
 use crate::network::operation::LayerKind;
 use crate::network::outputs::lesson_order;
-use crate::pictures::photo::{Interpolation, Photo, Picture};
+use crate::pictures::photo::Photo;
+use crate::pictures::photo_source::PhotoSource;
+use crate::pictures::resize::Interpolation;
 use crate::show::draw::canvas;
 use crate::show::draw::grid::Tile;
 use crate::show::draw::range::Range;
@@ -210,7 +212,7 @@ impl Base {
     /// cannot be read.
     pub fn feature_maps(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         layer: impl Into<LayerId>,
     ) -> Result<FeatureMaps> {
         let mut all = self.feature_maps_of(picture, &[layer.into()])?;
@@ -226,7 +228,7 @@ impl Base {
     /// As [`Base::feature_maps`].
     pub fn feature_maps_of(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         layers: &[impl Into<LayerId> + Clone],
     ) -> Result<LayerMaps> {
         let mut numbers = Vec::with_capacity(layers.len());

@@ -30,7 +30,8 @@ use crate::model::classifier::Classifier;
 use crate::model::probabilities::percent;
 use crate::network::base::Base;
 use crate::network::layer::LayerId;
-use crate::pictures::photo::{Photo, Picture};
+use crate::pictures::photo::Photo;
+use crate::pictures::photo_source::PhotoSource;
 use crate::show::figure::{Figure, titled};
 use crate::training::loss;
 
@@ -169,7 +170,7 @@ impl Classifier {
     /// [`Error::Picture`] if the picture cannot be read.
     pub fn grad_cam(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         what: impl Into<GradCam>,
     ) -> Result<GradCamMap> {
         grad_cam_map(&Scorer::Classifier(self), picture.into(), &what.into())
@@ -185,7 +186,7 @@ impl Base {
     /// [`Error::Mismatch`] if the base has no top, otherwise as [`Classifier::grad_cam`].
     pub fn grad_cam(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         what: impl Into<GradCam>,
     ) -> Result<GradCamMap> {
         let scorer = Scorer::with_top(self, "grad_cam")?;
@@ -193,7 +194,7 @@ impl Base {
     }
 }
 
-fn grad_cam_map(scorer: &Scorer<'_>, picture: Picture, what: &GradCam) -> Result<GradCamMap> {
+fn grad_cam_map(scorer: &Scorer<'_>, picture: PhotoSource, what: &GradCam) -> Result<GradCamMap> {
     let base = scorer.base();
     let number = base
         .graph()

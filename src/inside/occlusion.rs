@@ -28,7 +28,8 @@ use crate::machine::fitting_batch::FittingBatch;
 use crate::model::classifier::Classifier;
 use crate::model::probabilities::{most_probable, percent};
 use crate::network::base::Base;
-use crate::pictures::photo::{Photo, Picture};
+use crate::pictures::photo::Photo;
+use crate::pictures::photo_source::PhotoSource;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::significant;
 
@@ -212,7 +213,7 @@ impl Classifier {
     /// stop.
     pub fn occlusion_map(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         occlusion: Occlusion,
     ) -> Result<OcclusionMap> {
         occlusion_map(&Scorer::Classifier(self), picture.into(), &occlusion)
@@ -227,7 +228,7 @@ impl Base {
     /// [`Error::Mismatch`] if the base has no top, otherwise as [`Classifier::occlusion_map`].
     pub fn occlusion_map(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         occlusion: Occlusion,
     ) -> Result<OcclusionMap> {
         let scorer = Scorer::with_top(self, "occlusion_map")?;
@@ -237,7 +238,7 @@ impl Base {
 
 fn occlusion_map(
     scorer: &Scorer<'_>,
-    picture: Picture,
+    picture: PhotoSource,
     occlusion: &Occlusion,
 ) -> Result<OcclusionMap> {
     let base = scorer.base();

@@ -7,7 +7,8 @@ use tch::{TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::model::classifier::{Classifier, logits_of};
 use crate::network::base::Base;
-use crate::pictures::photo::{Interpolation, Photo};
+use crate::pictures::photo::Photo;
+use crate::pictures::resize::Interpolation;
 use crate::training::loss;
 
 /// A base and what scores classes by its output.

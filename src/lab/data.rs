@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::files::unpack::unpack;
 use crate::lab::lab::Lab;
 use crate::lab::{data_folder, official};
-use crate::pictures::dataset::Data;
+use crate::pictures::data::Data;
 
 impl Lab {
     /// The lesson's cats and dogs, 2,000 + 1,000 pictures: downloaded once, checked and unpacked

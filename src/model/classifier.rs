@@ -27,7 +27,7 @@ use crate::network::base::Base;
 use crate::network::layer::shape_with_batch;
 use crate::network::outputs::lesson_order;
 use crate::pictures::augment::Augment;
-use crate::pictures::photo::Interpolation;
+use crate::pictures::resize::Interpolation;
 use crate::show::notebook::Progress;
 use crate::show::table::{Table, grouped};
 use crate::training::checkpoint::Checkpoint;

@@ -16,7 +16,9 @@ use crate::machine::arrays::numbers_of;
 use crate::model::classifier::Classifier;
 use crate::model::probabilities::{most_probable, percent};
 use crate::network::base::Base;
-use crate::pictures::photo::{Interpolation, Photo, Picture};
+use crate::pictures::photo::Photo;
+use crate::pictures::photo_source::PhotoSource;
+use crate::pictures::resize::Interpolation;
 use crate::show::draw::grid::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::training::fit;
@@ -101,7 +103,7 @@ impl Classifier {
     ///
     /// # Errors
     /// [`Error::File`] or [`Error::Picture`] if the picture cannot be read.
-    pub fn predict(&self, picture: impl Into<Picture>) -> Result<Prediction> {
+    pub fn predict(&self, picture: impl Into<PhotoSource>) -> Result<Prediction> {
         let photo = picture.into().photo()?;
         let pixels = photo.to_tensor(self.base.size(), self.interpolation)?;
         let _no_grad = tch::no_grad_guard();
@@ -127,7 +129,7 @@ impl Base {
     /// # Errors
     /// [`Error::Mismatch`] if the base has no top, [`Error::Argument`] if `n` is 0, [`Error::File`] or
     /// [`Error::Picture`] if the picture cannot be read.
-    pub fn classify(&self, picture: impl Into<Picture>, n: usize) -> Result<Prediction> {
+    pub fn classify(&self, picture: impl Into<PhotoSource>, n: usize) -> Result<Prediction> {
         self.check_has_top("predict")?;
         fit::check_positive("n", n)?;
         let photo = picture.into().photo()?;

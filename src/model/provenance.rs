@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::machine::random::hash_of;
 use crate::network::architecture::Architecture;
 use crate::network::base::Base;
-use crate::pictures::photo::{Interpolation, Scaling};
+use crate::pictures::resize::Interpolation;
+use crate::pictures::scaling::Scaling;
 
 /// How many values of each weight tensor tell one network from another: training moves nearly all of
 /// them.

@@ -15,7 +15,7 @@ use crate::network::architecture::Architecture;
 use crate::network::base::Base;
 use crate::network::origin::Origin;
 use crate::network::weights::layer_weights::LayerWeights;
-use crate::pictures::photo::Interpolation;
+use crate::pictures::resize::Interpolation;
 use crate::show::saved::Saved;
 use crate::training::checkpoint::Checkpoint;
 use crate::training::history::History;

@@ -8,7 +8,7 @@ use crate::network::base::Base;
 use crate::network::outputs::lesson_order;
 use crate::pictures::augment::Augment;
 use crate::pictures::dataset::Dataset;
-use crate::pictures::transform::Plan;
+use crate::pictures::plan::Plan;
 use crate::show::notebook::Progress;
 use crate::training::loss::Targets;
 use crate::training::order::Draws;

@@ -6,7 +6,7 @@ use crate::model::head::Head;
 use crate::network::base::Base;
 use crate::network::operation::LayerKind;
 use crate::pictures::augment::Augment;
-use crate::pictures::dataset::Data;
+use crate::pictures::data::Data;
 use crate::training::fit::Fit;
 use crate::training::history::History;
 

@@ -25,7 +25,7 @@ use crate::network::origin::Origin;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::network::weights::seeded::glorot;
 use crate::network::weights::weights::Weights;
-use crate::pictures::photo::Scaling;
+use crate::pictures::scaling::Scaling;
 use crate::show::notebook::Progress;
 use crate::show::table::grouped;
 
