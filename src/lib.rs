@@ -59,9 +59,10 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `error` | what can go wrong, and what to do about it |
-//! | `device`, `random`, `store`, `fetch`, `unpack` | device and precision; seeded numbers; tensor files; downloads and archives |
-//! | `display`, `table`, `saved` | the notebook protocol and progress; tables; where a file went |
-//! | `figure`, `chart`, `axis`, `matrix`, `grid`, `canvas` | what is drawn: curves, coloured matrices, picture grids, and how |
+//! | `device`, `cuda`, `precision`, `memory`, `disk`, `random`, `environment` | what the computer gives, and what is asked of it before |
+//! | `notebook`, `progress`, `table`, `saved` | the notebook protocol; how long work reports on itself; tables; where a file went |
+//! | `figure`, `chart`, `axis`, `matrix`, `grid`, `drawing` | what is drawn: curves, coloured matrices, picture grids, and how |
+//! | `tensors`, `remote`, `download`, `archive` | tensor files; files from the network; what is in them |
 //! | `decode`, `pixels` | one picture: decode; resize, scaling |
 //! | `transform`, `augment` | affine transforms of a batch; which are drawn at random for training pictures |
 //! | `dataset`, `loading`, `check` | folders of pictures: classes and files; their pixels in batches; what is wrong with them |
@@ -92,8 +93,6 @@ mod show;
 mod training;
 
 pub use error::{Error, Result};
-pub use files::fetch::{Remote, fetch, reachable};
-pub use files::unpack::{Unpacked, unpack};
 pub use inside::feature_maps::{FeatureMaps, LayerMaps};
 pub use inside::filter_patterns::{Ascent, FilterPatterns};
 pub use inside::filters::Filters;
@@ -101,7 +100,7 @@ pub use inside::grad_cam::{GradCam, HeatMap};
 pub use inside::occlusion::{Occlusion, OcclusionMap};
 pub use inside::pca::Pca;
 pub use lab::lab::Lab;
-pub use machine::device::{Cuda, Precision, cuda};
+pub use machine::precision::Precision;
 pub use machine::stop::Stop;
 pub use model::classifier::Classifier;
 pub use model::features::Features;
@@ -119,7 +118,7 @@ pub use pictures::transform::{Fill, Transform};
 pub use quick_looks::plots::{Images, heatmap, histogram, plot_lines, show_images};
 pub use quick_looks::values::Values;
 pub use show::figure::Figure;
-pub use show::notebook::{Progress, Task};
+pub use show::progress::Progress;
 pub use show::saved::Saved;
 pub use show::table::Table;
 pub use training::evaluation::Evaluation;

@@ -23,8 +23,8 @@ use crate::inside::filters::{range, share};
 use crate::network::architecture::LayerKind;
 use crate::network::base::{Base, LayerId, lesson_order, shape_with_batch};
 use crate::pictures::photo::{Interpolation, Photo, Picture};
-use crate::show::draw::canvas;
-use crate::show::draw::grid::Tile;
+use crate::show::draw::colour;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::Table;
 
@@ -94,7 +94,7 @@ impl FeatureMaps {
             let (low, high) = range(map.iter().copied());
             let colours = map
                 .iter()
-                .map(|&value| canvas::viridis(share(value, low, high)));
+                .map(|&value| colour::viridis(share(value, low, high)));
             let bytes = colours.flat_map(|(red, green, blue)| [red, green, blue]);
             let (height, width) = map.dim();
             if let Ok(photo) = Photo::from_pixels("", width, height, bytes.collect()) {

@@ -26,7 +26,8 @@ use crate::machine::random::Random;
 use crate::network::architecture::{Layer, LayerKind};
 use crate::network::base::{Base, LayerId, check_size, in_halves};
 use crate::pictures::photo::Photo;
-use crate::show::draw::grid::{self, Tile};
+use crate::show::draw::grid;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::significant;
 

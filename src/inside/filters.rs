@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::network::architecture::LayerKind;
 use crate::network::base::{Base, LayerId};
 use crate::pictures::photo::Photo;
-use crate::show::draw::grid::Tile;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::Table;
 

@@ -27,7 +27,7 @@ use crate::model::classifier::Classifier;
 use crate::model::prediction::{most_probable, percent};
 use crate::network::base::{Base, in_halves};
 use crate::pictures::photo::{Photo, Picture};
-use crate::show::draw::grid::Tile;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::significant;
 

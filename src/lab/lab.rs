@@ -1,10 +1,8 @@
 //! The machine, looked at once: device, precision, folders, network, and how much of the lesson fits.
 //!
 //! A notebook opens with `let lab = Lab::open()?;`. Whoever wants something else says so there:
-//! `Lab::open()?.offline().device(Device::Cpu).full()`. Environment variables are read here and
-//! nowhere else: `EVCXR_TRANSFER_DATA` (the data folder), `EVCXR_TRANSFER_OFFLINE` (any value), and
-//! `EVCXR_TRANSFER_STOP` (a file; while it exists, long work ends at its next batch: the kernel makes
-//! it when a cell is interrupted).
+//! `Lab::open()?.offline().device(Device::Cpu).full()`. Two environment variables count:
+//! `EVCXR_TRANSFER_DATA` (the data folder) and `EVCXR_TRANSFER_OFFLINE` (any value).
 //!
 //! ```
 //! use evcxr_transfer::Lab;
@@ -22,16 +20,18 @@ use std::time::Duration;
 use tch::Device;
 
 use crate::error::{Error, Result};
-use crate::files::fetch::{self, Remote};
-use crate::files::unpack::unpack;
-use crate::machine::device::{self, Cuda, Precision};
-use crate::machine::stop::Stop;
+use crate::files::archive::unpack;
+use crate::files::remote::Remote;
+use crate::machine::cuda::{Cuda, cuda};
+use crate::machine::precision::Precision;
+use crate::machine::{device, environment};
 use crate::model::classifier::Classifier;
 use crate::network::architecture::Architecture;
 use crate::network::base::Base;
 use crate::network::weights::file::Weights;
 use crate::pictures::dataset::Data;
-use crate::show::notebook::{Progress, from_here};
+use crate::show::progress::Progress;
+use crate::show::saved::from_here;
 use crate::show::table::Table;
 use crate::training::fit::Fit;
 
@@ -106,21 +106,17 @@ impl Lab {
     /// # Errors
     /// [`Error::File`] if the data folder cannot be made.
     pub fn open() -> Result<Self> {
-        let (folder, reason) = match std::env::var_os("EVCXR_TRANSFER_DATA") {
-            Some(folder) => (
-                PathBuf::from(folder),
-                "EVCXR_TRANSFER_DATA says so".to_owned(),
-            ),
+        let (folder, reason) = match environment::data_folder() {
+            Some(folder) => (folder, "EVCXR_TRANSFER_DATA says so".to_owned()),
             None if project_data().is_dir() => (project_data(), "the project's own folder".into()),
             None => (PathBuf::from("data"), "in the current folder".into()),
         };
         std::fs::create_dir_all(&folder).map_err(Error::file(&folder, "create the folder"))?;
-        let cuda = device::cuda();
-        let device = match &cuda {
+        let device = match cuda() {
             Cuda::Ready(name) => Choice::new(Device::Cuda(0), name),
             other => Choice::new(Device::Cpu, other.to_string()),
         };
-        let online = if std::env::var_os("EVCXR_TRANSFER_OFFLINE").is_some() {
+        let online = if environment::is_offline() {
             Choice::new(false, "EVCXR_TRANSFER_OFFLINE is set")
         } else if weights_of(Architecture::Vgg16, false).is_in(&folder) && has_pictures(&folder) {
             Choice::new(
@@ -128,7 +124,7 @@ impl Lab {
                 "not looked at: pictures and weights are in the data folder",
             )
         } else {
-            match fetch::reachable(PICTURES_URL, Duration::from_secs(2)) {
+            match Remote::new(PICTURES_URL).reachable(Duration::from_secs(2)) {
                 Ok(()) => Choice::new(true, "the download site answers"),
                 Err(reason) => Choice::new(false, reason),
             }
@@ -141,10 +137,7 @@ impl Lab {
             online,
             weights: WeightsChoice::Official,
             samples_only: false,
-            progress: match std::env::var_os("EVCXR_TRANSFER_STOP") {
-                Some(file) => Progress::lines().stop(&Stop::file(PathBuf::from(file))),
-                None => Progress::lines(),
-            },
+            progress: Progress::lines(),
         })
     }
 
@@ -316,7 +309,7 @@ impl Lab {
         let unpacked = folder.join(PICTURES_FOLDER);
         if !is_unpacked(&unpacked) {
             let archive = self.fetch(&zip)?;
-            let missing = unpack(&archive, &unpacked)?.missing.len();
+            let missing = unpack(&archive, &unpacked, &self.progress)?.len();
             if missing > 0 {
                 return Err(Error::Dataset {
                     path: unpacked,
@@ -370,20 +363,7 @@ impl Lab {
                 }),
             };
         }
-        let mut task = None;
-        let path = fetch::fetch(remote, &self.folder.value, &mut |done, total| {
-            let done = done as usize;
-            let task = task.get_or_insert_with(|| {
-                let name = format!("downloading {}", remote.file_name);
-                let total = total.map(|total| total as usize);
-                self.progress.task(&name, "bytes", total).resumed_at(done)
-            });
-            task.done(done);
-        })?;
-        if let Some(task) = task {
-            task.finish();
-        }
-        Ok(path)
+        remote.fetch(&self.folder.value, &self.progress)
     }
 
     /// Each choice with its reason.

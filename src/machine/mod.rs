@@ -4,6 +4,11 @@
 //!
 //! Imports: error.
 
+pub(crate) mod cuda;
 pub(crate) mod device;
+pub(crate) mod disk;
+pub(crate) mod environment;
+pub(crate) mod memory;
+pub(crate) mod precision;
 pub(crate) mod random;
 pub(crate) mod stop;

@@ -23,8 +23,8 @@ use serde_json::json;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
-use crate::files::store::{self, Store};
-use crate::machine::device::Precision;
+use crate::files::tensors::{self, Store};
+use crate::machine::precision::Precision;
 use crate::model::head::{Head, HeadModel};
 use crate::network::architecture::Architecture;
 use crate::network::base::{Base, Origin, check_size, in_halves, lesson_order, shape_with_batch};
@@ -356,7 +356,7 @@ impl Classifier {
         let mut store = Store::load(path, WHAT)?;
         let kind = store.metadata.get("kind");
         if kind.is_none_or(|kind| kind != "classifier") {
-            return Err(store::not_saved_here(path, WHAT));
+            return Err(tensors::not_saved_here(path, WHAT));
         }
         let architecture: Architecture = store.read_json("architecture", path, WHAT)?;
         let size: usize = store.read_json("size", path, WHAT)?;
@@ -366,7 +366,7 @@ impl Classifier {
         let history: History = store.read_json("history", path, WHAT)?;
         let interpolation: Interpolation = store.read_json("interpolation", path, WHAT)?;
         if check_size(architecture, size).is_err() {
-            return Err(store::not_saved_here(path, WHAT));
+            return Err(tensors::not_saved_here(path, WHAT));
         }
         let layers = architecture.layers(size, false);
         let kernels = layers.iter().filter(|layer| layer.has_weights());
@@ -384,7 +384,7 @@ impl Classifier {
             None => base.layers().len(),
             Some(name) => base
                 .layer_number(&name)
-                .map_err(|_| store::not_saved_here(path, WHAT))?,
+                .map_err(|_| tensors::not_saved_here(path, WHAT))?,
         };
         let unfinished = match Stored::take(&mut store, path, WHAT)? {
             None => None,
@@ -396,7 +396,7 @@ impl Classifier {
         };
         let head = HeadModel::read(&mut store, path, WHAT, device)?;
         if head.input_shape() != base.output_shape() {
-            return Err(store::not_saved_here(path, WHAT));
+            return Err(tensors::not_saved_here(path, WHAT));
         }
         Ok(Self {
             base,
@@ -416,7 +416,7 @@ impl Classifier {
 
 impl Classifier {
     /// How this model's evaluations and predictions show their progress, and what may stop them.
-    pub fn progress(mut self, progress: crate::show::notebook::Progress) -> Self {
+    pub fn progress(mut self, progress: crate::show::progress::Progress) -> Self {
         self.base = self.base.progress(progress);
         self
     }

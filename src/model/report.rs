@@ -21,9 +21,11 @@ use crate::model::classifier::Classifier;
 use crate::model::prediction::{most_probable, percent, rows_of};
 use crate::pictures::dataset::{Dataset, name_of};
 use crate::pictures::photo::Photo;
-use crate::show::draw::chart::{Mark, Panel, Series};
-use crate::show::draw::grid::{self, Tile};
+use crate::show::draw::chart::Panel;
+use crate::show::draw::grid;
 use crate::show::draw::matrix::Matrix;
+use crate::show::draw::series::{Mark, Series};
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::Table;
 

@@ -20,7 +20,7 @@ use crate::network::weights::file::LayerWeights;
 use crate::pictures::augment::Augment;
 use crate::pictures::dataset::{Data, Dataset};
 use crate::pictures::transform::Plan;
-use crate::show::notebook::Progress;
+use crate::show::progress::Progress;
 use crate::show::saved::Saved;
 use crate::training::checkpoint::Run;
 use crate::training::evaluation::Evaluation;
@@ -353,7 +353,7 @@ impl Pictures {
             return Ok(Self::Bytes(bytes));
         }
         let what = format!("the outputs of {} pictures", dataset.len());
-        crate::machine::device::check_room(base.device(), bytes, &what)?;
+        crate::machine::memory::check_room(base.device(), bytes, &what)?;
         let size = [dataset.len(), height, width, channels].map(|n| n as i64);
         let options = (base.precision().kind(), base.device());
         let stored = Tensor::f_empty(size, options)
@@ -591,7 +591,7 @@ impl Learner for Tuner<'_> {
 #[allow(clippy::unwrap_used, reason = "a failing test may stop")]
 mod tests {
     use super::*;
-    use crate::machine::device::Precision;
+    use crate::machine::precision::Precision;
     use crate::network::weights::file::Weights;
 
     fn model() -> (Classifier, Data, Fit) {

@@ -19,14 +19,14 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result, is_out_of_memory};
-use crate::machine::device::Precision;
+use crate::machine::precision::Precision;
 use crate::machine::random::Random;
 use crate::model::features::Features;
 use crate::network::architecture::{Architecture, Layer, LayerKind};
 use crate::network::weights::file::{LayerWeights, Weights};
 use crate::pictures::dataset::Dataset;
 use crate::pictures::photo::Scaling;
-use crate::show::notebook::Progress;
+use crate::show::progress::Progress;
 use crate::show::table::{Table, grouped};
 
 /// A layer by its name, or by its index in the network as the lesson counts: the input is 0, so that

@@ -28,7 +28,8 @@ use crate::error::{Error, Result};
 use crate::machine::random::Random;
 use crate::pictures::augment::Augment;
 use crate::pictures::photo::{Interpolation, Photo};
-use crate::show::draw::grid::{self, Tile};
+use crate::show::draw::grid;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::notebook;
 

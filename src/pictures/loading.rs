@@ -19,7 +19,7 @@ use tch::{Device, Kind, Tensor};
 use crate::error::{Error, Result};
 use crate::pictures::dataset::Dataset;
 use crate::pictures::photo::{Interpolation, Photo};
-use crate::show::notebook::Progress;
+use crate::show::progress::Progress;
 
 impl Dataset {
     /// The pictures that cannot be decoded, each with the reason. Decodes every picture once.
@@ -158,7 +158,7 @@ impl Dataset {
     ) -> Result<Tensor> {
         const AT_ONCE: usize = 64;
         let bytes = self.len() * size * size * 3;
-        crate::machine::device::check_room(
+        crate::machine::memory::check_room(
             device,
             bytes,
             &format!("the pixels of {} pictures", self.len()),

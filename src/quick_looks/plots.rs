@@ -20,9 +20,11 @@ use ndarray::{ArrayD, ArrayView3, Axis, Ix2, Ix4};
 use crate::error::{Error, Result};
 use crate::pictures::photo::Photo;
 use crate::quick_looks::values::Values;
-use crate::show::draw::chart::{Mark, Panel, Series};
-use crate::show::draw::grid::{self, Tile};
+use crate::show::draw::chart::Panel;
+use crate::show::draw::grid;
 use crate::show::draw::matrix::Matrix;
+use crate::show::draw::series::{Mark, Series};
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 
 /// Longer lines are drawn by the smallest and the largest value of each of half as many stretches: more

@@ -18,7 +18,7 @@ use num_traits::ToPrimitive;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
-use crate::files::store;
+use crate::files::tensors;
 
 /// Numbers with a shape. Made from an array, a tensor, a vector or a slice where they are asked for:
 /// `histogram(&array, 30)`.
@@ -47,7 +47,7 @@ impl Values {
     pub fn shape(&self) -> Vec<usize> {
         match &self.source {
             Source::Numbers(numbers) => numbers.shape().to_vec(),
-            Source::Tensor(tensor) => store::shape(tensor),
+            Source::Tensor(tensor) => tensors::shape(tensor),
         }
     }
 
@@ -74,7 +74,7 @@ impl Values {
                 .f_to_kind(Kind::Double)?
                 .f_contiguous()?
                 .f_view(-1)?;
-            ArrayD::from_shape_vec(store::shape(&tensor), Vec::<f64>::try_from(&flat)?)
+            ArrayD::from_shape_vec(tensors::shape(&tensor), Vec::<f64>::try_from(&flat)?)
                 .map_err(|error| TchError::Shape(error.to_string()))
         };
         read().map_err(Error::compute("reading a tensor's numbers"))

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tch::Tensor;
 
 use crate::error::{Error, Result};
-use crate::files::store::{self, Store};
+use crate::files::tensors::{self, Store};
 use crate::training::fit::Fit;
 use crate::training::history::{Epoch, History};
 use crate::training::learner::Variable;
@@ -101,7 +101,7 @@ impl Stored {
         let best = words.best.map_or(0, |(epoch, _)| epoch);
         // Counts that no run reaches; sums of them would overflow.
         if best > words.epochs.len() || words.before.max(words.steps_taken) > usize::MAX / 2 {
-            return Err(store::not_saved_here(path, what));
+            return Err(tensors::not_saved_here(path, what));
         }
         let belongs = |name: &String| name.starts_with("optimizer.") || name.starts_with("best.");
         let all = std::mem::take(&mut store.tensors);
@@ -138,7 +138,7 @@ impl Stored {
                     expected: format!("a tensor {name} with {} values", like.numel()),
                     found: match stored {
                         None => "none".into(),
-                        Some(tensor) => format!("{:?}", store::shape(tensor)),
+                        Some(tensor) => format!("{:?}", tensors::shape(tensor)),
                     },
                     remedy: "Load a checkpoint that this crate wrote".into(),
                 })

@@ -20,8 +20,8 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use tch::{Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
-use crate::files::store;
-use crate::files::store::Store;
+use crate::files::tensors;
+use crate::files::tensors::Store;
 use crate::machine::random::Random;
 use crate::network::weights::keras;
 use crate::network::weights::torch;
@@ -104,8 +104,8 @@ impl LayerWeights {
             let tensor = store
                 .tensors
                 .remove(&format!("{name}.{part}"))
-                .ok_or_else(|| store::not_saved_here(path, what))?;
-            let found = store::shape(&tensor);
+                .ok_or_else(|| tensors::not_saved_here(path, what))?;
+            let found = tensors::shape(&tensor);
             // libtorch would spread a bias of one value over a whole layer without a word.
             if found != expected {
                 return Err(Error::LayerShape {
@@ -311,7 +311,7 @@ impl Weights {
             WeightsKind::TorchSafetensors | WeightsKind::TorchOt
         );
         let keras_shape = |tensor: &Tensor| {
-            let shape = store::shape(tensor);
+            let shape = tensors::shape(tensor);
             match (is_torch, shape.as_slice()) {
                 (true, &[outputs, inputs, height, width]) => vec![height, width, inputs, outputs],
                 (true, &[outputs, inputs]) => vec![inputs, outputs],
