@@ -26,9 +26,9 @@ use crate::network::outputs::lesson_order;
 use crate::pictures::photo::Photo;
 use crate::pictures::photo_source::PhotoSource;
 use crate::pictures::resize::Interpolation;
-use crate::show::draw::canvas;
-use crate::show::draw::grid::Tile;
+use crate::show::draw::colour;
 use crate::show::draw::range::Range;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::Table;
 
@@ -97,7 +97,7 @@ impl FeatureMaps {
             let map = self.values.index_axis(ndarray::Axis(2), number);
             let range = Range::of(map.iter().copied());
             let shares = map.iter().map(|&value| range.share(value));
-            let colours = shares.map(canvas::viridis);
+            let colours = shares.map(colour::viridis);
             let bytes = colours.flat_map(|(red, green, blue)| [red, green, blue]);
             let (height, width) = map.dim();
             if let Ok(photo) = Photo::from_pixels("", width, height, bytes.collect()) {

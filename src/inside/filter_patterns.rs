@@ -21,7 +21,8 @@ use crate::machine::arrays::array_of;
 use crate::network::base::Base;
 use crate::network::operation::LayerKind;
 use crate::pictures::photo::Photo;
-use crate::show::draw::grid::{self, Tile};
+use crate::show::draw::grid;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::significant;
 

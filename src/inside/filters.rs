@@ -22,8 +22,8 @@ use crate::network::base::Base;
 use crate::network::layer::{Layer, LayerId};
 use crate::network::operation::LayerKind;
 use crate::pictures::photo::Photo;
-use crate::show::draw::grid::Tile;
 use crate::show::draw::range::Range;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::Table;
 

@@ -6,8 +6,8 @@ use tch::{TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::machine::arrays::numbers_of;
 use crate::pictures::photo::Photo;
-use crate::show::draw::canvas;
-use crate::show::draw::grid::Tile;
+use crate::show::draw::colour;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::Figure;
 use crate::show::notebook::Bundle;
 
@@ -27,7 +27,7 @@ pub(crate) fn laid_over(photo: &Photo, shares: &Array2<f32>) -> Result<Photo> {
     let shares = enlarged().map_err(Error::compute("enlarging a heat map"))?;
     let mut bytes = Vec::with_capacity(height * width * 3);
     for (pixel, share) in photo.bytes().chunks_exact(3).zip(shares) {
-        let (red, green, blue) = canvas::viridis(share);
+        let (red, green, blue) = colour::viridis(share);
         for (&below, above) in pixel.iter().zip([red, green, blue]) {
             let mixed = f32::from(below) * (1.0 - OPACITY) + f32::from(above) * OPACITY;
             bytes.push(mixed.round() as u8);

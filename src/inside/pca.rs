@@ -23,7 +23,8 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::machine::arrays::numbers_of;
 use crate::model::features::Features;
-use crate::show::draw::chart::{Mark, Panel, Series};
+use crate::show::draw::chart::Panel;
+use crate::show::draw::series::{Mark, Series};
 use crate::show::figure::{Figure, titled};
 
 /// The directions come from so many pictures at most: the time grows with the third power of their number,

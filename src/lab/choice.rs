@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use tch::Device;
 
-use crate::machine::device::{self, Cuda, Precision};
+use crate::machine::cuda::{Cuda, cuda};
+use crate::machine::device;
+use crate::machine::precision::Precision;
 
 /// A choice with its reason, as the cell shows it.
 #[derive(Debug, Clone)]
@@ -49,7 +51,7 @@ pub(crate) enum WeightsChoice {
 
 /// The first GPU where there is one.
 pub(crate) fn device() -> Choice<Device> {
-    match device::cuda() {
+    match cuda() {
         Cuda::Ready(name) => Choice::new(Device::Cuda(0), name),
         other => Choice::new(Device::Cpu, other.to_string()),
     }

@@ -1,7 +1,7 @@
 //! The lab's pictures: the lesson's cats and dogs, or the drawn ones that stand in for them.
 
 use crate::error::{Error, Result};
-use crate::files::unpack::unpack;
+use crate::files::archive::unpack;
 use crate::lab::lab::Lab;
 use crate::lab::{data_folder, official};
 use crate::pictures::data::Data;
@@ -25,7 +25,7 @@ impl Lab {
         let unpacked = data_folder::unpacked_pictures(folder);
         if !data_folder::is_unpacked(folder) {
             let archive = self.fetch(&official::pictures())?;
-            let missing = unpack(&archive, &unpacked)?.missing.len();
+            let missing = unpack(&archive, &unpacked, &self.progress)?.len();
             if missing > 0 {
                 return Err(Error::Dataset {
                     path: unpacked,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::files::fetch::Remote;
+use crate::files::remote::Remote;
 use crate::lab::official;
 
 /// Where the lesson's pictures are unpacked.

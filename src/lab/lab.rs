@@ -18,15 +18,15 @@ use std::time::Duration;
 use tch::Device;
 
 use crate::error::{Error, Result};
-use crate::files::fetch::{self, Remote};
+use crate::files::remote::Remote;
 use crate::lab::choice::{self, Choice, WeightsChoice};
 use crate::lab::data_folder::{self, has_pictures, project_data};
-use crate::lab::environment::Environment;
 use crate::lab::official;
-use crate::machine::device::{self, Precision};
-use crate::machine::stop::Stop;
+use crate::machine::precision::Precision;
+use crate::machine::{device, environment};
 use crate::network::architecture::Architecture;
-use crate::show::notebook::{Progress, from_here};
+use crate::show::progress::Progress;
+use crate::show::saved::from_here;
 use crate::show::table::Table;
 use crate::training::fit::Fit;
 
@@ -40,8 +40,6 @@ pub struct Lab {
     pub(crate) full: Choice<bool>,
     pub(crate) weights: WeightsChoice,
     pub(crate) samples_only: bool,
-    /// Whether the kernel says where it asks for a stop, and nobody has chosen otherwise.
-    is_interruptible: bool,
     pub(crate) progress: Progress,
 }
 
@@ -53,8 +51,7 @@ impl Lab {
     /// # Errors
     /// [`Error::File`] if the data folder cannot be made.
     pub fn open() -> Result<Self> {
-        let environment = Environment::read();
-        let folder = match environment.data {
+        let folder = match environment::data_folder() {
             Some(folder) => Choice::new(folder, "EVCXR_TRANSFER_DATA says so"),
             None if project_data().is_dir() => {
                 Choice::new(project_data(), "the project's own folder")
@@ -64,7 +61,7 @@ impl Lab {
         std::fs::create_dir_all(&folder.value)
             .map_err(Error::file(&folder.value, "create the folder"))?;
         let device = choice::device();
-        let online = if environment.is_offline {
+        let online = if environment::is_offline() {
             Choice::new(false, "EVCXR_TRANSFER_OFFLINE is set")
         } else if has_all(&folder.value) {
             Choice::new(
@@ -72,7 +69,7 @@ impl Lab {
                 "not looked at: pictures and weights are in the data folder",
             )
         } else {
-            match fetch::reachable(&official::pictures().url, Duration::from_secs(2)) {
+            match official::pictures().reachable(Duration::from_secs(2)) {
                 Ok(()) => Choice::new(true, "the download site answers"),
                 Err(reason) => Choice::new(false, reason),
             }
@@ -85,11 +82,7 @@ impl Lab {
             online,
             weights: WeightsChoice::Official,
             samples_only: false,
-            is_interruptible: environment.stop.is_some(),
-            progress: match environment.stop {
-                Some(file) => Progress::lines().stop(&Stop::file(file)),
-                None => Progress::lines(),
-            },
+            progress: Progress::lines(),
         })
     }
 
@@ -157,7 +150,6 @@ impl Lab {
     /// How downloads, feature extraction and training show their progress.
     pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = progress;
-        self.is_interruptible = false;
         self
     }
 
@@ -186,20 +178,7 @@ impl Lab {
                 }),
             };
         }
-        let mut task = None;
-        let path = fetch::fetch(remote, &self.folder.value, &mut |done, total| {
-            let done = done as usize;
-            let task = task.get_or_insert_with(|| {
-                let name = format!("downloading {}", remote.file_name);
-                let total = total.map(|total| total as usize);
-                self.progress.task(&name, "bytes", total).resumed_at(done)
-            });
-            task.done(done);
-        })?;
-        if let Some(task) = task {
-            task.finish();
-        }
-        Ok(path)
+        remote.fetch(&self.folder.value, &self.progress)
     }
 
     /// Each choice with its reason.
@@ -232,7 +211,7 @@ impl Lab {
             false => "quick: at most 400 + 200 pictures, 10 epochs",
         };
         let folder = from_here(&self.folder.value).display().to_string();
-        let mut rows = vec![
+        let rows = [
             ("device", self.device.named(device::name(self.device.value))),
             (
                 "precision",
@@ -244,10 +223,6 @@ impl Lab {
             ("pictures", pictures),
             ("run", self.full.named(run.into())),
         ];
-        if self.is_interruptible {
-            let ends = "long work ends at its next batch".to_owned();
-            rows.push(("interrupt", Choice::new(ends, "EVCXR_TRANSFER_STOP is set")));
-        }
         let mut table = Table::new("Lab", &["", "choice", "why"]);
         for (what, choice) in rows {
             table.push([what.to_owned(), choice.value, choice.reason]);

@@ -7,7 +7,6 @@
 pub(crate) mod choice;
 pub(crate) mod data;
 pub(crate) mod data_folder;
-pub(crate) mod environment;
 #[allow(
     clippy::module_inception,
     reason = "a room is named by the lesson's word, and so is its main noun"

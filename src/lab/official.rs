@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::files::fetch::Remote;
+use crate::files::remote::Remote;
 use crate::network::architecture::Architecture;
 
 /// Where Keras keeps its weight files; their sums are in keras/src/applications/vgg16.py, vgg19.py.

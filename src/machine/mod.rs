@@ -6,7 +6,12 @@
 //! Imports: error.
 
 pub(crate) mod arrays;
+pub(crate) mod cuda;
 pub(crate) mod device;
+pub(crate) mod disk;
+pub(crate) mod environment;
 pub(crate) mod fitting_batch;
+pub(crate) mod memory;
+pub(crate) mod precision;
 pub(crate) mod random;
 pub(crate) mod stop;

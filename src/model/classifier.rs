@@ -20,7 +20,7 @@ use std::fmt;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
-use crate::machine::device::Precision;
+use crate::machine::precision::Precision;
 use crate::model::head::Head;
 use crate::model::head_model::HeadModel;
 use crate::network::base::Base;
@@ -28,7 +28,7 @@ use crate::network::layer::shape_with_batch;
 use crate::network::outputs::lesson_order;
 use crate::pictures::augment::Augment;
 use crate::pictures::resize::Interpolation;
-use crate::show::notebook::Progress;
+use crate::show::progress::Progress;
 use crate::show::table::{Table, grouped};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::history::History;

@@ -267,11 +267,11 @@ impl Classifier {
 #[allow(clippy::unwrap_used, reason = "a failing test may stop")]
 mod tests {
     use super::*;
-    use crate::machine::device::Precision;
+    use crate::machine::precision::Precision;
     use crate::model::head::Head;
     use crate::network::base::Base;
     use crate::network::weights::weights::Weights;
-    use crate::show::notebook::Progress;
+    use crate::show::progress::Progress;
     use tch::Device;
 
     fn model() -> (Classifier, Data, Fit) {

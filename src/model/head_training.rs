@@ -8,7 +8,7 @@ use crate::model::head::Head;
 use crate::model::head_model::HeadModel;
 use crate::model::learner::ModelLearner;
 use crate::model::sources::Stored;
-use crate::show::notebook::Progress;
+use crate::show::progress::Progress;
 use crate::training::checkpoint::{Checkpoint, no_run};
 use crate::training::evaluation::Evaluation;
 use crate::training::fit::Fit;

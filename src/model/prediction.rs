@@ -19,7 +19,7 @@ use crate::network::base::Base;
 use crate::pictures::photo::Photo;
 use crate::pictures::photo_source::PhotoSource;
 use crate::pictures::resize::Interpolation;
-use crate::show::draw::grid::Tile;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::training::fit;
 use crate::training::loss;

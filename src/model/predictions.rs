@@ -18,7 +18,8 @@ use crate::model::classifier::Classifier;
 use crate::model::probabilities::{most_probable, percent};
 use crate::pictures::dataset::Dataset;
 use crate::pictures::photo::Photo;
-use crate::show::draw::grid::{self, Tile};
+use crate::show::draw::grid;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::Table;
 

@@ -24,8 +24,9 @@ use crate::model::roc_curve::RocCurve;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::folder::name_of;
 use crate::pictures::photo::Photo;
-use crate::show::draw::grid::{self, Tile};
+use crate::show::draw::grid;
 use crate::show::draw::matrix::Matrix;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::Table;
 

@@ -1,6 +1,8 @@
 //! The ROC curve of two classes: what is found against what is taken for it wrongly.
 
-use crate::show::draw::chart::{Mark, Panel, Series};
+use crate::show::draw::chart::Panel;
+use crate::show::draw::series::Mark;
+use crate::show::draw::series::Series;
 
 /// For all thresholds of the probability of the second class, the share of its pictures that are found, by
 /// the share of the first class's that are taken for it.

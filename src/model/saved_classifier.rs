@@ -7,8 +7,10 @@ use serde_json::json;
 use tch::Device;
 
 use crate::error::Result;
-use crate::files::store::{self, Store};
-use crate::machine::device::{self, Precision};
+use crate::files::tensors;
+use crate::files::tensors::Store;
+use crate::machine::device;
+use crate::machine::precision::Precision;
 use crate::model::classifier::{Classifier, Unfinished};
 use crate::model::head_model::HeadModel;
 use crate::network::architecture::Architecture;
@@ -84,7 +86,7 @@ impl Classifier {
         let mut store = Store::load(path, WHAT)?;
         let kind = store.metadata.get("kind");
         if kind.is_none_or(|kind| kind != "classifier") {
-            return Err(store::not_saved_here(path, WHAT));
+            return Err(tensors::not_saved_here(path, WHAT));
         }
         let architecture: Architecture = store.read_json("architecture", path, WHAT)?;
         let size: usize = store.read_json("size", path, WHAT)?;
@@ -94,7 +96,7 @@ impl Classifier {
         let history: History = store.read_json("history", path, WHAT)?;
         let interpolation: Interpolation = store.read_json("interpolation", path, WHAT)?;
         if architecture.check_size(size).is_err() {
-            return Err(store::not_saved_here(path, WHAT));
+            return Err(tensors::not_saved_here(path, WHAT));
         }
         let graph = architecture.graph(size, false);
         let mut weights = Vec::new();
@@ -110,7 +112,7 @@ impl Classifier {
             Some(name) => base
                 .graph()
                 .number(&name)
-                .map_err(|_| store::not_saved_here(path, WHAT))?,
+                .map_err(|_| tensors::not_saved_here(path, WHAT))?,
         };
         let unfinished = match Checkpoint::take(&mut store, path, WHAT)? {
             None => None,
@@ -122,7 +124,7 @@ impl Classifier {
         };
         let head = HeadModel::read(&mut store, path, WHAT, device)?;
         if head.input_shape() != base.output_shape() {
-            return Err(store::not_saved_here(path, WHAT));
+            return Err(tensors::not_saved_here(path, WHAT));
         }
         Ok(Self {
             base,

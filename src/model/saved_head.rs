@@ -7,7 +7,8 @@ use serde_json::json;
 use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
-use crate::files::store::{self, Store};
+use crate::files::tensors;
+use crate::files::tensors::Store;
 use crate::model::head::Head;
 use crate::model::head_model::{HeadModel, LAYER_NAMES};
 use crate::network::parameter::Parameter;
@@ -65,7 +66,7 @@ impl HeadModel {
         let path = path.as_ref();
         let mut store = Store::load(path, WHAT)?;
         if store.metadata.get("kind").is_none_or(|kind| kind != "head") {
-            return Err(store::not_saved_here(path, WHAT));
+            return Err(tensors::not_saved_here(path, WHAT));
         }
         let unfinished = Checkpoint::take(&mut store, path, WHAT)?;
         let mut model = Self::read(&mut store, path, WHAT, device)?;
@@ -88,7 +89,7 @@ impl HeadModel {
             .iter()
             .try_fold(1usize, |width, &n| width.checked_mul(n))
             .filter(|_| classes.len() >= 2 && units > 0 && (0.0..1.0).contains(&dropout))
-            .ok_or_else(|| store::not_saved_here(path, what))?;
+            .ok_or_else(|| tensors::not_saved_here(path, what))?;
         let widths = [width, units, outputs_for(classes.len())];
         let mut layers = Vec::new();
         for (name, widths) in LAYER_NAMES.iter().zip(widths.windows(2)) {

@@ -9,7 +9,7 @@ use crate::network::outputs::lesson_order;
 use crate::pictures::augment::Augment;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::plan::Plan;
-use crate::show::notebook::Progress;
+use crate::show::progress::Progress;
 use crate::training::loss::Targets;
 use crate::training::order::Draws;
 use crate::training::source::{Batch, Source};
@@ -236,7 +236,7 @@ pub(crate) fn pictures<'a>(
         }));
     }
     let what = format!("the outputs of {} pictures", dataset.len());
-    crate::machine::device::check_room(base.device(), bytes, &what)?;
+    crate::machine::memory::check_room(base.device(), bytes, &what)?;
     let options = (base.precision().kind(), base.device());
     let stored = shapes
         .map(|shape| {

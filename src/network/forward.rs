@@ -260,7 +260,7 @@ mod tests {
             _ => [&[1], &shape[..]].concat(),
         };
         // What the table says comes out.
-        assert_eq!(crate::files::store::shape(found), size);
+        assert_eq!(crate::files::tensors::shape(found), size);
         found.shallow_clone()
     }
 

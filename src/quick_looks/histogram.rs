@@ -10,8 +10,10 @@
 use crate::error::{Error, Result};
 use crate::quick_looks::titles::{in_brackets, short};
 use crate::quick_looks::values::Values;
-use crate::show::draw::chart::{Mark, Panel, Series};
+use crate::show::draw::chart::Panel;
 use crate::show::draw::range::Range;
+use crate::show::draw::series::Mark;
+use crate::show::draw::series::Series;
 use crate::show::figure::Figure;
 use crate::show::table::grouped;
 

@@ -14,8 +14,9 @@ use crate::error::{Error, Result};
 use crate::pictures::photo::Photo;
 use crate::quick_looks::titles::{in_brackets, short};
 use crate::quick_looks::values::Values;
-use crate::show::draw::grid::{self, Tile};
+use crate::show::draw::grid;
 use crate::show::draw::range::Range;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 
 /// Pictures to look at: an array or tensor of them, or [`Photo`]s.

@@ -5,7 +5,8 @@ use ndarray::{Axis, Ix2};
 use crate::error::{Error, Result};
 use crate::quick_looks::titles::in_brackets;
 use crate::quick_looks::values::Values;
-use crate::show::draw::chart::{Panel, Series};
+use crate::show::draw::chart::Panel;
+use crate::show::draw::series::Series;
 use crate::show::figure::Figure;
 
 /// Longer lines are drawn by the smallest and the largest value of each of half as many stretches: more

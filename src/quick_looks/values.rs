@@ -18,7 +18,7 @@ use num_traits::ToPrimitive;
 use tch::Tensor;
 
 use crate::error::{Error, Result};
-use crate::files::store;
+use crate::files::tensors;
 use crate::machine::arrays::array_of;
 
 /// Numbers with a shape. Made from an array, a tensor, a vector or a slice where they are asked for:
@@ -48,7 +48,7 @@ impl Values {
     pub fn shape(&self) -> Vec<usize> {
         match &self.source {
             Source::Numbers(numbers) => numbers.shape().to_vec(),
-            Source::Tensor(tensor) => store::shape(tensor),
+            Source::Tensor(tensor) => tensors::shape(tensor),
         }
     }
 

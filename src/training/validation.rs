@@ -4,7 +4,7 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::machine::fitting_batch::FittingBatch;
-use crate::show::notebook::Progress;
+use crate::show::progress::Progress;
 use crate::training::evaluation::{Evaluation, Sums};
 use crate::training::learner::Learner;
 use crate::training::order::Order;
