@@ -11,8 +11,9 @@ use crate::error::Error;
 /// The number format that the base computes in. Weights are kept, and heads trained, in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Precision {
-    /// 32-bit floating point: the numbers that Keras gives. (On a GPU libtorch's convolutions round
-    /// their inputs to TF32, 10 bits of mantissa, unless told otherwise, which tch cannot.)
+    /// 32-bit floating point: the numbers that Keras gives. (libtorch's convolutions on a GPU would round
+    /// their inputs to TF32, 10 bits of mantissa; here they are told not to. For the gradients of layers
+    /// that learn there is no such switch in tch: those of convolutions are TF32 on a GPU.)
     #[default]
     #[serde(rename = "f32")]
     F32,
