@@ -84,27 +84,31 @@ mod show;
 mod training;
 
 pub use error::{Error, Result};
-pub use files::fetch::{Remote, fetch, reachable};
-pub use files::unpack::{Unpacked, unpack};
+pub use inside::activation_maximization::ActivationMaximization;
 pub use inside::feature_maps::{FeatureMaps, LayerMaps};
-pub use inside::filter_patterns::{Ascent, FilterPatterns};
+pub use inside::filter_patterns::FilterPatterns;
 pub use inside::filters::Filters;
-pub use inside::grad_cam::{GradCam, HeatMap};
+pub use inside::grad_cam::{GradCam, GradCamMap};
 pub use inside::occlusion::{Occlusion, OcclusionMap};
 pub use inside::pca::Pca;
 pub use lab::lab::Lab;
-pub use machine::device::{Cuda, Precision, cuda};
+pub use machine::precision::Precision;
 pub use machine::stop::Stop;
+pub use model::class_scores::ClassScores;
 pub use model::classifier::Classifier;
 pub use model::features::Features;
 pub use model::head::Head;
 pub use model::head_model::HeadModel;
 pub use model::head_training::train_head;
-pub use model::prediction::{Prediction, Predictions};
-pub use model::report::{ClassScores, Report};
-pub use network::architecture::{Architecture, Layer, LayerKind};
-pub use network::base::{Base, LayerId};
-pub use network::weights::file::{LayerWeights, Weights, WeightsKind};
+pub use model::prediction::Prediction;
+pub use model::predictions::Predictions;
+pub use model::report::Report;
+pub use network::architecture::Architecture;
+pub use network::base::Base;
+pub use network::layer::{Layer, LayerId};
+pub use network::operation::LayerKind;
+pub use network::weights::layer_weights::LayerWeights;
+pub use network::weights::weights::Weights;
 pub use pictures::augment::Augment;
 pub use pictures::check::Checks;
 pub use pictures::data::Data;
@@ -115,10 +119,13 @@ pub use pictures::photo_source::PhotoSource;
 pub use pictures::resize::Interpolation;
 pub use pictures::scaling::Scaling;
 pub use pictures::transform::Transform;
-pub use quick_looks::plots::{Images, heatmap, histogram, plot_lines, show_images};
+pub use quick_looks::heatmap::heatmap;
+pub use quick_looks::histogram::histogram;
+pub use quick_looks::images::{Images, show_images};
+pub use quick_looks::lines::plot_lines;
 pub use quick_looks::values::Values;
 pub use show::figure::Figure;
-pub use show::notebook::{Progress, Task};
+pub use show::progress::Progress;
 pub use show::saved::Saved;
 pub use show::table::Table;
 pub use training::epoch::Epoch;
@@ -139,12 +146,10 @@ pub use tch::{Device, Tensor};
 /// There is no `Result` in it: a second one in scope breaks the code that evcxr wraps around a cell.
 pub mod prelude {
     pub use crate::{
-        Architecture, Ascent, Augment, Base, Checks, Classifier, Data, Dataset, Device, Epoch,
-        Error, Evaluation, FeatureMaps, Features, Figure, Fill, FilterPatterns, Filters, Fit,
-        GradCam, Head, HeadModel, HeatMap, History, Images, Interpolation, Lab, LayerId, LayerMaps,
-        LearningRates, Occlusion, OcclusionMap, Optimizer, Pca, Photo, Precision, Prediction,
-        Predictions, Progress, Report, Saved, Scaling, Schedule, Stop, Table, Tensor, Transform,
-        Values, Weights, heatmap, histogram, plot_lines, show_images, train_head,
+        ActivationMaximization, Architecture, Augment, Base, Classifier, Data, Dataset, Device,
+        Error, Features, Fill, Fit, GradCam, Head, HeadModel, History, Interpolation, Lab,
+        Occlusion, Optimizer, Photo, Precision, Scaling, Schedule, Tensor, Weights, heatmap,
+        histogram, plot_lines, show_images, train_head,
     };
     pub use crate::{ndarray, tch};
 }

@@ -15,8 +15,8 @@ use std::path::Path;
 
 use evcxr_transfer::tch::Kind;
 use evcxr_transfer::{
-    Architecture, Base, Device, Error, LayerWeights, Precision, Scaling, Tensor, Weights,
-    WeightsKind,
+    Architecture, Base, Classifier, Device, Error, Features, Head, LayerWeights, Precision,
+    Scaling, Tensor, Weights, ndarray,
 };
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -37,23 +37,20 @@ fn base(weights: &Weights) -> Result<Base, Error> {
     Base::vgg16(32, weights, Device::Cpu, Precision::F32)
 }
 
-fn bits(tensor: &Tensor) -> Vec<u32> {
-    let mut values = vec![0f32; tensor.numel()];
-    let flat = tensor.contiguous();
-    flat.copy_data(&mut values, tensor.numel());
-    values.into_iter().map(f32::to_bits).collect()
-}
-
 fn assert_equal(found: &LayerWeights, expected: &LayerWeights, stored_as: Kind, what: &str) {
-    for (found, expected) in [
-        (&found.kernel, &expected.kernel),
-        (&found.bias, &expected.bias),
-    ] {
-        assert_eq!(found.kind(), Kind::Float, "{what}");
-        assert_eq!(found.size(), expected.size(), "{what}");
+    for part in ["kernel", "bias"] {
+        let [found, expected] = [found, expected].map(|weights| weights.array(part).unwrap());
+        assert_eq!(found.shape(), expected.shape(), "{what} {part}");
         // Rounding to a shorter format is PyTorch's and NumPy's; the way back to f32 is exact.
-        let expected = expected.to_kind(stored_as).to_kind(Kind::Float);
-        assert!(bits(found) == bits(&expected), "{what} differs");
+        let expected = expected.into_iter().collect::<Vec<_>>();
+        let expected = Tensor::from_slice(&expected).to_kind(stored_as);
+        let expected = Vec::<f32>::try_from(expected.to_kind(Kind::Float)).unwrap();
+        let bits = |values: &mut dyn Iterator<Item = f32>| values.map(f32::to_bits).collect();
+        let [found, expected]: [Vec<u32>; 2] = [
+            bits(&mut found.into_iter()),
+            bits(&mut expected.into_iter()),
+        ];
+        assert!(found == expected, "{what} {part} differs");
     }
 }
 
@@ -61,7 +58,7 @@ fn assert_base_is_seeded(base: &Base, stored_as: Kind, what: &str) {
     let seeded = self::base(&Weights::seeded(SEED)).unwrap();
     let mut compared = 0;
     for layer in seeded.layers() {
-        if layer.kernel_shape.is_empty() {
+        if !layer.has_weights() {
             continue;
         }
         let found = base.layer_weights(&layer.name).unwrap();
@@ -79,30 +76,49 @@ fn assert_base_is_seeded(base: &Base, stored_as: Kind, what: &str) {
 
 #[test]
 fn every_kind_of_file_gives_the_same_weights_bit_for_bit() {
-    use WeightsKind::{Keras3H5, KerasH5, KerasSafetensors, TorchOt, TorchSafetensors};
     let files = [
-        ("official.h5", KerasH5, Kind::Float),
-        ("official_variable_length.h5", KerasH5, Kind::Float),
-        ("official_compressed.h5", KerasH5, Kind::Float),
-        ("official_big_endian.h5", KerasH5, Kind::Float),
-        ("official_f16.h5", KerasH5, Kind::Half),
-        ("official_f64.h5", KerasH5, Kind::Double),
-        ("legacy.h5", KerasH5, Kind::Float),
-        ("legacy_renamed.h5", KerasH5, Kind::Float),
-        ("legacy_whole.h5", KerasH5, Kind::Float),
-        ("nested.h5", KerasH5, Kind::Float),
-        ("keras3.weights.h5", Keras3H5, Kind::Float),
-        ("keras3_renamed.weights.h5", Keras3H5, Kind::Float),
-        ("nested.weights.h5", Keras3H5, Kind::Float),
-        ("keras_slash.safetensors", KerasSafetensors, Kind::Float),
-        ("keras_dot.safetensors", KerasSafetensors, Kind::Float),
-        ("torchvision.safetensors", TorchSafetensors, Kind::Float),
+        ("official.h5", "Keras .h5", Kind::Float),
+        ("official_variable_length.h5", "Keras .h5", Kind::Float),
+        ("official_compressed.h5", "Keras .h5", Kind::Float),
+        ("official_big_endian.h5", "Keras .h5", Kind::Float),
+        ("official_f16.h5", "Keras .h5", Kind::Half),
+        ("official_f64.h5", "Keras .h5", Kind::Double),
+        ("legacy.h5", "Keras .h5", Kind::Float),
+        ("legacy_renamed.h5", "Keras .h5", Kind::Float),
+        ("legacy_whole.h5", "Keras .h5", Kind::Float),
+        ("nested.h5", "Keras .h5", Kind::Float),
+        ("keras3.weights.h5", "Keras 3 .weights.h5", Kind::Float),
+        (
+            "keras3_renamed.weights.h5",
+            "Keras 3 .weights.h5",
+            Kind::Float,
+        ),
+        ("nested.weights.h5", "Keras 3 .weights.h5", Kind::Float),
+        (
+            "keras_slash.safetensors",
+            "safetensors with Keras' names",
+            Kind::Float,
+        ),
+        (
+            "keras_dot.safetensors",
+            "safetensors with Keras' names",
+            Kind::Float,
+        ),
+        (
+            "torchvision.safetensors",
+            "safetensors with torchvision's names",
+            Kind::Float,
+        ),
         (
             "torchvision_bf16.safetensors",
-            TorchSafetensors,
+            "safetensors with torchvision's names",
             Kind::BFloat16,
         ),
-        ("torchvision.ot", TorchOt, Kind::Float),
+        (
+            "torchvision.ot",
+            "tch .ot with torchvision's names",
+            Kind::Float,
+        ),
     ];
     let folder = written(&files.map(|(name, ..)| name), &[]);
     for (number, (name, kind, stored_as)) in files.into_iter().enumerate() {
@@ -110,10 +126,11 @@ fn every_kind_of_file_gives_the_same_weights_bit_for_bit() {
         let plain = folder.path().join(format!("file{number}"));
         std::fs::rename(folder.path().join(name), &plain).unwrap();
         let weights = Weights::load(&plain).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(weights.kind(), kind, "{name}");
-        let scaling = match kind {
-            TorchSafetensors | TorchOt => Scaling::Torch,
-            _ => Scaling::Caffe,
+        let words = format!("({kind}, 13 layers");
+        assert!(weights.to_string().contains(&words), "{name}: {weights}");
+        let scaling = match name.starts_with("torchvision") {
+            true => Scaling::Torch,
+            false => Scaling::Caffe,
         };
         assert_eq!(weights.own_scaling(), scaling, "{name}");
         let base = base(&weights).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -129,18 +146,17 @@ fn an_archive_saved_by_tch_is_read() {
     // Where torchvision's VGG16 has its convolutions; ReLU and pooling take the other numbers.
     let numbers = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28];
     let mut named = Vec::new();
-    let with_weights = seeded
-        .layers()
-        .iter()
-        .filter(|layer| !layer.kernel_shape.is_empty());
+    let with_weights = seeded.layers().iter().filter(|layer| layer.has_weights());
     for (layer, number) in with_weights.zip(numbers) {
         let weights = seeded.layer_weights(&layer.name).unwrap();
-        named.push((format!("features.{number}.weight"), weights.kernel));
-        named.push((format!("features.{number}.bias"), weights.bias));
+        let tensor = |name| Tensor::try_from(weights.array(name).unwrap()).unwrap();
+        let kernel = tensor("kernel").permute([3, 2, 0, 1]).contiguous();
+        named.push((format!("features.{number}.weight"), kernel));
+        named.push((format!("features.{number}.bias"), tensor("bias")));
     }
     Tensor::save_multi(&named, &path).unwrap();
     let weights = Weights::load(&path).unwrap();
-    assert_eq!(weights.kind(), WeightsKind::TorchOt);
+    assert!(weights.to_string().contains("(tch .ot"), "{weights}");
     assert_base_is_seeded(&base(&weights).unwrap(), Kind::Float, "saved by tch");
 }
 
@@ -304,5 +320,78 @@ fn changed_bytes_never_bring_a_panic() {
             // Cut and changed: whether at loading or later, it has to be an error.
             refusal(&path);
         }
+    }
+}
+
+/// A saved classifier, with a base that has other pixels than torchvision's.
+fn saved_classifier(folder: &Path) -> (Classifier, std::path::PathBuf) {
+    let base = base(&Weights::seeded(SEED)).unwrap();
+    let base = base.scaling(Scaling::Caffe);
+    let classifier = Classifier::new(&base, Head::dense(4), &["cats", "dogs"]).unwrap();
+    let path = folder.join("model.safetensors");
+    classifier.save(&path).unwrap();
+    (classifier, path)
+}
+
+#[test]
+fn a_saved_classifier_keeps_the_scaling_that_it_learned_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let (classifier, path) = saved_classifier(folder.path());
+    let weights = Weights::load(&path).unwrap();
+    assert_eq!(weights.own_scaling(), Scaling::Unit);
+    let text = weights.to_string();
+    assert!(
+        text.contains("the base of a saved classifier, 13 layers"),
+        "{text}"
+    );
+    let found = base(&weights).unwrap();
+    assert_base_is_seeded(&found, Kind::Float, "a saved classifier");
+    // The line about pixels, and that the weights are not real.
+    let summary = found.summary().to_string();
+    let own = classifier.base().summary().to_string();
+    for start in ["Pixels: ", "Note: "] {
+        let line = |text: &str| {
+            text.lines()
+                .find(|line| line.starts_with(start))
+                .map(String::from)
+        };
+        assert!(line(&own).is_some(), "{own}");
+        assert_eq!(line(&summary), line(&own));
+    }
+    let vgg19 = Base::vgg19(32, &weights, Device::Cpu, Precision::F32);
+    assert!(matches!(vgg19, Err(Error::LayerShape { .. })), "{vgg19:?}");
+}
+
+#[test]
+fn what_has_no_network_in_it_says_what_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let values = ndarray::Array4::<f32>::zeros((2, 1, 1, 3));
+    let features = Features::from_array(&values, &[0, 1], &["cats", "dogs"]).unwrap();
+    let path = folder.path().join("features.safetensors");
+    features.save(&path).unwrap();
+    assert_says(&path, &["features", "`Features::load"]);
+    let path = folder.path().join("head.safetensors");
+    Head::dense(4)
+        .build(&features, 0)
+        .unwrap()
+        .save(&path)
+        .unwrap();
+    assert_says(&path, &["a head", "`HeadModel::load"]);
+    let (_, whole) = saved_classifier(folder.path());
+    // One that does not say how its base wants its pixels.
+    let bytes = std::fs::read(whole).unwrap();
+    let stored = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let metadata = HashMap::from([("kind".to_owned(), "classifier".to_owned())]);
+    let path = folder.path().join("bare.safetensors");
+    safetensors::serialize_to_file(stored.iter(), Some(metadata), &path).unwrap();
+    assert_says(&path, &["pixels", "`Classifier::load"]);
+}
+
+#[test]
+fn a_tensor_claims_no_more_than_its_file_can_hold() {
+    let names = ["claims.h5", "claims_in_chunks.h5", "claims_often.h5"];
+    let folder = written(&names, &[]);
+    for name in names {
+        assert_says(&folder.path().join(name), &["damaged", "claims"]);
     }
 }

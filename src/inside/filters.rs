@@ -16,13 +16,14 @@
 use std::fmt;
 
 use ndarray::Array4;
-use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
-use crate::network::architecture::LayerKind;
-use crate::network::base::{Base, LayerId};
+use crate::network::base::Base;
+use crate::network::layer::{Layer, LayerId};
+use crate::network::operation::LayerKind;
 use crate::pictures::photo::Photo;
-use crate::show::draw::grid::Tile;
+use crate::show::draw::range::Range;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::Table;
 
@@ -68,7 +69,7 @@ impl Filters {
     /// The same for filters by their numbers, counted from 0; numbers that the layer has not are left
     /// out.
     pub fn choose(&self, numbers: &[usize]) -> Figure {
-        let (low, high) = range(self.values.iter().copied());
+        let range = Range::of(self.values.iter().copied());
         let &[height, width, inputs, outputs] = self.values.shape() else {
             // An array of four dimensions has four sizes.
             return Figure::grid("", Vec::new(), 1);
@@ -82,7 +83,7 @@ impl Filters {
                 for &filter in side_by_side {
                     let mut bytes = Vec::with_capacity(height * width * 3);
                     for value in self.values.slice(ndarray::s![.., .., channel, filter]) {
-                        bytes.extend([(share(*value, low, high) * 255.0).round() as u8; 3]);
+                        bytes.extend([(range.share(*value) * 255.0).round() as u8; 3]);
                     }
                     let label = format!("filter {filter}, channel {channel}");
                     if let Ok(photo) = Photo::from_pixels(&label, width, height, bytes) {
@@ -114,7 +115,7 @@ impl Filters {
 
 impl fmt::Display for Filters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (low, high) = range(self.values.iter().copied());
+        let Range { low, high } = Range::of(self.values.iter().copied());
         let sizes = self.values.shape();
         write!(
             f,
@@ -138,7 +139,7 @@ impl Base {
             Table::new("Filters", &["index", "layer", "kernel shape"]).right_aligned(&[0]);
         for (index, layer) in self.layers().iter().enumerate() {
             if layer.kind == LayerKind::Conv2D {
-                let sizes = layer.kernel_shape.iter().map(usize::to_string);
+                let sizes = layer.kernel_shape().iter().map(usize::to_string);
                 let shape = format!("({})", sizes.collect::<Vec<_>>().join(", "));
                 table.push([index.to_string(), layer.name.clone(), shape]);
             }
@@ -151,53 +152,20 @@ impl Base {
     /// # Errors
     /// [`Error::UnknownLayer`] lists the convolutions.
     pub fn filters(&self, layer: impl Into<LayerId>) -> Result<Filters> {
-        let number = self.find_layer(&layer.into(), |layer| layer.kind == LayerKind::Conv2D)?;
+        let is_convolution = |layer: &Layer| layer.kind == LayerKind::Conv2D;
+        let number = self.graph().find(&layer.into(), is_convolution)?;
         let name = self.layers()[number].name.clone();
-        let kernel = self.layer_weights(&name)?.kernel;
+        let kernel = self.layer_weights(&name)?.array("kernel")?;
+        let values = kernel
+            .into_dimensionality()
+            .map_err(|error| Error::Compute {
+                doing: format!("reading the filters of {name}"),
+                message: error.to_string(),
+            })?;
         Ok(Filters {
-            values: keras_order(&kernel)
-                .map_err(Error::compute(format!("reading the filters of {name}")))?,
+            values,
             layer: name,
             notes: self.origin().notes.clone(),
         })
-    }
-}
-
-/// [out, in, 3, 3] to (3, 3, in, out).
-fn keras_order(kernel: &Tensor) -> std::result::Result<Array4<f32>, tch::TchError> {
-    let kernel = kernel.f_permute([2, 3, 1, 0])?.f_contiguous()?;
-    let (height, width, inputs, outputs) = kernel.size4()?;
-    let size = [height, width, inputs, outputs].map(|n| n as usize);
-    let flat = Vec::<f32>::try_from(&kernel.f_to_device(Device::Cpu)?.f_view(-1)?)?;
-    Array4::from_shape_vec(size, flat).map_err(|error| tch::TchError::Shape(error.to_string()))
-}
-
-/// The smallest and the largest of some numbers.
-pub(crate) fn range(values: impl Iterator<Item = f32>) -> (f32, f32) {
-    values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| {
-        (low.min(value), high.max(value))
-    })
-}
-
-/// Where a value lies between two others, 0 to 1; 0 where they are the same.
-pub(crate) fn share(value: f32, low: f32, high: f32) -> f32 {
-    let share = (value - low) / (high - low);
-    if share.is_finite() {
-        share.clamp(0.0, 1.0)
-    } else {
-        0.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_lie_between_0_and_1_whatever_the_range() {
-        assert_eq!(share(2.0, 1.0, 3.0), 0.5);
-        assert_eq!(share(1.0, 1.0, 1.0), 0.0);
-        assert_eq!(share(f32::NAN, 0.0, 1.0), 0.0);
-        assert_eq!(range([2.0, -1.0].into_iter()), (-1.0, 2.0));
     }
 }

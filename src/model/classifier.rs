@@ -20,13 +20,15 @@ use std::fmt;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
-use crate::machine::device::Precision;
+use crate::machine::precision::Precision;
 use crate::model::head::Head;
 use crate::model::head_model::HeadModel;
-use crate::network::base::{Base, lesson_order, shape_with_batch};
+use crate::network::base::Base;
+use crate::network::layer::shape_with_batch;
+use crate::network::outputs::lesson_order;
 use crate::pictures::augment::Augment;
 use crate::pictures::resize::Interpolation;
-use crate::show::notebook::Progress;
+use crate::show::progress::Progress;
 use crate::show::table::{Table, grouped};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::history::History;
@@ -160,7 +162,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::UnknownLayer`] lists the layers.
     pub fn unfreeze_from(&mut self, layer: &str) -> Result<Table> {
-        self.trainable_from = self.base.layer_number(layer)?;
+        self.trainable_from = self.base.graph().number(layer)?;
         Ok(self.trainable())
     }
 

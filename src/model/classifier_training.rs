@@ -13,7 +13,7 @@ use crate::model::classifier::{Classifier, Unfinished};
 use crate::model::learner::ModelLearner;
 use crate::model::sources;
 use crate::network::architecture::Architecture;
-use crate::network::weights::file::LayerWeights;
+use crate::network::weights::layer_weights::LayerWeights;
 use crate::pictures::augment::Augment;
 use crate::pictures::data::Data;
 use crate::pictures::dataset::Dataset;
@@ -50,7 +50,7 @@ impl Classifier {
         augment: &Augment,
         fit: &Fit,
     ) -> Result<History> {
-        let trainable_from = self.base.layer_number(from_layer)?;
+        let trainable_from = self.base.graph().number(from_layer)?;
         self.train(trainable_from, data, augment, fit, None)
     }
 
@@ -134,9 +134,9 @@ impl Classifier {
                 run::stopped_before(fit, &mut history, from);
                 Ok(())
             }
-            Ok((first, trained, outcome)) => {
+            Ok((trained, outcome)) => {
                 // Also after an error: the loop has put the last good weights back.
-                let kept = self.base.set_weights(first, &trained);
+                let kept = self.base.set_weights(trainable_from, &trained);
                 outcome.and(kept)
             }
             Err(error) => Err(error),
@@ -158,8 +158,7 @@ impl Classifier {
         outcome.map(|()| history)
     }
 
-    /// Trains copies of the layers that learn: the number of the first among those with weights, what
-    /// has become of them, and how the run has ended.
+    /// Trains copies of the layers that learn: what has become of them, and how the run has ended.
     fn learn(
         &self,
         trainable_from: usize,
@@ -168,7 +167,7 @@ impl Classifier {
         fit: &Fit,
         history: &mut History,
         from: Option<&Checkpoint>,
-    ) -> Result<(usize, Vec<LayerWeights>, Result<()>)> {
+    ) -> Result<(Vec<LayerWeights>, Result<()>)> {
         let none = Augment::none();
         let facts = self.facts(data, fit);
         let learner = ModelLearner::of_classifier(self, trainable_from, augment, facts)?;
@@ -187,8 +186,7 @@ impl Classifier {
             )?,
         };
         let outcome = run::run(fit, &learner, &mut sources, history, from);
-        let first = self.base.weights_before(trainable_from);
-        Ok((first, learner.trained_layers()?, outcome))
+        Ok((learner.trained_layers()?, outcome))
     }
 
     /// Labelled pictures as a source of batches.
@@ -215,7 +213,8 @@ impl Classifier {
 
     /// A head that knows nothing spoils the pretrained layers that learn with it.
     fn warn_of_a_new_head(&self, trainable_from: usize, fit: &Fit) {
-        let opens_base = self.base.weights_before(trainable_from) < self.base.all_weights().len();
+        let mut open = self.base.layers().iter().skip(trainable_from);
+        let opens_base = open.any(|layer| layer.has_weights());
         let is_new = self.base.architecture() == Architecture::SmallConvNet;
         if opens_base && !is_new && !self.head.is_trained() {
             fit.progress.line(
@@ -268,11 +267,11 @@ impl Classifier {
 #[allow(clippy::unwrap_used, reason = "a failing test may stop")]
 mod tests {
     use super::*;
-    use crate::machine::device::Precision;
+    use crate::machine::precision::Precision;
     use crate::model::head::Head;
     use crate::network::base::Base;
-    use crate::network::weights::file::Weights;
-    use crate::show::notebook::Progress;
+    use crate::network::weights::weights::Weights;
+    use crate::show::progress::Progress;
     use tch::Device;
 
     fn model() -> (Classifier, Data, Fit) {

@@ -3,8 +3,8 @@
 use tch::{TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::fitting_batch::FittingBatch;
 use crate::model::classifier::Classifier;
-use crate::network::base::in_halves;
 use crate::pictures::dataset::Dataset;
 use crate::training::evaluation::{Evaluation, Sums};
 
@@ -43,11 +43,13 @@ impl Classifier {
         };
         let dataset = dataset.clone().interpolation(learned_with);
         let at_once = self.base.pictures_at_once();
+        let mut fitting = FittingBatch::new(at_once);
         let progress = self.base.shown();
         let mut task = progress.task(doing, "pictures", Some(dataset.len()));
         dataset.for_each_tensor(self.base.size(), at_once, |first, pixels| {
             progress.check(doing)?;
-            in_halves(&pixels, &|pixels| self.logits(pixels))
+            fitting
+                .run(&pixels, &|pixels| self.logits(pixels))
                 .and_then(|logits| each(first, logits))
                 .map_err(Error::batch(doing, at_once))?;
             task.done(first + pixels.size()[0] as usize);

@@ -1,11 +1,12 @@
-//! Feature extraction: every picture once through the base.
+//! Feature extraction: every picture of a dataset once through the base.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::fitting_batch::FittingBatch;
 use crate::model::features::Features;
 use crate::model::provenance::Provenance;
-use crate::network::base::{Base, in_halves};
+use crate::network::base::Base;
 use crate::pictures::dataset::Dataset;
 
 impl Base {
@@ -19,6 +20,7 @@ impl Base {
     /// batch size to try; [`Error::Stopped`] if the run was asked to stop.
     pub fn extract_features(&self, dataset: &Dataset) -> Result<Features> {
         let _no_grad = tch::no_grad_guard();
+        let at_once = self.pictures_at_once();
         let doing = || {
             format!(
                 "extracting features on {}",
@@ -36,18 +38,21 @@ impl Base {
                 values as f64 * 4e-9
             ),
         ))?;
-        let mut task = self
-            .shown()
-            .task("extracting features", "pictures", Some(dataset.len()));
-        dataset.for_each_tensor(self.size(), self.pictures_at_once(), |first, pixels| {
-            self.shown().check("extracting features")?;
-            let count = pixels.size()[0];
-            let batch = || {
-                let output = in_halves(&pixels, &|pixels| self.forward_pixels(pixels))?;
-                stored.f_narrow(0, first as i64, count)?.f_copy_(&output)
+        let progress = self.shown();
+        let mut task = progress.task("extracting features", "pictures", Some(dataset.len()));
+        let mut fitting = FittingBatch::new(at_once);
+        dataset.for_each_tensor(self.size(), at_once, |first, pixels| {
+            progress.check("extracting features")?;
+            let store = &mut |place: i64, pixels: &Tensor| {
+                let output = self.forward_pixels(pixels)?;
+                let count = output.size()[0];
+                let mut rows = stored.f_narrow(0, first as i64 + place, count)?;
+                rows.f_copy_(&output).map(|_| ())
             };
-            batch().map_err(Error::batch(doing(), self.pictures_at_once()))?;
-            task.done(first + count as usize);
+            fitting
+                .each(&pixels, store)
+                .map_err(Error::batch(doing(), at_once))?;
+            task.done(first + pixels.size()[0] as usize);
             Ok(())
         })?;
         if let Device::Cuda(index) = self.device() {

@@ -11,7 +11,8 @@ use ndarray::{Array1, Array4};
 use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
-use crate::files::store::{self, Store};
+use crate::files::tensors;
+use crate::files::tensors::Store;
 use crate::model::provenance::Provenance;
 use crate::pictures::dataset::Dataset;
 use crate::show::notebook;
@@ -108,7 +109,7 @@ impl Features {
 
     /// (N, H, W, C): (2000, 4, 4, 512) for the lesson's training pictures.
     pub fn shape(&self) -> Vec<usize> {
-        store::shape(&self.tensor)
+        tensors::shape(&self.tensor)
     }
 
     /// The number of values for one picture, 8,192 in the lesson: what a head takes.
@@ -220,7 +221,7 @@ impl Features {
             .tensors
             .remove("features")
             .filter(|tensor| tensor.dim() >= 2)
-            .ok_or_else(|| store::not_saved_here(path, "features"))?;
+            .ok_or_else(|| tensors::not_saved_here(path, "features"))?;
         let tensor = tensor.f_to_device(device).map_err(Error::compute(format!(
             "putting features on {}",
             crate::machine::device::name(device)

@@ -26,7 +26,9 @@ use crate::machine::random::Random;
 use crate::model::features::Features;
 use crate::model::head::Head;
 use crate::model::provenance::Provenance;
-use crate::network::weights::file::LayerWeights;
+use crate::network::parameter::Role;
+use crate::network::weights::layer_weights::LayerWeights;
+use crate::network::weights::seeded::glorot;
 use crate::show::table::{Table, grouped};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::dropout::Dropout;
@@ -95,7 +97,7 @@ impl Head {
         ];
         let layers = shapes
             .iter()
-            .map(|shape| LayerWeights::glorot(shape, &mut random)?.on(device))
+            .map(|shape| glorot(shape, &mut random)?.on(device))
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(Error::compute("making the head's weights"))?;
         Ok(HeadModel {
@@ -224,11 +226,12 @@ impl HeadModel {
     /// Its weights as the training loop sees them.
     pub(crate) fn variables(&self) -> Vec<Variable> {
         let of_layer = |(name, layer): (&&str, &LayerWeights)| {
-            [("weight", &layer.kernel), ("bias", &layer.bias)].map(|(part, tensor)| Variable {
-                name: format!("{name}.{part}"),
+            let variables = layer.iter().map(|(role, tensor)| Variable {
+                name: format!("{name}.{}", role.torch()),
                 tensor: tensor.shallow_clone(),
                 group: ParameterGroup::Head,
-            })
+            });
+            variables.collect::<Vec<_>>()
         };
         LAYER_NAMES
             .iter()
@@ -299,7 +302,9 @@ impl HeadModel {
         let [hidden_layer, output_layer] = self.layers.as_slice() else {
             return Err(TchError::Shape("a head has two layers".into()));
         };
-        let dense = |x: &Tensor, layer: &LayerWeights| x.f_linear(&layer.kernel, Some(&layer.bias));
+        let dense = |x: &Tensor, layer: &LayerWeights| {
+            x.f_linear(layer.tensor(Role::Kernel)?, layer.get(Role::Bias))
+        };
         let mut hidden = dense(rows, hidden_layer)?.f_relu()?;
         if let Some(mask) = mask {
             hidden = self.dropout().apply(&hidden, mask)?;

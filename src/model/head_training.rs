@@ -8,7 +8,7 @@ use crate::model::head::Head;
 use crate::model::head_model::HeadModel;
 use crate::model::learner::ModelLearner;
 use crate::model::sources::Stored;
-use crate::show::notebook::Progress;
+use crate::show::progress::Progress;
 use crate::training::checkpoint::{Checkpoint, no_run};
 use crate::training::evaluation::Evaluation;
 use crate::training::fit::Fit;
@@ -88,7 +88,7 @@ impl HeadModel {
             .rows(features)
             .map_err(Error::compute("preparing features for training"))?;
         let targets = self.targets(features.label_slice(), class_weights)?;
-        Ok(Stored::new(rows, targets))
+        Ok(Stored::new(vec![rows], targets))
     }
 
     /// Tries learning rates from tiny to huge on `train` and suggests one; the head stays as it is.

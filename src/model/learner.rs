@@ -8,7 +8,7 @@ use tch::{Device, TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::model::classifier::{Classifier, logits_of};
 use crate::model::head_model::HeadModel;
-use crate::network::weights::file::LayerWeights;
+use crate::network::weights::layer_weights::LayerWeights;
 use crate::pictures::augment::Augment;
 use crate::show::saved::Saved;
 use crate::training::checkpoint::Run;
@@ -51,7 +51,7 @@ impl<'a> ModelLearner<'a> {
         facts: Value,
     ) -> Result<Self> {
         let base = &model.base;
-        let masters = base.all_weights()[base.weights_before(trainable_from)..]
+        let masters = base.weights()[trainable_from..]
             .iter()
             .map(|weights| Master::new(weights, base.device()))
             .collect::<std::result::Result<_, _>>()
@@ -127,8 +127,7 @@ impl Learner for ModelLearner<'_> {
                     trainable_from,
                     ..
                 } = opened;
-                let frozen = model.base.weights_before(*trainable_from);
-                let mut weights = model.base.all_weights()[..frozen]
+                let mut weights = model.base.weights()[..*trainable_from]
                     .iter()
                     .map(LayerWeights::shared)
                     .collect::<Vec<_>>();
@@ -150,65 +149,52 @@ impl Learner for ModelLearner<'_> {
 
 impl Opened<'_> {
     fn variables(&self) -> Vec<Variable> {
-        let base = &self.model.base;
-        let names = base.architecture().stored_names();
-        let open = names.iter().skip(base.weights_before(self.trainable_from));
-        let of_layer = |(name, master): (&String, &Master)| {
-            [("weight", &master.kernel), ("bias", &master.bias)].map(|(part, tensor)| Variable {
-                name: format!("{name}.{part}"),
+        let layers = self.model.base.layers().iter().skip(self.trainable_from);
+        let mut variables = Vec::new();
+        for (layer, Master(weights)) in layers.zip(&self.masters) {
+            let learning = weights.iter().filter(|(role, _)| role.learns());
+            variables.extend(learning.map(|(role, tensor)| Variable {
+                name: format!("{}.{}", layer.stored_name, role.torch()),
                 tensor: tensor.shallow_clone(),
                 group: ParameterGroup::Base,
-            })
-        };
-        open.zip(&self.masters).flat_map(of_layer).collect()
+            }));
+        }
+        variables
     }
 
-    /// The layers that learn, on what the frozen ones gave.
-    fn forward(&self, inputs: &[Tensor]) -> std::result::Result<Tensor, TchError> {
+    /// The layers that learn, on what crosses from the frozen ones.
+    fn forward(&self, crossing: &[Tensor]) -> std::result::Result<Tensor, TchError> {
         let base = &self.model.base;
         let kind = base.precision().kind();
-        let cast = |master: &Master| {
-            let LayerWeights { kernel, bias } = master.weights()?;
-            Ok(LayerWeights {
-                kernel: kernel.f_to_kind(kind)?,
-                bias: bias.f_to_kind(kind)?,
-            })
-        };
+        let cast = |master: &Master| master.weights()?.map(|tensor| tensor.f_to_kind(kind));
         let weights = self.masters.iter().map(cast);
-        let weights = weights.collect::<std::result::Result<Vec<_>, TchError>>()?;
-        let [input] = inputs else {
-            return Err(TchError::Shape("one input is expected".into()));
-        };
-        base.forward(input, self.trainable_from..base.layers().len(), &weights)
+        let weights = weights.collect::<std::result::Result<Vec<_>, _>>()?;
+        base.outputs_after(crossing, self.trainable_from, Some(&weights))
     }
 }
 
-/// A layer that learns: f32, contiguous, the kernel as [out, 3, 3, in], which seen as [out, in, 3, 3]
-/// is libtorch's channels_last.
-struct Master {
-    kernel: Tensor,
-    bias: Tensor,
-}
+/// The weights of a layer that learns: f32, contiguous, a kernel as [out, 3, 3, in], which seen as
+/// [out, in, 3, 3] is libtorch's channels_last.
+struct Master(LayerWeights);
 
 impl Master {
     /// A copy on the device.
     fn new(weights: &LayerWeights, device: Device) -> std::result::Result<Self, TchError> {
-        Ok(Self {
-            kernel: weights
-                .kernel
-                .f_permute([0, 2, 3, 1])?
-                .f_contiguous()?
-                .f_to_device(device)?
-                .f_detach_copy()?,
-            bias: weights.bias.f_to_device(device)?.f_detach_copy()?,
-        })
+        let copied = |tensor: &Tensor| {
+            let there = match tensor.dim() {
+                4 => tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?,
+                _ => tensor.shallow_clone(),
+            };
+            there.f_to_device(device)?.f_detach_copy()
+        };
+        weights.map(copied).map(Self)
     }
 
     /// The layer as convolutions take it, in f32: a view.
     fn weights(&self) -> std::result::Result<LayerWeights, TchError> {
-        Ok(LayerWeights {
-            kernel: self.kernel.f_permute([0, 3, 1, 2])?,
-            bias: self.bias.shallow_clone(),
+        self.0.map(|tensor| match tensor.dim() {
+            4 => tensor.f_permute([0, 3, 1, 2]),
+            _ => Ok(tensor.shallow_clone()),
         })
     }
 }

@@ -67,8 +67,8 @@ impl Provenance {
 
 fn hash_of_weights(base: &Base) -> std::result::Result<String, TchError> {
     let mut bytes = Vec::new();
-    for layer in base.all_weights() {
-        for tensor in [&layer.kernel, &layer.bias] {
+    for layer in base.weights() {
+        for (_, tensor) in layer.iter() {
             let values = tensor.f_reshape(-1)?;
             let some = VALUES.min(values.numel()) as i64;
             let values: Vec<f32> = first(&values, some)?;

@@ -7,13 +7,16 @@ use serde_json::json;
 use tch::Device;
 
 use crate::error::Result;
-use crate::files::store::{self, Store};
-use crate::machine::device::{self, Precision};
+use crate::files::tensors;
+use crate::files::tensors::Store;
+use crate::machine::device;
+use crate::machine::precision::Precision;
 use crate::model::classifier::{Classifier, Unfinished};
 use crate::model::head_model::HeadModel;
 use crate::network::architecture::Architecture;
-use crate::network::base::{Base, Origin, check_size};
-use crate::network::weights::file::LayerWeights;
+use crate::network::base::Base;
+use crate::network::origin::Origin;
+use crate::network::weights::layer_weights::LayerWeights;
 use crate::pictures::resize::Interpolation;
 use crate::show::saved::Saved;
 use crate::training::checkpoint::Checkpoint;
@@ -33,7 +36,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::File`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
-        self.store(self.base.all_weights(), &self.history, self.trainable_from)
+        self.store(self.base.weights(), &self.history, self.trainable_from)
             .save(path.as_ref())
     }
 
@@ -50,14 +53,10 @@ impl Classifier {
             metadata: HashMap::from([("kind".to_owned(), "classifier".to_owned())]),
         };
         self.head.write(&mut store);
-        let names = self.base.architecture().stored_names();
-        for (name, layer) in names.iter().zip(weights) {
-            for (part, tensor) in [("weight", &layer.kernel), ("bias", &layer.bias)] {
-                let name = format!("{name}.{part}");
-                store.tensors.insert(name, tensor.shallow_clone());
-            }
-        }
         let layers = self.base.layers();
+        for (layer, weights) in layers.iter().zip(weights) {
+            weights.write(&mut store, &layer.stored_name);
+        }
         for (key, value) in [
             ("architecture", json!(self.base.architecture())),
             ("size", json!(self.base.size())),
@@ -87,7 +86,7 @@ impl Classifier {
         let mut store = Store::load(path, WHAT)?;
         let kind = store.metadata.get("kind");
         if kind.is_none_or(|kind| kind != "classifier") {
-            return Err(store::not_saved_here(path, WHAT));
+            return Err(tensors::not_saved_here(path, WHAT));
         }
         let architecture: Architecture = store.read_json("architecture", path, WHAT)?;
         let size: usize = store.read_json("size", path, WHAT)?;
@@ -96,26 +95,24 @@ impl Classifier {
         let from: Option<String> = store.read_json("trainable_from", path, WHAT)?;
         let history: History = store.read_json("history", path, WHAT)?;
         let interpolation: Interpolation = store.read_json("interpolation", path, WHAT)?;
-        if check_size(architecture, size).is_err() {
-            return Err(store::not_saved_here(path, WHAT));
+        if architecture.check_size(size).is_err() {
+            return Err(tensors::not_saved_here(path, WHAT));
         }
-        let layers = architecture.layers(size, false);
-        let kernels = layers.iter().filter(|layer| layer.has_weights());
-        let kernels = kernels.map(|layer| layer.kernel_shape.clone());
+        let graph = architecture.graph(size, false);
         let mut weights = Vec::new();
-        for (name, shape) in architecture.stored_names().iter().zip(kernels) {
-            let shape = match shape.as_slice() {
-                &[height, width, inputs, outputs] => vec![outputs, inputs, height, width],
-                other => other.to_vec(),
-            };
-            weights.push(LayerWeights::take(&mut store, name, &shape, path, WHAT)?);
+        for layer in graph.layers() {
+            let (name, parameters) = (&layer.stored_name, &layer.parameters);
+            weights.push(LayerWeights::take(
+                &mut store, name, parameters, path, WHAT,
+            )?);
         }
-        let base = Base::from_parts(architecture, layers, weights, device, precision, origin)?;
+        let base = Base::from_parts(architecture, graph, weights, device, precision, origin)?;
         let trainable_from = match from {
             None => base.layers().len(),
             Some(name) => base
-                .layer_number(&name)
-                .map_err(|_| store::not_saved_here(path, WHAT))?,
+                .graph()
+                .number(&name)
+                .map_err(|_| tensors::not_saved_here(path, WHAT))?,
         };
         let unfinished = match Checkpoint::take(&mut store, path, WHAT)? {
             None => None,
@@ -127,7 +124,7 @@ impl Classifier {
         };
         let head = HeadModel::read(&mut store, path, WHAT, device)?;
         if head.input_shape() != base.output_shape() {
-            return Err(store::not_saved_here(path, WHAT));
+            return Err(tensors::not_saved_here(path, WHAT));
         }
         Ok(Self {
             base,

@@ -7,10 +7,12 @@ use serde_json::json;
 use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
-use crate::files::store::{self, Store};
+use crate::files::tensors;
+use crate::files::tensors::Store;
 use crate::model::head::Head;
 use crate::model::head_model::{HeadModel, LAYER_NAMES};
-use crate::network::weights::file::LayerWeights;
+use crate::network::parameter::Parameter;
+use crate::network::weights::layer_weights::LayerWeights;
 use crate::show::saved::Saved;
 use crate::training::checkpoint::Checkpoint;
 use crate::training::loss::outputs_for;
@@ -39,10 +41,7 @@ impl HeadModel {
     /// Adds weights and description to what is about to be saved.
     pub(crate) fn write(&self, store: &mut Store) {
         for (name, layer) in LAYER_NAMES.iter().zip(&self.layers) {
-            for (part, tensor) in [("weight", &layer.kernel), ("bias", &layer.bias)] {
-                let name = format!("{name}.{part}");
-                store.tensors.insert(name, tensor.shallow_clone());
-            }
+            layer.write(store, name);
         }
         for (key, value) in [
             ("input_shape", json!(self.input_shape)),
@@ -67,7 +66,7 @@ impl HeadModel {
         let path = path.as_ref();
         let mut store = Store::load(path, WHAT)?;
         if store.metadata.get("kind").is_none_or(|kind| kind != "head") {
-            return Err(store::not_saved_here(path, WHAT));
+            return Err(tensors::not_saved_here(path, WHAT));
         }
         let unfinished = Checkpoint::take(&mut store, path, WHAT)?;
         let mut model = Self::read(&mut store, path, WHAT, device)?;
@@ -90,11 +89,12 @@ impl HeadModel {
             .iter()
             .try_fold(1usize, |width, &n| width.checked_mul(n))
             .filter(|_| classes.len() >= 2 && units > 0 && (0.0..1.0).contains(&dropout))
-            .ok_or_else(|| store::not_saved_here(path, what))?;
+            .ok_or_else(|| tensors::not_saved_here(path, what))?;
         let widths = [width, units, outputs_for(classes.len())];
         let mut layers = Vec::new();
         for (name, widths) in LAYER_NAMES.iter().zip(widths.windows(2)) {
-            let layer = LayerWeights::take(store, name, &[widths[1], widths[0]], path, what)?;
+            let parameters = Parameter::kernel_and_bias(widths);
+            let layer = LayerWeights::take(store, name, &parameters, path, what)?;
             layers.push(layer.on(device).map_err(Error::compute(format!(
                 "putting the head on {}",
                 crate::machine::device::name(device)

@@ -3,11 +3,13 @@
 use tch::{TchError, Tensor};
 
 use crate::error::{Error, Result};
-use crate::network::base::{Base, in_halves, lesson_order};
+use crate::machine::fitting_batch::FittingBatch;
+use crate::network::base::Base;
+use crate::network::outputs::lesson_order;
 use crate::pictures::augment::Augment;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::plan::Plan;
-use crate::show::notebook::Progress;
+use crate::show::progress::Progress;
 use crate::training::loss::Targets;
 use crate::training::order::Draws;
 use crate::training::source::{Batch, Source};
@@ -38,44 +40,59 @@ impl Epoch {
         Ok(())
     }
 
-    /// The next `count` pictures out of all, with their targets, and the place of the first in the epoch.
-    fn next(
-        &mut self,
-        all: &Tensor,
-        targets: &Targets,
-        count: usize,
-    ) -> std::result::Result<(Tensor, Targets, usize), TchError> {
+    /// Where the next `count` pictures are.
+    fn next(&mut self, count: usize) -> std::result::Result<Place, TchError> {
         let first = self.done;
-        let place = (first as i64, count as i64);
-        let (some, targets) = match &self.pictures {
-            // A view, no copy.
-            None => (
-                all.f_narrow(0, place.0, place.1)?,
-                targets.narrow(first, count)?,
-            ),
-            Some(pictures) => {
-                let rows = pictures.f_narrow(0, place.0, place.1)?;
-                (all.f_index_select(0, &rows)?, targets.select(&rows)?)
-            }
-        };
         self.done += count;
-        Ok((some, targets, first))
+        let rows = self.pictures.as_ref();
+        let rows = rows.map(|rows| rows.f_narrow(0, first as i64, count as i64));
+        Ok(Place {
+            first,
+            count,
+            rows: rows.transpose()?,
+        })
+    }
+}
+
+/// Where a batch's pictures are among all.
+struct Place {
+    /// Their place in the epoch.
+    first: usize,
+    count: usize,
+    /// Their numbers; none where they are those from `first` on.
+    rows: Option<Tensor>,
+}
+
+impl Place {
+    /// Their rows of a tensor (N, ..); a view where they lie side by side.
+    fn of(&self, all: &Tensor) -> std::result::Result<Tensor, TchError> {
+        match &self.rows {
+            None => all.f_narrow(0, self.first as i64, self.count as i64),
+            Some(rows) => all.f_index_select(0, rows),
+        }
+    }
+
+    fn targets(&self, all: &Targets) -> std::result::Result<Targets, TchError> {
+        match &self.rows {
+            None => all.narrow(self.first, self.count),
+            Some(rows) => all.select(rows),
+        }
     }
 }
 
 /// What never changes in the course of a run: features, or the outputs of frozen layers.
 pub(crate) struct Stored {
-    /// Rows (N, width), or outputs of a layer (N, H, W, C).
-    input: Tensor,
+    /// Rows (N, width), or outputs of layers, (N, H, W, C) each.
+    inputs: Vec<Tensor>,
     targets: Targets,
     epoch: Epoch,
 }
 
 impl Stored {
-    /// `input` has a row for each of the `targets`.
-    pub(crate) fn new(input: Tensor, targets: Targets) -> Self {
+    /// Each of the `inputs` has a row for each of the `targets`.
+    pub(crate) fn new(inputs: Vec<Tensor>, targets: Targets) -> Self {
         Self {
-            input,
+            inputs,
             targets,
             epoch: Epoch::default(),
         }
@@ -92,14 +109,18 @@ impl Source for Stored {
     }
 
     fn next(&mut self, count: usize) -> std::result::Result<Batch, TchError> {
-        let (input, targets, _) = self.epoch.next(&self.input, &self.targets, count)?;
-        Ok(Batch {
-            inputs: vec![match input.dim() {
+        let place = self.epoch.next(count)?;
+        let inputs = self.inputs.iter().map(|input| {
+            let some = place.of(input)?;
+            match some.dim() {
                 // Seen as [N, C, H, W] this is libtorch's channels_last.
-                4 => input.f_permute([0, 3, 1, 2])?,
-                _ => input,
-            }],
-            targets,
+                4 => some.f_permute([0, 3, 1, 2]),
+                _ => Ok(some),
+            }
+        });
+        Ok(Batch {
+            inputs: inputs.collect::<std::result::Result<_, _>>()?,
+            targets: place.targets(&self.targets)?,
         })
     }
 }
@@ -116,6 +137,8 @@ struct Pictures<'a> {
     /// The epoch's transforms.
     plan: Option<Plan>,
     epoch: Epoch,
+    /// How many pictures pass the frozen layers at once.
+    fitting: FittingBatch,
 }
 
 impl Source for Pictures<'_> {
@@ -138,25 +161,44 @@ impl Source for Pictures<'_> {
 
     fn next(&mut self, count: usize) -> std::result::Result<Batch, TchError> {
         let _no_grad = tch::no_grad_guard();
-        let (bytes, targets, first) = self.epoch.next(&self.bytes, &self.targets, count)?;
+        let place = self.epoch.next(count)?;
+        let bytes = place.of(&self.bytes)?;
         let pixels = match &self.plan {
-            Some(plan) => plan.apply(&bytes, first)?,
+            Some(plan) => plan.apply(&bytes, place.first)?,
             None => bytes,
         };
         let pass = |pixels: &Tensor| {
             let input = self.base.input(pixels)?;
-            self.base.forward_before(&input, self.trainable_from)
+            self.base.outputs_before(&input, self.trainable_from)
         };
-        // A training step that does not fit names its batch size; a measurement goes on in parts.
-        let output = match &self.plan {
-            Some(_) => pass(&pixels)?,
-            None => in_halves(&pixels, &pass)?,
-        };
+        let mut parts = Vec::new();
+        if self.plan.is_some() {
+            // A training step that does not fit names its batch size; a measurement goes on in parts.
+            parts.push(pass(&pixels)?);
+        } else {
+            self.fitting.each(&pixels, &mut |_, some| {
+                parts.push(pass(some)?);
+                Ok(())
+            })?;
+        }
         Ok(Batch {
-            inputs: vec![output],
-            targets,
+            inputs: joined(parts)?,
+            targets: place.targets(&self.targets)?,
         })
     }
+}
+
+/// The tensors of several parts as those of the whole.
+fn joined(mut parts: Vec<Vec<Tensor>>) -> std::result::Result<Vec<Tensor>, TchError> {
+    if parts.len() == 1 {
+        return Ok(parts.remove(0));
+    }
+    let tensors = parts.first().map_or(0, Vec::len);
+    let whole = |number: usize| {
+        let of_parts = parts.iter().map(|part| &part[number]).collect::<Vec<_>>();
+        Tensor::f_cat(&of_parts, 0)
+    };
+    (0..tensors).map(whole).collect()
 }
 
 /// The pictures of `dataset` for a base that learns from layer number `trainable_from` on, prepared for
@@ -172,15 +214,16 @@ pub(crate) fn pictures<'a>(
     progress: &Progress,
 ) -> Result<Box<dyn Source + 'a>> {
     let _no_grad = tch::no_grad_guard();
-    let frozen = base.weights_before(trainable_from);
-    let before = trainable_from.saturating_sub(1);
-    let (height, width, channels) = match base.layers()[before].output_shape[..] {
-        [height, width, channels] => (height, width, channels),
-        _ => (0, 0, 0),
-    };
-    let bytes = dataset.len() * height * width * channels * base.precision().bytes();
+    let frozen = &base.weights()[..trainable_from];
+    let is_frozen = frozen.iter().any(|weights| weights.num_parameters() > 0);
+    let crossing = base.graph().crossing(trainable_from);
+    let shapes = crossing
+        .iter()
+        .map(|&number| &base.layers()[number].output_shape);
+    let values = shapes.clone().map(|shape| shape.iter().product::<usize>());
+    let bytes = dataset.len() * values.sum::<usize>() * base.precision().bytes();
     let pixels = dataset.len() * base.size() * base.size() * 3;
-    if !augment.is_none() || frozen == 0 || bytes > pixels.max(MOST_OUTPUT_BYTES) {
+    if !augment.is_none() || !is_frozen || bytes > pixels.max(MOST_OUTPUT_BYTES) {
         return Ok(Box::new(Pictures {
             bytes: dataset.to_tensor(base.size(), base.device(), progress)?,
             targets,
@@ -189,28 +232,37 @@ pub(crate) fn pictures<'a>(
             augment,
             plan: None,
             epoch: Epoch::default(),
+            fitting: FittingBatch::new(base.pictures_at_once()),
         }));
     }
     let what = format!("the outputs of {} pictures", dataset.len());
-    crate::machine::device::check_room(base.device(), bytes, &what)?;
-    let size = [dataset.len(), height, width, channels].map(|n| n as i64);
+    crate::machine::memory::check_room(base.device(), bytes, &what)?;
     let options = (base.precision().kind(), base.device());
-    let stored = Tensor::f_empty(size, options)
+    let stored = shapes
+        .map(|shape| {
+            let size = [&[dataset.len()], &shape[..]].concat();
+            Tensor::f_empty(size.iter().map(|&n| n as i64).collect::<Vec<_>>(), options)
+        })
+        .collect::<std::result::Result<Vec<_>, _>>()
         .map_err(Error::compute("making room for the frozen layers' outputs"))?;
     let doing = format!("{name} pictures through the frozen layers, once");
     let mut task = progress.task(&doing, "pictures", Some(dataset.len()));
     let at_once = base.pictures_at_once();
+    let mut fitting = FittingBatch::new(at_once);
     dataset.for_each_tensor(base.size(), at_once, |first, pixels| {
         progress.check(&doing)?;
-        let count = pixels.size()[0];
-        let pass = || {
-            let output = in_halves(&pixels, &|pixels| {
-                lesson_order(&base.forward_before(&base.input(pixels)?, trainable_from)?)
-            })?;
-            stored.f_narrow(0, first as i64, count)?.f_copy_(&output)
+        let store = &mut |place: i64, pixels: &Tensor| {
+            let outputs = base.outputs_before(&base.input(pixels)?, trainable_from)?;
+            for (stored, output) in stored.iter().zip(&outputs) {
+                let mut rows = stored.f_narrow(0, first as i64 + place, pixels.size()[0])?;
+                let _ = rows.f_copy_(&lesson_order(output)?)?;
+            }
+            Ok(())
         };
-        pass().map_err(Error::batch(doing.clone(), at_once))?;
-        task.done(first + count as usize);
+        fitting
+            .each(&pixels, store)
+            .map_err(Error::batch(doing.clone(), at_once))?;
+        task.done(first + pixels.size()[0] as usize);
         Ok(())
     })?;
     task.finish();

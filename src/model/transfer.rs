@@ -3,8 +3,8 @@
 use crate::error::Result;
 use crate::model::classifier::Classifier;
 use crate::model::head::Head;
-use crate::network::architecture::LayerKind;
 use crate::network::base::Base;
+use crate::network::operation::LayerKind;
 use crate::pictures::augment::Augment;
 use crate::pictures::data::Data;
 use crate::training::fit::Fit;

@@ -1,4 +1,4 @@
-//! The networks: tables of layers, their weights, and the base that turns pictures into features.
+//! The networks: graphs of layers from tables, their weights, and the base that turns pictures into features.
 //!
 //! In come batches of pictures and weight files; out come each layer's outputs.
 //!
@@ -6,4 +6,17 @@
 
 pub(crate) mod architecture;
 pub(crate) mod base;
+pub(crate) mod forward;
+pub(crate) mod graph;
+pub(crate) mod layer;
+pub(crate) mod operation;
+pub(crate) mod origin;
+pub(crate) mod outputs;
+pub(crate) mod parameter;
+pub(crate) mod small_conv_net;
+pub(crate) mod summary;
+pub(crate) mod table;
+pub(crate) mod top;
+pub(crate) mod vgg;
 pub(crate) mod weights;
+pub(crate) mod window;

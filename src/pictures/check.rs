@@ -18,7 +18,7 @@ use crate::pictures::dataset::Dataset;
 use crate::pictures::photo::Photo;
 use crate::pictures::reader::in_order;
 use crate::pictures::unreadable::{CHECKING, reason_of};
-use crate::show::notebook::Progress;
+use crate::show::progress::Progress;
 use crate::show::table::Table;
 
 /// A class with more than so many times the pictures of another is worth a word.

@@ -15,7 +15,8 @@ use crate::pictures::augment::Augment;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::folder::name_of;
 use crate::pictures::photo::Photo;
-use crate::show::draw::grid::{self, Tile};
+use crate::show::draw::grid;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 
 impl Dataset {

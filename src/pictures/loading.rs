@@ -7,11 +7,11 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
-use crate::machine::device::check_room;
+use crate::machine::memory::check_room;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::photo::Photo;
 use crate::pictures::reader::in_order;
-use crate::show::notebook::Progress;
+use crate::show::progress::Progress;
 
 impl Dataset {
     /// Hands over all pixels, resized to `size` x `size`, batch by batch and in order: `each(first, pixels)`

@@ -14,7 +14,7 @@ use crate::pictures::data::Data;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::photo::Photo;
 use crate::pictures::reader::in_order;
-use crate::show::notebook::Progress;
+use crate::show::progress::Progress;
 
 /// What is being done while pictures are decoded only to see whether they can be.
 pub(crate) const CHECKING: &str = "checking pictures";

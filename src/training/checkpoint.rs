@@ -14,7 +14,8 @@ use serde_json::Value;
 use tch::Tensor;
 
 use crate::error::{Error, Result};
-use crate::files::store::{self, Store};
+use crate::files::tensors;
+use crate::files::tensors::Store;
 use crate::training::epoch::Epoch;
 use crate::training::fit::Fit;
 use crate::training::history::History;
@@ -102,7 +103,7 @@ impl Checkpoint {
         let best = words.best.map_or(0, |(epoch, _)| epoch);
         // Counts that no run reaches; sums of them would overflow.
         if best > words.epochs.len() || words.before.max(words.steps_taken) > usize::MAX / 2 {
-            return Err(store::not_saved_here(path, what));
+            return Err(tensors::not_saved_here(path, what));
         }
         let belongs = |name: &String| name.starts_with("optimizer.") || name.starts_with("best.");
         let all = std::mem::take(&mut store.tensors);
@@ -148,7 +149,7 @@ impl Checkpoint {
                     expected: format!("a tensor {name} with {} values", like.numel()),
                     found: match stored {
                         None => "none".into(),
-                        Some(tensor) => format!("{:?}", store::shape(tensor)),
+                        Some(tensor) => format!("{:?}", tensors::shape(tensor)),
                     },
                     remedy: "Load a checkpoint that this crate wrote".into(),
                 })

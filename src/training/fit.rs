@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::machine::device::Precision;
+use crate::machine::precision::Precision;
 use crate::machine::stop::Stop;
-use crate::show::notebook::Progress;
+use crate::show::progress::Progress;
 use crate::show::table::Table;
 use crate::training::optimizer::Optimizer;
 use crate::training::schedule::Schedule;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::show::draw::chart::{Mark, Panel, Series};
+use crate::show::draw::chart::Panel;
+use crate::show::draw::series::{Mark, Series};
 use crate::show::figure::{Figure, titled};
 use crate::show::saved::Saved;
 use crate::show::table::Table;
@@ -267,8 +268,8 @@ impl History {
         let path = path.as_ref();
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
         match ending.to_str() {
-            Some("csv") => crate::files::store::write_whole(path, self.to_csv().as_bytes()),
-            Some("json") => crate::files::store::write_whole(path, self.to_json().as_bytes()),
+            Some("csv") => crate::show::saved::Saved::write(path, self.to_csv().as_bytes()),
+            Some("json") => crate::show::saved::Saved::write(path, self.to_json().as_bytes()),
             Some("png" | "svg") => self.plot().save(path),
             _ => Err(Error::Argument {
                 argument: "path",

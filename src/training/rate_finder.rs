@@ -16,7 +16,8 @@ use std::fmt;
 use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
-use crate::show::draw::chart::{Mark, Panel, Series};
+use crate::show::draw::chart::Panel;
+use crate::show::draw::series::{Mark, Series};
 use crate::show::figure::Figure;
 use crate::show::table::Table;
 use crate::training::dropout;

@@ -2,9 +2,9 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use crate::error::{Error, Result, is_out_of_memory};
-use crate::network::base::in_halves;
-use crate::show::notebook::Progress;
+use crate::error::{Error, Result};
+use crate::machine::fitting_batch::FittingBatch;
+use crate::show::progress::Progress;
 use crate::training::evaluation::{Evaluation, Sums};
 use crate::training::learner::Learner;
 use crate::training::order::Order;
@@ -22,12 +22,13 @@ pub(crate) fn evaluate(
     let order = Order::straight(source.len(), at_once);
     source.begin(&order.pictures, None)?;
     let mut sums = Sums::default();
+    let mut fitting = FittingBatch::new(at_once);
     for count in order.sizes {
         progress.check(doing)?;
         source
             .next(count)
             .and_then(|batch| {
-                let logits = logits_in_parts(learner, &batch)?;
+                let logits = logits_in_parts(learner, &batch, &mut fitting)?;
                 sums.add(&batch.targets.measure(&logits)?, count)
             })
             .map_err(Error::batch(doing, at_once))?;
@@ -36,17 +37,20 @@ pub(crate) fn evaluate(
 }
 
 /// The logits of a batch, in parts where memory does not suffice for the whole.
-fn logits_in_parts(learner: &dyn Learner, batch: &Batch) -> std::result::Result<Tensor, TchError> {
-    match learner.logits(&batch.inputs, None) {
-        Err(error) if is_out_of_memory(&error) => {
-            let options = (Kind::Int64, learner.device());
-            let rows = Tensor::f_arange(batch.targets.len() as i64, options)?;
-            in_halves(&rows, &|rows| {
-                let select = |input: &Tensor| input.f_index_select(0, rows);
-                let part = batch.inputs.iter().map(select);
-                learner.logits(&part.collect::<std::result::Result<Vec<_>, _>>()?, None)
-            })
+fn logits_in_parts(
+    learner: &dyn Learner,
+    batch: &Batch,
+    fitting: &mut FittingBatch,
+) -> std::result::Result<Tensor, TchError> {
+    let options = (Kind::Int64, learner.device());
+    let rows = Tensor::f_arange(batch.targets.len() as i64, options)?;
+    let whole = rows.numel();
+    fitting.run(&rows, &|rows| {
+        if rows.numel() == whole {
+            return learner.logits(&batch.inputs, None);
         }
-        other => other,
-    }
+        let select = |input: &Tensor| input.f_index_select(0, rows);
+        let part = batch.inputs.iter().map(select);
+        learner.logits(&part.collect::<std::result::Result<Vec<_>, _>>()?, None)
+    })
 }

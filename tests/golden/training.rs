@@ -102,7 +102,8 @@ pub fn initial(report: &mut Report) {
     let stored = Tensor::read_safetensors(&path).unwrap();
     let dense = stored.iter().find(|(name, _)| name == "dense.weight");
     let small = Base::small_conv_net(150, 0, Device::Cpu, Precision::F32).unwrap();
-    let convolution = small.layer_weights("conv2d_3").unwrap().kernel;
+    let convolution = small.layer_weights("conv2d_3").unwrap();
+    let convolution = convolution.array("kernel").unwrap();
     let layers = [
         (
             "dense",
@@ -114,7 +115,7 @@ pub fn initial(report: &mut Report) {
         (
             "conv2d_3",
             "(3, 3, 128, 128)",
-            flat(&convolution),
+            convolution.iter().copied().map(f64::from).collect(),
             INITIAL,
             2304.0,
         ),

@@ -155,6 +155,15 @@ def main():
             inner = file.create_group("layers/conv2d")
             inner["again"] = file["layers"]
 
+    def claims(path, shape, chunks=None, padding=0, times=1):
+        """A kernel that was never written, so that it takes no room: readers see zeros of this shape."""
+        with h5py.File(path, "w") as file:
+            file.attrs["layer_names"] = [b"block1_conv1"]
+            group = file.create_group("block1_conv1")
+            group.attrs["weight_names"] = [b"block1_conv1_W_1:0"] * times
+            group.create_dataset("block1_conv1_W_1:0", shape, np.float32, chunks=chunks)
+            file["padding"] = np.zeros(padding, np.uint8)
+
     def as_keras_names(kernel, bias):
         named = {}
         for name, pair in weights.items():
@@ -184,6 +193,10 @@ def main():
         "keras3.weights.h5": lambda p: keras_model(args, weights).save_weights(p),
         "keras3_renamed.weights.h5": lambda p: keras_model(args, weights, True).save_weights(p),
         "cyclic.weights.h5": cyclic,
+        # 1 MB in a file of a few kB; more values than any layer has, and many times a few.
+        "claims.h5": lambda p: claims(p, (512, 512)),
+        "claims_in_chunks.h5": lambda p: claims(p, (25_089, 4_096), (512, 512), 10_000_000),
+        "claims_often.h5": lambda p: claims(p, (4_096, 4_096), (512, 512), 10_000_000, 100),
         "whole_model.keras": lambda p: keras_model(args, weights).save(p),
         # torchvision's names.
         "torchvision.safetensors": lambda p: safetensors.torch.save_file(

@@ -1,6 +1,6 @@
 //! An archive of pictures, unpacked safely: whole or not at all, and never outside its folder.
 //!
-//! The step after [`crate::files::fetch`]. Nothing is printed.
+//! The step after a download. Nothing is printed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, Read, Write};
@@ -9,40 +9,32 @@ use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 
 use crate::error::{Error, Result};
-use crate::files::fetch::{CHUNK, accept_missing, wait_for_lock, with_suffix, write_error};
+use crate::files::remote::CHUNK;
+use crate::machine::disk::{accept_missing, wait_for_lock, with_suffix, write_error};
+use crate::show::progress::Progress;
 
 /// No archive of pictures for a lesson is larger than this unpacked; a zip bomb is.
 const UNPACKED_LIMIT: u64 = 4 << 30;
 
-/// What [`unpack`] left on the disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unpacked {
-    /// The folder with the archive's content.
-    pub folder: PathBuf,
-    /// How many files the archive holds, without the files that macOS and Windows add.
-    pub files: usize,
-    /// Files of the archive that the folder lacks or has in another size. Always empty for a folder
-    /// that was unpacked just now; in one that was there before, somebody has removed or changed them.
-    pub missing: Vec<PathBuf>,
-}
-
-/// Unpacks the zip file `archive` as the folder `into`.
+/// Unpacks the zip file `archive` as the folder `into`, and gives back what that folder lacks.
 ///
 /// A single folder at the archive's top becomes `into` itself: `pictures.zip` with
 /// `pictures/train/...`, unpacked into `data/pictures`, gives `data/pictures/train/...`. The files
 /// that macOS and Windows add (`__MACOSX`, `.DS_Store`, `Thumbs.db`) are left out. Everything is
-/// written to a folder beside `into`, which is renamed at the end: when the process is killed, no
-/// half of a folder remains. An `into` that already holds something is not touched; what it lacks
-/// stands in [`Unpacked::missing`].
+/// written to a folder beside `into`, which is renamed at the end: when the process is killed or the
+/// work stopped, no half of a folder remains. An `into` that already holds something is not touched:
+/// the files of the archive that it lacks or has in another size are given back, since somebody has
+/// removed or changed them. After an unpacking there are none.
 ///
 /// # Errors
 /// [`Error::Archive`] if it is no zip file, is damaged, holds links or names that lead out of the
-/// folder, or more than 4 GiB; [`Error::File`] if the folder cannot be written.
-pub fn unpack(archive: impl AsRef<Path>, into: impl AsRef<Path>) -> Result<Unpacked> {
-    let (archive, into) = (archive.as_ref(), into.as_ref());
+/// folder, or more than 4 GiB; [`Error::File`] if the folder cannot be written; [`Error::Stopped`] if
+/// `progress` hears a stop.
+pub(crate) fn unpack(archive: &Path, into: &Path, progress: &Progress) -> Result<Vec<PathBuf>> {
+    let check = || progress.check(&format!("unpacking {}", archive.display()));
     let file = File::open(archive).map_err(Error::file(archive, "open"))?;
     // Held until the reader below closes the file: a second process waits, then finds the folder.
-    wait_for_lock(&file, || ());
+    wait_for_lock(&file, check)?;
     if into.file_name().is_none() {
         return Err(Error::Argument {
             argument: "into",
@@ -65,17 +57,12 @@ pub fn unpack(archive: impl AsRef<Path>, into: impl AsRef<Path>) -> Result<Unpac
     let mut zip = ZipArchive::new(BufReader::with_capacity(CHUNK, file))
         .map_err(|error| damaged(format!("it cannot be read as a zip file: {error}")))?;
     let entries = list(archive, &zip)?;
-    let unpacked = |missing| Unpacked {
-        folder: into.into(),
-        files: entries.len(),
-        missing,
-    };
     if fs::read_dir(into).is_ok_and(|mut content| content.next().is_some()) {
         let size = |path: &Path| fs::metadata(into.join(path)).map(|found| found.len()).ok();
         let lacking = entries
             .iter()
             .filter(|entry| size(&entry.path) != Some(entry.bytes));
-        return Ok(unpacked(lacking.map(|entry| entry.path.clone()).collect()));
+        return Ok(lacking.map(|entry| entry.path.clone()).collect());
     }
 
     let aside = with_suffix(into, ".unpacking");
@@ -86,6 +73,7 @@ pub fn unpack(archive: impl AsRef<Path>, into: impl AsRef<Path>) -> Result<Unpac
     fs::create_dir_all(&aside).map_err(Error::file(&aside, "create"))?;
     let mut buffer = vec![0; CHUNK];
     let written = entries.iter().try_for_each(|entry| {
+        check()?;
         let path = aside.join(&entry.path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(Error::file(folder, "create"))?;
@@ -132,7 +120,7 @@ pub fn unpack(archive: impl AsRef<Path>, into: impl AsRef<Path>) -> Result<Unpac
         .or_else(accept_missing)
         .map_err(Error::file(into, "replace"))?;
     fs::rename(&aside, into).map_err(Error::file(into, "rename the unpacked folder to"))?;
-    Ok(unpacked(Vec::new()))
+    Ok(Vec::new())
 }
 
 /// A file in an archive: where it goes and how long it says it is.
@@ -210,3 +198,6 @@ fn is_junk(path: &Path) -> bool {
         part == "__MACOSX" || part == ".DS_Store" || part == "Thumbs.db" || part.starts_with("._")
     })
 }
+
+#[cfg(test)]
+mod tests;

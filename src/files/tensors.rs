@@ -4,8 +4,7 @@
 //! the side, renamed when it is whole. A kill at any time leaves the old file or the new one.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use tch::{Kind, Tensor};
@@ -47,7 +46,7 @@ impl Store {
             doing: format!("encoding {}", path.display()),
             message: error.to_string(),
         })?;
-        write_whole(path, &encoded)
+        Saved::write(path, &encoded)
     }
 
     /// Reads the file at `path`. `what` names what should be in it ("features", "a head").
@@ -126,36 +125,6 @@ pub(crate) fn not_saved_here(path: &Path, what: &str) -> Error {
     }
 }
 
-/// Writes `bytes` to `path` by way of a file beside it, which is renamed when it is on the disk.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<Saved> {
-    let part = part_of(path);
-    let written = std::fs::File::create(&part).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    if let Err(source) = written {
-        // What is half-written helps nobody; the reason of the failure is what gets reported.
-        let _ = std::fs::remove_file(&part);
-        return Err(Error::File {
-            path: path.to_owned(),
-            action: "write",
-            source,
-        });
-    }
-    std::fs::rename(&part, path).map_err(|source| {
-        let _ = std::fs::remove_file(&part);
-        Error::file(path, "rename a finished file to")(source)
-    })?;
-    Ok(Saved::new(path, bytes.len()))
-}
-
-/// The file beside `path` that is written first; the process number keeps two writers apart.
-fn part_of(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    path.with_file_name(name)
-}
-
 /// A tensor's sizes as `usize`.
 pub(crate) fn shape(tensor: &Tensor) -> Vec<usize> {
     tensor.size().iter().map(|&n| n as usize).collect()
@@ -169,20 +138,4 @@ fn f32_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
         .and_then(|tensor| tensor.f_copy_data_u8(&mut bytes, tensor.numel()))
         .map_err(Error::compute("copying a tensor to memory"))?;
     Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_write_leaves_the_old_file_and_no_half_one() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("old.txt");
-        std::fs::write(&path, b"old").expect("written");
-        // A folder in the way of the side file makes the write fail before the old file is touched.
-        std::fs::create_dir(part_of(&path)).expect("a folder");
-        assert!(write_whole(&path, b"new").is_err());
-        assert_eq!(std::fs::read(&path).expect("still there"), b"old");
-    }
 }

@@ -1,4 +1,4 @@
-//! Downloads against a small server that misbehaves, and archives that do.
+//! Downloads against a small server that misbehaves.
 //!
 //! Nothing here leaves this machine: the server listens on 127.0.0.1 in a thread of the test.
 #![allow(
@@ -9,13 +9,17 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use evcxr_transfer::{Error, Remote, fetch, reachable, unpack};
 use tempfile::{TempDir, tempdir};
+
+use crate::error::{Error, Result};
+use crate::files::remote::Remote;
+use crate::machine::stop::Stop;
+use crate::show::progress::Progress;
 
 /// Of `body()`, computed by Python's hashlib.
 const MD5: &str = "71224031a0dc8ad93fc9d7784f1c8352";
@@ -83,7 +87,10 @@ impl Server {
     fn remote(&self) -> Remote {
         // Also makes the pauses between tries a thirtieth of this.
         let patience = Duration::from_millis(300);
-        Remote::new(format!("{}/file.bin", self.address)).patience(patience)
+        Remote {
+            patience,
+            ..Remote::new(format!("{}/file.bin", self.address))
+        }
     }
 
     fn requests(&self) -> Vec<Request> {
@@ -92,7 +99,9 @@ impl Server {
 }
 
 fn read_request(connection: &TcpStream) -> Request {
-    let mut lines = BufReader::new(connection).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(connection)
+        .lines()
+        .map_while(|line| line.ok());
     let line = lines.next().unwrap_or_default();
     let headers = lines.take_while(|line| !line.is_empty());
     let headers = headers.filter_map(|line| {
@@ -150,7 +159,9 @@ fn serve(request: &Request, connection: &mut TcpStream, tag: &str, most: usize) 
     }
 }
 
-fn silent(_: u64, _: Option<u64>) {}
+fn fetch(remote: &Remote, folder: impl AsRef<Path>) -> Result<PathBuf> {
+    remote.fetch(folder.as_ref(), &Progress::quiet())
+}
 
 fn names(folder: &TempDir) -> Vec<String> {
     let names = fs::read_dir(folder)
@@ -172,11 +183,11 @@ fn a_whole_file_is_stored_and_the_next_call_needs_no_server() {
     let remote = server.remote().bytes(BYTES as u64).md5(MD5.to_uppercase());
     let deep = folder.path().join("not/yet/there");
 
-    let path = fetch(&remote, &deep, &mut silent).unwrap();
+    let path = fetch(&remote, &deep).unwrap();
     assert_eq!(path, deep.join("file.bin"));
     assert_eq!(fs::read(&path).unwrap(), body());
 
-    assert_eq!(fetch(&remote, &deep, &mut silent).unwrap(), path);
+    assert_eq!(fetch(&remote, &deep).unwrap(), path);
     assert_eq!(server.requests().len(), 1);
     assert_eq!(
         server.requests()[0].header("Accept-Encoding"),
@@ -188,19 +199,134 @@ fn a_whole_file_is_stored_and_the_next_call_needs_no_server() {
 fn progress_rises_to_the_total_and_is_told_at_most_every_64_kib() {
     let server = Server::start(|_, request, connection| serve(request, connection, "", BYTES));
     let folder = tempdir().unwrap();
-    let mut told = Vec::new();
-    fetch(&server.remote(), &folder, &mut |done, total| {
-        told.push((done, total))
-    })
-    .unwrap();
+    let progress = Progress::keeping().pace(Duration::ZERO, Duration::ZERO);
+    server.remote().fetch(folder.path(), &progress).unwrap();
 
-    assert_eq!(told.last(), Some(&(BYTES as u64, Some(BYTES as u64))));
-    let steps: Vec<u64> = told.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
-    let (_, before_the_last) = steps.split_last().unwrap();
+    let lines = progress.kept();
+    let (summary, reports) = lines.split_last().unwrap();
     assert!(
-        told[0].0 >= 65_536 && before_the_last.iter().all(|step| *step >= 65_536),
-        "{told:?}"
+        summary.starts_with("downloading file.bin: 0.3 MB in "),
+        "{lines:?}"
     );
+    // The first is not counted: of that many bytes the last chunk alone may be left.
+    assert!((1..=BYTES / 65_536).contains(&reports.len()), "{lines:?}");
+    let megabytes = reports.iter().map(|line| {
+        let (done, all) = line["downloading file.bin: ".len()..]
+            .split_once('/')
+            .unwrap();
+        assert!(all.starts_with("0.3 MB"), "{lines:?}");
+        done.parse::<f64>().unwrap()
+    });
+    assert!(megabytes.is_sorted(), "{lines:?}");
+}
+
+#[test]
+fn a_file_in_place_is_no_work_to_report_on() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join("file.bin"), body()).unwrap();
+    let progress = Progress::keeping();
+    let remote = Remote::new("http://127.0.0.1:1/file.bin").md5(MD5);
+    remote.fetch(folder.path(), &progress).unwrap();
+    assert!(progress.kept().is_empty());
+}
+
+/// A progress whose stop is asked for after some time.
+fn stopped_after(milliseconds: u64) -> Progress {
+    let stop = Stop::new();
+    let progress = Progress::quiet().stop(&stop);
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(milliseconds));
+        stop.request();
+    });
+    progress
+}
+
+#[test]
+fn a_stopped_download_keeps_what_came_and_a_later_call_goes_on() {
+    let server = Server::start(|count, request, connection| {
+        serve(
+            request,
+            connection,
+            "\"a\"",
+            if count == 0 { 100_000 } else { BYTES },
+        );
+        if count == 0 {
+            // The rest never comes; the connection stays open.
+            let held = connection.try_clone().unwrap();
+            thread::spawn(move || {
+                thread::sleep(Duration::from_secs(8));
+                drop(held);
+            });
+        }
+    });
+    let folder = tempdir().unwrap();
+    let remote = Remote {
+        patience: Duration::from_secs(30),
+        ..server.remote()
+    };
+    let begin = Instant::now();
+    let error = remote
+        .fetch(folder.path(), &stopped_after(500))
+        .unwrap_err();
+    assert!(
+        begin.elapsed() < Duration::from_secs(3),
+        "the silent server was awaited"
+    );
+    assert!(matches!(error, Error::Stopped { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("downloading file.bin (0.1 MB are kept)"),
+        "{error}"
+    );
+    assert_eq!(part(&folder).unwrap().len(), 100_000);
+
+    let path = fetch(&remote, &folder).unwrap();
+    assert_eq!(fs::read(path).unwrap(), body());
+    assert_eq!(server.requests()[1].from(), Some(100_000));
+}
+
+#[test]
+fn a_stop_is_heard_while_the_server_does_not_answer_and_between_tries() {
+    let silent = Server::start(|_, _, _| thread::sleep(Duration::from_secs(8)));
+    let in_trouble = Server::start(|_, _, connection| {
+        send(
+            connection,
+            "503 Service Unavailable",
+            "Content-Length: 0\r\n",
+            b"",
+        );
+    });
+    for server in [silent, in_trouble] {
+        let folder = tempdir().unwrap();
+        let remote = Remote {
+            patience: Duration::from_secs(120),
+            ..server.remote()
+        };
+        let begin = Instant::now();
+        let error = remote
+            .fetch(folder.path(), &stopped_after(300))
+            .unwrap_err();
+        assert!(matches!(error, Error::Stopped { .. }), "{error}");
+        assert!(
+            begin.elapsed() < Duration::from_secs(3),
+            "{:?}",
+            begin.elapsed()
+        );
+        assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[test]
+fn a_stop_is_heard_while_another_process_downloads_the_file() {
+    let folder = tempdir().unwrap();
+    let other = fs::File::create(folder.path().join("file.bin.lock")).unwrap();
+    other.lock().unwrap();
+    let remote = Remote::new("http://127.0.0.1:1/file.bin");
+    let error = remote
+        .fetch(folder.path(), &stopped_after(300))
+        .unwrap_err();
+    assert!(matches!(error, Error::Stopped { .. }), "{error}");
 }
 
 #[test]
@@ -214,7 +340,7 @@ fn a_cut_download_goes_on_within_the_call() {
         );
     });
     let folder = tempdir().unwrap();
-    let path = fetch(&server.remote(), &folder, &mut silent).unwrap();
+    let path = fetch(&server.remote(), &folder).unwrap();
 
     assert_eq!(fs::read(path).unwrap(), body());
     let asked: Vec<_> = server.requests().iter().map(Request::from).collect();
@@ -233,13 +359,11 @@ fn a_cut_download_goes_on_in_a_later_call() {
         );
     });
     let folder = tempdir().unwrap();
-    let error = fetch(&server.remote(), &folder, &mut silent)
-        .unwrap_err()
-        .to_string();
+    let error = fetch(&server.remote(), &folder).unwrap_err().to_string();
     assert!(error.contains("150000 bytes are kept"), "{error}");
     assert_eq!(names(&folder), ["file.bin.lock", "file.bin.part"]);
 
-    let path = fetch(&server.remote(), &folder, &mut silent).unwrap();
+    let path = fetch(&server.remote(), &folder).unwrap();
     assert_eq!(fs::read(path).unwrap(), body());
     assert_eq!(server.requests()[3].from(), Some(150_000));
     assert_eq!(names(&folder), ["file.bin", "file.bin.lock"]);
@@ -260,7 +384,7 @@ fn a_server_that_ignores_ranges_sends_the_file_anew() {
         );
     });
     let folder = tempdir().unwrap();
-    let path = fetch(&server.remote(), &folder, &mut silent).unwrap();
+    let path = fetch(&server.remote(), &folder).unwrap();
     assert_eq!(server.requests()[1].from(), Some(100_000));
     assert_eq!(fs::read(path).unwrap(), body());
 }
@@ -276,7 +400,7 @@ fn a_file_that_changed_meanwhile_is_not_glued_to_its_old_beginning() {
         }
     });
     let folder = tempdir().unwrap();
-    let path = fetch(&server.remote(), &folder, &mut silent).unwrap();
+    let path = fetch(&server.remote(), &folder).unwrap();
     assert_eq!(server.requests()[1].header("If-Range"), Some("\"old\""));
     assert_eq!(fs::read(path).unwrap(), body());
 }
@@ -293,7 +417,7 @@ fn without_validator_and_sum_nothing_is_resumed() {
             );
         });
         let folder = tempdir().unwrap();
-        let path = fetch(&server.remote(), &folder, &mut silent).unwrap();
+        let path = fetch(&server.remote(), &folder).unwrap();
         assert_eq!(server.requests()[1].from(), None);
         assert_eq!(fs::read(path).unwrap(), body());
     }
@@ -310,7 +434,7 @@ fn a_glued_file_with_a_wrong_sum_is_brought_in_one_piece() {
         }
     });
     let folder = tempdir().unwrap();
-    let path = fetch(&server.remote().md5(MD5), &folder, &mut silent).unwrap();
+    let path = fetch(&server.remote().md5(MD5), &folder).unwrap();
     let asked: Vec<_> = server.requests().iter().map(Request::from).collect();
     assert_eq!(asked, [None, Some(100_000), None]);
     assert_eq!(fs::read(path).unwrap(), body());
@@ -328,12 +452,12 @@ fn a_part_that_was_whole_already_is_accepted_and_one_too_long_is_dropped() {
             );
         });
         let folder = tempdir().unwrap();
-        fetch(&server.remote(), &folder, &mut silent).unwrap_err();
+        fetch(&server.remote(), &folder).unwrap_err();
         let mut whole = body();
         whole.extend(vec![0; extra]);
         fs::write(folder.path().join("file.bin.part"), whole).unwrap();
 
-        let path = fetch(&server.remote(), &folder, &mut silent).unwrap();
+        let path = fetch(&server.remote(), &folder).unwrap();
         assert_eq!(fs::read(path).unwrap(), body());
         assert_eq!(
             server.requests()[3].from(),
@@ -364,7 +488,7 @@ fn a_redirect_keeps_the_range() {
         }
     });
     let folder = tempdir().unwrap();
-    let path = fetch(&server.remote(), &folder, &mut silent).unwrap();
+    let path = fetch(&server.remote(), &folder).unwrap();
     assert_eq!(fs::read(path).unwrap(), body());
     assert_eq!(server.requests()[3].from(), Some(100_000));
 }
@@ -384,7 +508,7 @@ fn a_refusal_is_named_and_not_asked_again() {
             );
         });
         let folder = tempdir().unwrap();
-        let error = fetch(&server.remote(), &folder, &mut silent).unwrap_err();
+        let error = fetch(&server.remote(), &folder).unwrap_err();
         assert!(matches!(error, Error::Download { .. }));
         let text = error.to_string();
         assert!(
@@ -417,12 +541,10 @@ fn a_server_in_trouble_is_asked_three_times() {
         ),
     });
     let folder = tempdir().unwrap();
-    fetch(&server.remote(), &folder, &mut silent).unwrap();
+    fetch(&server.remote(), &folder).unwrap();
 
     let other = tempdir().unwrap();
-    let error = fetch(&server.remote(), &other, &mut silent)
-        .unwrap_err()
-        .to_string();
+    let error = fetch(&server.remote(), &other).unwrap_err().to_string();
     assert!(error.contains("status 500"), "{error}");
     assert_eq!(server.requests().len(), 6);
 }
@@ -440,17 +562,15 @@ fn a_login_page_is_recognised_and_costs_nothing_of_what_came() {
             _ => serve(request, connection, "\"a\"", BYTES),
         });
         let folder = tempdir().unwrap();
-        fetch(&server.remote(), &folder, &mut silent).unwrap_err();
-        let error = fetch(&server.remote(), &folder, &mut silent)
-            .unwrap_err()
-            .to_string();
+        fetch(&server.remote(), &folder).unwrap_err();
+        let error = fetch(&server.remote(), &folder).unwrap_err().to_string();
         assert!(
             error.contains("login page") && error.contains("Open a browser"),
             "{error}"
         );
         assert_eq!(part(&folder).unwrap().len(), 150_000);
 
-        fetch(&server.remote(), &folder, &mut silent).unwrap();
+        fetch(&server.remote(), &folder).unwrap();
         assert_eq!(server.requests()[4].from(), Some(150_000));
     }
 }
@@ -475,7 +595,7 @@ fn a_server_that_falls_silent_is_left_after_the_patience() {
     });
     let folder = tempdir().unwrap();
     let begin = Instant::now();
-    let path = fetch(&server.remote(), &folder, &mut silent).unwrap();
+    let path = fetch(&server.remote(), &folder).unwrap();
     assert_eq!(fs::read(path).unwrap(), body());
     assert!(
         begin.elapsed() > Duration::from_millis(600),
@@ -493,7 +613,7 @@ fn a_wrong_sum_is_told_with_both_sums_and_nothing_stays() {
     let server = Server::start(|_, request, connection| serve(request, connection, "", BYTES));
     let folder = tempdir().unwrap();
     let wrong = "00000000000000000000000000000000";
-    let error = fetch(&server.remote().md5(wrong), &folder, &mut silent)
+    let error = fetch(&server.remote().md5(wrong), &folder)
         .unwrap_err()
         .to_string();
     assert!(error.contains(MD5) && error.contains(wrong), "{error}");
@@ -505,7 +625,7 @@ fn a_wrong_sum_is_told_with_both_sums_and_nothing_stays() {
 fn a_wrong_size_is_told_before_anything_is_stored() {
     let server = Server::start(|_, request, connection| serve(request, connection, "", BYTES));
     let folder = tempdir().unwrap();
-    let error = fetch(&server.remote().bytes(12), &folder, &mut silent)
+    let error = fetch(&server.remote().bytes(12), &folder)
         .unwrap_err()
         .to_string();
     assert!(
@@ -519,11 +639,11 @@ fn a_wrong_size_is_told_before_anything_is_stored() {
 fn a_file_of_unknown_length_is_stored_and_checked() {
     let server = Server::start(|_, _, connection| send(connection, "200 OK", "", &body()));
     let folder = tempdir().unwrap();
-    let path = fetch(&server.remote().md5(MD5), &folder, &mut silent).unwrap();
+    let path = fetch(&server.remote().md5(MD5), &folder).unwrap();
     assert_eq!(fs::read(path).unwrap(), body());
     // A server that never stops must not fill the disk: 100 bytes were expected.
     let other = tempdir().unwrap();
-    let error = fetch(&server.remote().bytes(100), &other, &mut silent)
+    let error = fetch(&server.remote().bytes(100), &other)
         .unwrap_err()
         .to_string();
     assert!(error.contains("instead of 100"), "{error}");
@@ -539,9 +659,7 @@ fn a_wrong_file_in_place_is_replaced_and_named_when_that_fails() {
     let path = folder.path().join("file.bin");
     fs::write(&path, "brought by hand, but cut").unwrap();
     let remote = server.remote().bytes(BYTES as u64);
-    let error = fetch(&remote, &folder, &mut silent)
-        .unwrap_err()
-        .to_string();
+    let error = fetch(&remote, &folder).unwrap_err().to_string();
     assert!(
         error.contains("file.bin has 24 bytes instead of 300000, and the server"),
         "{error}"
@@ -552,7 +670,7 @@ fn a_wrong_file_in_place_is_replaced_and_named_when_that_fails() {
         "a failure leaves the old file"
     );
 
-    fetch(&remote, &folder, &mut silent).unwrap();
+    fetch(&remote, &folder).unwrap();
     assert_eq!(fs::read(&path).unwrap(), body());
 }
 
@@ -566,7 +684,7 @@ fn two_callers_share_one_download() {
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                let path = fetch(&server.remote().md5(MD5), &folder, &mut silent).unwrap();
+                let path = fetch(&server.remote().md5(MD5), &folder).unwrap();
                 assert_eq!(fs::read(path).unwrap(), body());
             });
         }
@@ -583,9 +701,7 @@ fn no_server_is_told_at_once_with_the_way_round() {
     let remote = Remote::new(format!("http://{nobody}/file.bin"));
     let folder = tempdir().unwrap();
     let begin = Instant::now();
-    let error = fetch(&remote, &folder, &mut silent)
-        .unwrap_err()
-        .to_string();
+    let error = fetch(&remote, &folder).unwrap_err().to_string();
     assert!(
         begin.elapsed() < Duration::from_secs(1),
         "no pauses without any answer"
@@ -601,9 +717,11 @@ fn a_file_name_with_folders_is_refused() {
     for name in ["../file.bin", "a/b", "", "..", "/file.bin"] {
         let folder = tempdir().unwrap();
         let error = fetch(
-            &Remote::new("http://127.0.0.1:1/").file_name(name),
+            &Remote {
+                file_name: name.into(),
+                ..Remote::new("http://127.0.0.1:1/")
+            },
             &folder,
-            &mut silent,
         );
         assert!(
             matches!(error, Err(Error::Argument { .. })),
@@ -619,7 +737,7 @@ fn a_full_disk_is_named() {
     let folder = tempdir().unwrap();
     // The kernel's device that answers every write with "no space left".
     std::os::unix::fs::symlink("/dev/full", folder.path().join("file.bin.part")).unwrap();
-    let error = fetch(&server.remote(), &folder, &mut silent).unwrap_err();
+    let error = fetch(&server.remote(), &folder).unwrap_err();
     assert!(
         matches!(
             error,
@@ -642,7 +760,7 @@ fn reachable_answers_quickly_with_a_reason() {
     let good = Server::start(|_, _, connection| {
         send(connection, "404 Not Found", "Content-Length: 0\r\n", b"");
     });
-    assert_eq!(reachable(&good.remote().url, within), Ok(()));
+    assert_eq!(good.remote().reachable(within), Ok(()));
     assert!(good.requests()[0].line.starts_with("HEAD "));
 
     let portal = Server::start(|_, _, connection| {
@@ -654,308 +772,20 @@ fn reachable_answers_quickly_with_a_reason() {
         );
     });
     assert!(
-        reachable(&portal.remote().url, within)
+        portal
+            .remote()
+            .reachable(within)
             .unwrap_err()
             .contains("log in")
     );
 
     let silent = Server::start(|_, _, _| thread::sleep(Duration::from_secs(3)));
     let begin = Instant::now();
-    let reason = reachable(&silent.remote().url, within).unwrap_err();
+    let reason = silent.remote().reachable(within).unwrap_err();
     assert!(reason.contains("no answer within 0.3 s"), "{reason}");
     assert!(begin.elapsed() < Duration::from_secs(2));
 
     // The top-level domain "invalid" never exists (RFC 2606).
-    let nowhere = reachable("http://nowhere.invalid/", Duration::from_secs(5));
+    let nowhere = Remote::new("http://nowhere.invalid/").reachable(Duration::from_secs(5));
     assert!(nowhere.is_err());
-}
-
-/// An entry of an archive as `archive_of` writes it: name, content, and what the headers claim.
-struct Entry<'a> {
-    name: &'a str,
-    content: &'a [u8],
-    claimed_bytes: u32,
-    crc: u32,
-    unix_mode: u32,
-}
-
-fn entry<'a>(name: &'a str, content: &'a [u8]) -> Entry<'a> {
-    let mut crc = !0_u32;
-    for byte in content {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
-        }
-    }
-    Entry {
-        name,
-        content,
-        claimed_bytes: content.len() as u32,
-        crc: !crc,
-        unix_mode: 0o100_644,
-    }
-}
-
-/// A zip file of stored entries, byte by byte after the format's description (APPNOTE 4.3), because
-/// no proper zip program writes the archives that must be refused.
-fn archive_of(folder: &TempDir, entries: &[Entry]) -> std::path::PathBuf {
-    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
-    for entry in entries {
-        let offset = bytes.len() as u32;
-        let stored = entry.content.len() as u32;
-        let mut common = vec![20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0x58];
-        for number in [entry.crc, stored, entry.claimed_bytes] {
-            common.extend(number.to_le_bytes());
-        }
-        common.extend((entry.name.len() as u16).to_le_bytes());
-        common.extend([0, 0]);
-        bytes.extend(b"PK\x03\x04");
-        bytes.extend(&common);
-        bytes.extend(entry.name.as_bytes());
-        bytes.extend(entry.content);
-        directory.extend(b"PK\x01\x02\x14\x03");
-        directory.extend(&common);
-        directory.extend([0; 6]);
-        directory.extend((entry.unix_mode << 16).to_le_bytes());
-        directory.extend(offset.to_le_bytes());
-        directory.extend(entry.name.as_bytes());
-    }
-    let (start, count) = (bytes.len() as u32, entries.len() as u16);
-    bytes.extend(&directory);
-    bytes.extend(b"PK\x05\x06\0\0\0\0");
-    bytes.extend(count.to_le_bytes());
-    bytes.extend(count.to_le_bytes());
-    bytes.extend((directory.len() as u32).to_le_bytes());
-    bytes.extend(start.to_le_bytes());
-    bytes.extend([0, 0]);
-    let path = folder.path().join("archive.zip");
-    fs::write(&path, bytes).unwrap();
-    path
-}
-
-/// `pets/train/cats/1.jpg` (40 times "cat") and `pets/notes.txt` ("läuft"), deflated by Python's
-/// zipfile.
-const BY_PYTHON: &str = "\
-    504b03041400000008000000215881823619080000007800000015000000706574732f747261696e2f63617473\
-    2f312e6a70674b4e2c491e080400504b03041400000008000000215864a1bd9408000000060000000e00000070\
-    6574732f6e6f7465732e747874cb39bca434ad0400504b01021403140000000800000021588182361908000000\
-    78000000150000000000000000000000800100000000706574732f747261696e2f636174732f312e6a7067504b\
-    010214031400000008000000215864a1bd9408000000060000000e000000000000000000000080013b00000070\
-    6574732f6e6f7465732e747874504b050600000000020002007f0000006f0000000000";
-
-fn content(folder: &Path, file: &str) -> String {
-    fs::read_to_string(folder.join(file)).unwrap()
-}
-
-#[test]
-fn an_archive_made_by_python_is_unpacked_without_its_top_folder() {
-    let folder = tempdir().unwrap();
-    let digits = |at: usize| u8::from_str_radix(&BY_PYTHON[at..at + 2], 16).unwrap();
-    let bytes: Vec<u8> = (0..BY_PYTHON.len()).step_by(2).map(digits).collect();
-    let archive = folder.path().join("pets.zip");
-    fs::write(&archive, bytes).unwrap();
-
-    let into = folder.path().join("pets");
-    let unpacked = unpack(&archive, &into).unwrap();
-    assert_eq!(
-        (unpacked.folder.as_path(), unpacked.files),
-        (into.as_path(), 2)
-    );
-    assert!(unpacked.missing.is_empty());
-    assert_eq!(content(&into, "train/cats/1.jpg"), "cat".repeat(40));
-    assert_eq!(content(&into, "notes.txt"), "läuft");
-    assert_eq!(names(&folder), ["pets", "pets.zip"]);
-}
-
-#[test]
-fn what_macos_and_windows_add_is_left_out() {
-    let folder = tempdir().unwrap();
-    let archive = archive_of(
-        &folder,
-        &[
-            entry("pets/cats/1.jpg", b"1"),
-            entry("pets/cats/._1.jpg", b"x"),
-            entry("pets/.DS_Store", b"x"),
-            entry("pets/dogs/Thumbs.db", b"x"),
-            entry("__MACOSX/pets/cats/._1.jpg", b"x"),
-        ],
-    );
-    let into = folder.path().join("out");
-    assert_eq!(unpack(archive, &into).unwrap().files, 1);
-    let names: Vec<_> = fs::read_dir(&into)
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
-    assert_eq!(names, ["cats"]);
-}
-
-#[test]
-fn several_top_folders_stay_as_they_are() {
-    let folder = tempdir().unwrap();
-    let archive = archive_of(
-        &folder,
-        &[entry("cats/1.jpg", b"1"), entry("dogs/1.jpg", b"2")],
-    );
-    let into = folder.path().join("out/");
-    unpack(archive, &into).unwrap();
-    assert_eq!(
-        content(&into, "cats/1.jpg") + &content(&into, "dogs/1.jpg"),
-        "12"
-    );
-}
-
-#[test]
-fn a_folder_in_place_is_left_alone_and_what_it_lacks_is_told() {
-    let folder = tempdir().unwrap();
-    let entries = [
-        entry("cats/1.jpg", b"1"),
-        entry("cats/2.jpg", b"2"),
-        entry("dogs/1.jpg", b"3"),
-    ];
-    let archive = archive_of(&folder, &entries);
-    let into = folder.path().join("out");
-    fs::create_dir(&into).unwrap(); // an empty one counts as none
-    unpack(&archive, &into).unwrap();
-    assert!(unpack(&archive, &into).unwrap().missing.is_empty());
-
-    fs::write(into.join("cats/1.jpg"), "mine").unwrap();
-    fs::remove_file(into.join("dogs/1.jpg")).unwrap();
-    let again = unpack(&archive, &into).unwrap();
-    assert_eq!(
-        again.missing,
-        [Path::new("cats/1.jpg"), Path::new("dogs/1.jpg")]
-    );
-    assert_eq!(again.files, 3);
-    assert_eq!(content(&into, "cats/1.jpg"), "mine");
-}
-
-#[test]
-fn what_a_killed_process_left_is_cleared_away() {
-    let folder = tempdir().unwrap();
-    let archive = archive_of(
-        &folder,
-        &[entry("cats/1.jpg", b"1"), entry("dogs/1.jpg", b"2")],
-    );
-    fs::create_dir_all(folder.path().join("out.unpacking/cats")).unwrap();
-    fs::write(folder.path().join("out.unpacking/cats/1.jpg"), "half").unwrap();
-    let into = folder.path().join("out");
-    unpack(archive, &into).unwrap();
-    assert_eq!(content(&into, "cats/1.jpg"), "1");
-    assert_eq!(names(&folder), ["archive.zip", "out"]);
-}
-
-#[test]
-fn several_callers_unpack_the_same_archive_once() {
-    let folder = tempdir().unwrap();
-    let archive = archive_of(
-        &folder,
-        &[entry("cats/1.jpg", b"1"), entry("dogs/1.jpg", b"2")],
-    );
-    let into = folder.path().join("out");
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| assert!(unpack(&archive, &into).unwrap().missing.is_empty()));
-        }
-    });
-}
-
-/// Unpacks what must be refused; returns the text, having checked that nothing was left behind.
-fn refusal(entries: &[Entry]) -> String {
-    let outer = tempdir().unwrap();
-    let folder = TempDir::new_in(&outer).unwrap();
-    let archive = archive_of(&folder, entries);
-    let error = unpack(&archive, folder.path().join("out")).unwrap_err();
-    assert!(matches!(error, Error::Archive { .. }), "{error}");
-    assert_eq!(names(&folder), ["archive.zip"]);
-    assert_eq!(fs::read_dir(&outer).unwrap().count(), 1);
-    error.to_string()
-}
-
-#[test]
-fn names_that_lead_out_of_the_folder_are_refused() {
-    for name in [
-        "../evil.txt",
-        "a/../../evil.txt",
-        "/evil.txt",
-        "C:/evil.txt",
-    ] {
-        let text = refusal(&[entry("cats/1.jpg", b"1"), entry(name, b"x")]);
-        assert!(
-            text.contains(name) && text.contains("leads out of the folder"),
-            "{text}"
-        );
-    }
-}
-
-#[test]
-fn links_are_refused() {
-    let link = Entry {
-        unix_mode: 0o120_777,
-        ..entry("cats/link", b"/etc/passwd")
-    };
-    let text = refusal(&[entry("cats/1.jpg", b"1"), link]);
-    assert!(
-        text.contains("cats/link") && text.contains("a link"),
-        "{text}"
-    );
-}
-
-#[test]
-fn a_zip_bomb_is_refused_before_anything_is_written() {
-    let huge = |name| Entry {
-        claimed_bytes: 0xffff_fff0,
-        ..entry(name, b"x")
-    };
-    let text = refusal(&[huge("cats/1.jpg"), huge("cats/2.jpg")]);
-    assert!(
-        text.contains("8589934560 bytes, more than the 4294967296"),
-        "{text}"
-    );
-}
-
-#[test]
-fn an_entry_longer_or_shorter_than_it_says_is_refused() {
-    for claimed_bytes in [2, 400] {
-        let lying = Entry {
-            claimed_bytes,
-            ..entry("cats/1.jpg", &[b'x'; 100])
-        };
-        let text = refusal(&[entry("dogs/1.jpg", b"1"), lying]);
-        assert!(text.contains("cats/1.jpg"), "{text}");
-    }
-}
-
-#[test]
-fn a_wrong_check_sum_names_the_entry() {
-    let damaged = Entry {
-        crc: 1,
-        ..entry("cats/1.jpg", b"1")
-    };
-    let text = refusal(&[entry("dogs/1.jpg", b"1"), damaged]);
-    assert!(
-        text.contains("cats/1.jpg in it is damaged") && text.contains("again"),
-        "{text}"
-    );
-}
-
-#[test]
-fn what_is_no_zip_file_or_a_cut_one_is_refused() {
-    let folder = tempdir().unwrap();
-    let archive = archive_of(
-        &folder,
-        &[entry("cats/1.jpg", b"1"), entry("dogs/1.jpg", b"2")],
-    );
-    let whole = fs::read(&archive).unwrap();
-    for bytes in [&whole[..whole.len() - 30], b"<html>", b""] {
-        fs::write(&archive, bytes).unwrap();
-        let error = unpack(&archive, folder.path().join("out"))
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("cannot be read as a zip file"), "{error}");
-    }
-    let error = unpack(folder.path().join("none.zip"), folder.path().join("out")).unwrap_err();
-    assert!(
-        matches!(error, Error::File { action: "open", .. }),
-        "{error}"
-    );
 }

@@ -1,6 +1,6 @@
-//! What tells classes: a base with a classifier's head on it, or a network with its own top.
+//! What scores classes: a classifier, or a network with its own top.
 //!
-//! Heat maps and occlusion maps ask either in the same words.
+//! Grad-CAM and occlusion ask either in the same words.
 
 use tch::{TchError, Tensor};
 
@@ -11,36 +11,36 @@ use crate::pictures::photo::Photo;
 use crate::pictures::resize::Interpolation;
 use crate::training::loss;
 
-/// A base and what tells classes from its output.
-pub(crate) enum Network<'a> {
-    /// A head, trained on classes of its own.
-    Model(&'a Classifier),
-    /// The top that the network came with.
-    Whole(&'a Base),
+/// A base and what scores classes by its output.
+pub(crate) enum Scorer<'a> {
+    /// By a head, trained on classes of its own.
+    Classifier(&'a Classifier),
+    /// By the top that the network came with.
+    WithTop(&'a Base),
 }
 
-impl<'a> Network<'a> {
+impl<'a> Scorer<'a> {
     /// A network with its top; `call` is the function that a classifier has for the same.
     ///
     /// # Errors
     /// [`Error::Mismatch`] if the base has no top.
-    pub(crate) fn whole(base: &'a Base, call: &str) -> Result<Self> {
+    pub(crate) fn with_top(base: &'a Base, call: &str) -> Result<Self> {
         base.check_has_top(call)?;
-        Ok(Self::Whole(base))
+        Ok(Self::WithTop(base))
     }
 
     pub(crate) fn base(&self) -> &'a Base {
         match self {
-            Self::Model(model) => model.base(),
-            Self::Whole(base) => base,
+            Self::Classifier(model) => model.base(),
+            Self::WithTop(base) => base,
         }
     }
 
     /// A picture as it goes in: (1, size, size, 3) bytes.
     pub(crate) fn pixels(&self, photo: &Photo) -> Result<Tensor> {
         let interpolation = match self {
-            Self::Model(model) => model.interpolation,
-            Self::Whole(_) => Interpolation::Nearest,
+            Self::Classifier(model) => model.interpolation,
+            Self::WithTop(_) => Interpolation::Nearest,
         };
         photo.to_tensor(self.base().size(), interpolation)
     }
@@ -54,11 +54,11 @@ impl<'a> Network<'a> {
             return Ok(None);
         };
         let (found, expected) = match self {
-            Self::Model(model) => (
+            Self::Classifier(model) => (
                 model.classes().iter().position(|name| name == class),
                 format!("the model knows {}", model.classes().join(", ")),
             ),
-            Self::Whole(base) => (
+            Self::WithTop(base) => (
                 base.class_number(class),
                 format!(
                     "it must be a name as `classify` gives it, or \"class 0\" to \"class {}\"",
@@ -76,32 +76,32 @@ impl<'a> Network<'a> {
 
     pub(crate) fn class_name(&self, number: usize) -> String {
         match self {
-            Self::Model(model) => model.classes()[number].clone(),
-            Self::Whole(base) => base.class_name(number),
+            Self::Classifier(model) => model.classes()[number].clone(),
+            Self::WithTop(base) => base.class_name(number),
         }
     }
 
-    /// What follows layer `number`, up to the scores before sigmoid or softmax: [N, C, H, W] to [N] for
+    /// What follows a border, up to the scores before sigmoid or softmax: from what crosses it to [N] for
     /// a head of two classes, [N, classes] otherwise.
     pub(crate) fn logits_after(
         &self,
-        output: &Tensor,
-        number: usize,
+        crossing: &[Tensor],
+        border: usize,
     ) -> std::result::Result<Tensor, TchError> {
         match self {
-            Self::Model(model) => {
-                let output = model.base().forward_after(output, number)?;
+            Self::Classifier(model) => {
+                let output = model.base().outputs_after(crossing, border, None)?;
                 logits_of(&model.head, &output, None)
             }
-            Self::Whole(base) => base.logits_after(output, number),
+            Self::WithTop(base) => base.logits_after(crossing, border),
         }
     }
 
     /// Pictures, (N, H, W, 3) bytes of the base's size, to probabilities [N, classes].
     pub(crate) fn probabilities(&self, pixels: &Tensor) -> std::result::Result<Tensor, TchError> {
         match self {
-            Self::Model(model) => loss::probabilities(&model.logits(pixels)?),
-            Self::Whole(base) => base.forward_pixels(pixels),
+            Self::Classifier(model) => loss::probabilities(&model.logits(pixels)?),
+            Self::WithTop(base) => base.forward_pixels(pixels),
         }
     }
 }

@@ -1,0 +1,499 @@
+//! Computing layers: from the outputs of some to the outputs of others.
+//!
+//! Tensors are [N, C, H, W] in channels_last memory, or [N, units]. Only what leads to the outputs that are
+//! asked for is computed, and each output is dropped when nobody needs it any more.
+
+use tch::{Kind, TchError, Tensor};
+
+use crate::network::graph::Graph;
+use crate::network::operation::{Activation, Operation};
+use crate::network::parameter::Role;
+use crate::network::weights::layer_weights::LayerWeights;
+use crate::network::window::Window;
+
+type Result<T> = std::result::Result<T, TchError>;
+
+/// The outputs of the layers `wanted`, from those of the layers `given`; `weights` gives a layer's by its
+/// number.
+pub(crate) fn outputs<'a>(
+    graph: &Graph,
+    given: &[usize],
+    inputs: &[Tensor],
+    wanted: &[usize],
+    weights: &dyn Fn(usize) -> Option<&'a LayerWeights>,
+) -> Result<Vec<Tensor>> {
+    let layers = graph.layers();
+    let mut outputs = (0..layers.len())
+        .map(|_| None::<Tensor>)
+        .collect::<Vec<_>>();
+    for (&number, input) in given.iter().zip(inputs) {
+        outputs[number] = Some(input.shallow_clone());
+    }
+    let uses = uses(graph, given, wanted);
+    let mut left = uses.clone();
+    for (number, layer) in layers.iter().enumerate() {
+        if uses[number] == 0 || given.contains(&number) {
+            continue;
+        }
+        let mut taken = Vec::with_capacity(layer.inputs.len());
+        for &input in &layer.inputs {
+            left[input] -= 1;
+            let output = match left[input] {
+                0 => outputs[input].take(),
+                _ => outputs[input].as_ref().map(Tensor::shallow_clone),
+            };
+            taken.push(output.ok_or_else(|| missing(&layers[input].name))?);
+        }
+        let is_free = match layer.inputs[..] {
+            [input] => {
+                left[input] == 0 && !given.contains(&input) && may_change(&layers[input].operation)
+            }
+            _ => false,
+        };
+        let own = weights(number).ok_or_else(|| missing(&layer.name))?;
+        outputs[number] = Some(compute(&layer.operation, taken, is_free, own)?);
+    }
+    let found = wanted.iter().map(|&number| {
+        let output = outputs[number].as_ref().map(Tensor::shallow_clone);
+        output.ok_or_else(|| missing(&layers[number].name))
+    });
+    found.collect()
+}
+
+/// How often each layer's output is taken on the way to those `wanted`; 0 for what need not be computed.
+fn uses(graph: &Graph, given: &[usize], wanted: &[usize]) -> Vec<usize> {
+    let mut uses = vec![0; graph.layers().len()];
+    for &number in wanted {
+        uses[number] += 1;
+    }
+    for (number, layer) in graph.layers().iter().enumerate().rev() {
+        if uses[number] > 0 && !given.contains(&number) {
+            for &input in &layer.inputs {
+                uses[input] += 1;
+            }
+        }
+    }
+    uses
+}
+
+fn missing(name: &str) -> TchError {
+    TchError::Shape(format!("nothing is known of the layer {name}"))
+}
+
+/// Whether an output may be changed in place by the only layer that takes it: it lies in memory of its own,
+/// and no gradient is computed from it.
+fn may_change(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Conv2D {
+            activation: None,
+            ..
+        } | Operation::BatchNormalization { .. }
+            | Operation::Add
+    )
+}
+
+/// One layer. `is_free` says that its only input may be changed in place.
+pub(crate) fn compute(
+    operation: &Operation,
+    mut inputs: Vec<Tensor>,
+    is_free: bool,
+    weights: &LayerWeights,
+) -> Result<Tensor> {
+    match *operation {
+        Operation::Add => {
+            let mut all = inputs.iter().skip(1);
+            let first = one(&inputs)?;
+            return all.try_fold(first.shallow_clone(), |sum, x| sum.f_add(x));
+        }
+        Operation::Concatenate => return Tensor::f_cat(&inputs, 1),
+        Operation::Activation(activation) if is_free => {
+            let x = inputs.pop().ok_or_else(|| missing("input"))?;
+            return activated(x, Some(activation));
+        }
+        _ => {}
+    }
+    let x = one(&inputs)?;
+    match *operation {
+        Operation::Conv2D { window, activation } => {
+            let (x, padding) = padded(x, window, 0.0)?;
+            let (kernel, bias) = (weights.tensor(Role::Kernel)?, weights.get(Role::Bias));
+            let strides = window.strides.map(|n| n as i64);
+            // In f32 on a GPU libtorch would round to TF32, 10 bits of mantissa: not what f32 promises.
+            let sums = match x.device().is_cuda() && x.f_kind()? == Kind::Float {
+                true => exact_convolution(&x, kernel, bias, strides, padding)?,
+                false => x.f_conv2d(kernel, bias, strides, padding, [1, 1], 1)?,
+            };
+            activated(sums, activation)
+        }
+        Operation::Dense { activation } => {
+            let sums = x.f_linear(weights.tensor(Role::Kernel)?, weights.get(Role::Bias))?;
+            activated(sums, activation)
+        }
+        Operation::BatchNormalization { epsilon } => x.f_batch_norm(
+            weights.get(Role::Gamma),
+            weights.get(Role::Beta),
+            weights.get(Role::MovingMean),
+            weights.get(Role::MovingVariance),
+            false,
+            0.0,
+            epsilon,
+            true,
+        ),
+        Operation::Activation(Activation::Relu) => x.f_relu(),
+        Operation::Activation(Activation::Softmax) => x.f_softmax(-1, Kind::Float),
+        Operation::MaxPooling2D(window) => {
+            let (x, padding) = padded(x, window, f64::NEG_INFINITY)?;
+            let [size, strides] = [window.size, window.strides].map(|both| both.map(|n| n as i64));
+            x.f_max_pool2d(size, strides, padding, [1, 1], false)
+        }
+        Operation::AveragePooling2D(window) => average_pool(x, window),
+        Operation::GlobalAveragePooling2D => x.f_mean_dim([2i64, 3].as_slice(), false, None),
+        Operation::ZeroPadding2D { rows, columns } => {
+            let [top, bottom, left, right] =
+                [rows[0], rows[1], columns[0], columns[1]].map(|n| n as i64);
+            x.f_pad([left, right, top, bottom], "constant", 0.0)
+        }
+        // (H, W, C) order, as Keras flattens and as the weights of the dense layer expect.
+        Operation::Flatten => x.f_permute([0, 2, 3, 1])?.f_flatten(1, -1),
+        Operation::Input | Operation::Add | Operation::Concatenate => Ok(x.shallow_clone()),
+    }
+}
+
+fn one(inputs: &[Tensor]) -> Result<&Tensor> {
+    inputs.first().ok_or_else(|| missing("input"))
+}
+
+/// Sums, which nobody else has, with what follows them.
+fn activated(mut sums: Tensor, activation: Option<Activation>) -> Result<Tensor> {
+    match activation {
+        None => Ok(sums),
+        Some(Activation::Relu) => sums.f_relu_(),
+        Some(Activation::Softmax) => sums.f_softmax(-1, Kind::Float),
+    }
+}
+
+/// What a window needs around pictures. libtorch adds as much before as after, and then by itself: what it
+/// has to add is given back. Otherwise it is added here, with this value.
+fn padded(x: &Tensor, window: Window, value: f64) -> Result<(Tensor, [i64; 2])> {
+    let (_, _, height, width) = x.size4()?;
+    let [rows, columns] = [(0, height), (1, width)]
+        .map(|(axis, length)| window.sides(axis, length as usize).map(|n| n as i64));
+    if rows[0] == rows[1] && columns[0] == columns[1] {
+        return Ok((x.shallow_clone(), [rows[0], columns[0]]));
+    }
+    let sides = [columns[0], columns[1], rows[0], rows[1]];
+    Ok((x.f_pad(sides, "constant", value)?, [0, 0]))
+}
+
+/// The mean of what each window has within the picture.
+fn average_pool(x: &Tensor, window: Window) -> Result<Tensor> {
+    let [size, strides] = [window.size, window.strides].map(|both| both.map(|n| n as i64));
+    let means = |x: &Tensor| {
+        let (x, padding) = padded(x, window, 0.0)?;
+        x.f_avg_pool2d(size, strides, padding, false, false, None)
+    };
+    // Zeros that were added here were counted: the mean of ones is the share of what lies in the picture.
+    let ones = x.f_narrow(0, 0, 1)?.f_narrow(1, 0, 1)?.f_ones_like()?;
+    means(x)?.f_div(&means(&ones)?)
+}
+
+/// A convolution by the one function of libtorch that has a switch for TF32. (What it computes for the
+/// gradient heeds libtorch's own switch, which tch does not reach.)
+fn exact_convolution(
+    x: &Tensor,
+    kernel: &Tensor,
+    bias: Option<&Tensor>,
+    strides: [i64; 2],
+    padding: [i64; 2],
+) -> Result<Tensor> {
+    let (benchmark, deterministic, cudnn_enabled, allow_tf32) = (false, false, true, false);
+    x.f_internal_convolution(
+        kernel,
+        bias,
+        strides,
+        padding,
+        [1, 1],
+        false,
+        [0, 0],
+        1,
+        benchmark,
+        deterministic,
+        cudnn_enabled,
+        allow_tf32,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::table::Convolution;
+    use tch::Device;
+
+    /// Numbers that repeat on no axis, [1, 2, side, side].
+    fn picture(side: i64) -> Tensor {
+        let count = 2 * side * side;
+        let values = Tensor::arange(count, (Kind::Float, Device::Cpu));
+        (values * 7.0).remainder(11.0).view([1, 2, side, side]) - 3.0
+    }
+
+    /// A graph whose input has two channels.
+    fn graph(side: usize) -> Graph {
+        let mut graph = Graph::new(side);
+        graph.layers[0].output_shape = vec![side, side, 2];
+        graph
+    }
+
+    fn run(graph: &Graph, x: &Tensor, weights: &[LayerWeights]) -> Tensor {
+        let last = graph.layers().len() - 1;
+        // Weights of the last layers; those before have none.
+        let none = LayerWeights::default();
+        let before = graph.layers().len() - weights.len();
+        let of = |number: usize| match number.checked_sub(before) {
+            Some(place) => weights.get(place),
+            None => Some(&none),
+        };
+        let found = outputs(graph, &[0], &[x.shallow_clone()], &[last], &of).unwrap();
+        let (found, shape) = (&found[0], &graph.layers()[last].output_shape);
+        let size = match shape[..] {
+            [height, width, channels] => vec![1, channels, height, width],
+            _ => [&[1], &shape[..]].concat(),
+        };
+        // What the table says comes out.
+        assert_eq!(crate::files::tensors::shape(found), size);
+        found.shallow_clone()
+    }
+
+    fn close(found: &Tensor, expected: &Tensor) {
+        assert!(
+            found.allclose(expected, 1e-6, 1e-6, false),
+            "{found}\n{expected}"
+        );
+    }
+
+    fn uniform(size: &[i64]) -> Tensor {
+        let count = size.iter().product::<i64>();
+        let values = Tensor::arange(count, (Kind::Float, Device::Cpu));
+        (values * 5.0).remainder(13.0).view(size) / 13.0 - 0.5
+    }
+
+    #[test]
+    fn a_convolution_with_even_strides_has_its_padding_at_the_end_as_in_keras() {
+        let x = picture(8);
+        let (kernel, bias) = (uniform(&[3, 2, 3, 3]), uniform(&[3]));
+        let mut graph = graph(8);
+        let window = Window::new(3, 3).stride(2).same();
+        graph.conv("conv", 0, Convolution::new(3, window));
+        let weights = LayerWeights::kernel_and_bias(kernel.shallow_clone(), bias.shallow_clone());
+        let found = run(&graph, &x, &[weights]);
+        let padded = x.constant_pad_nd([0, 1, 0, 1]);
+        let expected = padded.conv2d(&kernel, Some(&bias), [2, 2], [0, 0], [1, 1], 1);
+        close(&found, &expected);
+        // One row of seven, three zeros on each side of it; ReLU follows, and no bias is added.
+        let mut graph = self::graph(8);
+        let window = Window::new(1, 7).same();
+        graph.conv("conv", 0, Convolution::new(3, window).without_bias().relu());
+        let kernel = uniform(&[3, 2, 1, 7]);
+        let weights = LayerWeights::new([(Role::Kernel, kernel.shallow_clone())]);
+        let none: Option<Tensor> = None;
+        let expected = x.conv2d(&kernel, none, [1, 1], [0, 3], [1, 1], 1).relu();
+        close(&run(&graph, &x, &[weights]), &expected);
+    }
+
+    #[test]
+    fn the_convolution_without_tf32_is_the_convolution() {
+        let (x, bias) = (picture(8), uniform(&[3]));
+        let gradients = |exact: bool| {
+            let kernel = uniform(&[3, 2, 3, 3]).set_requires_grad(true);
+            let bias = Some(&bias);
+            let sums = match exact {
+                true => exact_convolution(&x, &kernel, bias, [1, 1], [1, 1]).unwrap(),
+                false => x.conv2d(&kernel, bias, [1, 1], [1, 1], [1, 1], 1),
+            };
+            let total = sums.square().sum(Kind::Float);
+            let gradients = Tensor::run_backward(&[&total], &[&kernel], false, false);
+            (sums.detach(), gradients.into_iter().next().unwrap())
+        };
+        assert_eq!(gradients(true), gradients(false));
+    }
+
+    #[test]
+    fn poolings_count_only_what_lies_in_the_picture() {
+        let x = Tensor::from_slice(&[-1.0f32, -2.0, -3.0, -4.0]).view([1, 1, 2, 2]);
+        let x = x.repeat([1, 2, 1, 1]);
+        let pooled = |window, is_max: bool| {
+            let mut graph = graph(2);
+            match is_max {
+                true => graph.max_pool("pool", 0, window),
+                false => graph.average_pool("pool", 0, window),
+            };
+            let found = run(&graph, &x, &[]).select(1, 0).contiguous().view(-1);
+            Vec::<f32>::try_from(found).unwrap()
+        };
+        // All four windows of 3 x 3 hold the whole picture, and zeros: they are not larger than -1.
+        let all = Window::new(3, 3).same();
+        assert_eq!(pooled(all, true), [-1.0; 4]);
+        assert_eq!(pooled(all, false), [-2.5; 4]);
+        // Windows of 2 x 2: the whole, the right column, the lower row, the last corner.
+        let odd = Window::new(2, 2).same();
+        assert_eq!(pooled(odd, true), [-1.0, -2.0, -3.0, -4.0]);
+        assert_eq!(pooled(odd, false), [-2.5, -3.0, -3.5, -4.0]);
+        let whole = Window::new(2, 2).stride(2);
+        assert_eq!(
+            (pooled(whole, true), pooled(whole, false)),
+            (vec![-1.0], vec![-2.5])
+        );
+    }
+
+    #[test]
+    fn batch_normalisation_takes_its_stored_mean_and_variance() {
+        let x = picture(4);
+        let of_channel = |values: [f32; 2]| Tensor::from_slice(&values).view([1, 2, 1, 1]);
+        let (mean, variance) = ([0.5, -1.0], [4.0, 0.25]);
+        let (gamma, beta) = ([2.0, 3.0], [0.1, -0.2]);
+        let scaled = (&x - of_channel(mean)) / (of_channel(variance) + 1e-3).sqrt();
+        for has_gamma in [true, false] {
+            let mut graph = graph(4);
+            graph.batch_norm("bn", 0, 1e-3, has_gamma);
+            let roles = graph.layers()[1].parameters.iter();
+            let stored = roles.map(|parameter| {
+                let values = match parameter.role {
+                    Role::Gamma => gamma,
+                    Role::Beta => beta,
+                    Role::MovingMean => mean,
+                    _ => variance,
+                };
+                (parameter.role, Tensor::from_slice(&values))
+            });
+            let weights = LayerWeights::new(stored);
+            assert_eq!(weights.num_parameters(), if has_gamma { 8 } else { 6 });
+            let factor = if has_gamma { gamma } else { [1.0; 2] };
+            let expected = &scaled * of_channel(factor) + of_channel(beta);
+            close(&run(&graph, &x, &[weights]), &expected);
+        }
+    }
+
+    #[test]
+    fn the_other_layers_are_pytorchs_functions() {
+        let x = picture(3);
+        type Build<'a> = &'a dyn Fn(&mut Graph) -> usize;
+        let cases: [(Build, Tensor); 7] = [
+            (&|g| g.activation("relu", 0, Activation::Relu), x.relu()),
+            (
+                &|g| g.zero_pad("pad", 0, [1, 0], [2, 3]),
+                x.constant_pad_nd([2, 3, 1, 0]),
+            ),
+            (
+                &|g| g.global_average_pool("mean", 0),
+                x.mean_dim([2i64, 3].as_slice(), false, Kind::Float),
+            ),
+            (&|g| g.add("sum", &[0, 0, 0]), &x * 3.0),
+            (
+                &|g| {
+                    let relu = g.activation("relu", 0, Activation::Relu);
+                    g.concatenate("both", &[0, relu])
+                },
+                Tensor::cat(&[&x, &x.relu()], 1),
+            ),
+            (
+                &|g| g.flatten("flat", 0),
+                x.permute([0, 2, 3, 1]).reshape([1, -1]),
+            ),
+            (
+                &|g| {
+                    let mean = g.global_average_pool("mean", 0);
+                    g.activation("softmax", mean, Activation::Softmax)
+                },
+                x.mean_dim([2i64, 3].as_slice(), false, Kind::Float)
+                    .softmax(-1, Kind::Float),
+            ),
+        ];
+        for (build, expected) in cases {
+            let mut graph = graph(3);
+            build(&mut graph);
+            close(&run(&graph, &x, &[]), &expected);
+        }
+    }
+
+    /// A residual block: x + relu(x + x), where the sums are memory of their own.
+    fn block() -> Graph {
+        let mut graph = graph(3);
+        let start = graph.add("start", &[0, 0]);
+        let twice = graph.add("twice", &[start, start]);
+        let relu = graph.activation("relu", twice, Activation::Relu);
+        graph.add("end", &[start, relu]);
+        graph
+    }
+
+    #[test]
+    fn relu_in_place_spoils_nothing_that_is_asked_for_or_used_elsewhere() {
+        let (graph, x) = (block(), picture(3));
+        let none = LayerWeights::default();
+        let of = |given: &[usize], inputs: &[Tensor], wanted: &[usize]| {
+            outputs(&graph, given, inputs, wanted, &|_| Some(&none)).unwrap()
+        };
+        let before = x.copy();
+        let all = of(&[0], &[x.shallow_clone()], &[1, 2, 3, 4]);
+        let [start, twice] = [&before * 2.0, &before * 4.0];
+        let expected = [
+            start.copy(),
+            twice.copy(),
+            twice.relu(),
+            start + twice.relu(),
+        ];
+        for (found, expected) in all.iter().zip(&expected) {
+            assert_eq!(found, expected);
+        }
+        assert_eq!(x, before);
+        // What is given belongs to the caller: here the sum that ReLU alone takes.
+        let given = twice.copy();
+        let found = of(&[2], &[given.shallow_clone()], &[3]);
+        assert_eq!((&found[0], &given), (&twice.relu(), &twice));
+    }
+
+    #[test]
+    fn a_border_within_a_block_gives_what_the_whole_gives() {
+        let (graph, x) = (block(), picture(3));
+        let none = LayerWeights::default();
+        let whole = run(&graph, &x, &[]);
+        for border in 1..=graph.layers().len() {
+            let crossing = graph.crossing(border);
+            let weights = |_| Some(&none);
+            let half = outputs(&graph, &[0], &[x.shallow_clone()], &crossing, &weights).unwrap();
+            let found = outputs(&graph, &crossing, &half, &[4], &weights).unwrap();
+            assert_eq!(found[0], whole, "border {border}");
+        }
+    }
+
+    #[test]
+    fn the_gradient_at_a_layer_leaves_out_what_goes_round_it() {
+        // end = start + relu(2 start): at `twice` each positive value counts once, not twice.
+        let (graph, x) = (block(), picture(3));
+        let none = LayerWeights::default();
+        let crossing = graph.crossing(3);
+        assert_eq!(crossing, [1, 2]);
+        let weights = |_| Some(&none);
+        let mut half = outputs(&graph, &[0], &[x.shallow_clone()], &crossing, &weights).unwrap();
+        let at = half[1].detach().set_requires_grad(true);
+        half[1] = at.shallow_clone();
+        let end = outputs(&graph, &crossing, &half, &[4], &weights).unwrap();
+        let gradient = Tensor::run_backward(&[end[0].sum(Kind::Float)], &[&at], false, false);
+        assert_eq!(gradient[0], at.gt(0.0).to_kind(Kind::Float));
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_not_computed() {
+        let mut graph = graph(3);
+        let start = graph.activation("start", 0, Activation::Relu);
+        graph.conv("beside", start, Convolution::new(4, Window::new(1, 1)));
+        let none = LayerWeights::default();
+        let x = picture(3);
+        // The convolution has no kernel here: computing it would fail.
+        let found = outputs(&graph, &[0], &[x.shallow_clone()], &[start], &|_| {
+            Some(&none)
+        });
+        assert_eq!(found.unwrap()[0], x.relu());
+        let error = outputs(&graph, &[0], &[x], &[2], &|_| Some(&none)).unwrap_err();
+        assert!(error.to_string().contains("kernel"), "{error}");
+    }
+}

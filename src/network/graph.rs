@@ -1,0 +1,69 @@
+//! A network as a graph: which layer takes the outputs of which.
+//!
+//! Layers stand in Keras' order, in which each comes after those that it takes from; the last gives the
+//! network's output. A border `n` parts the layers before number `n` from those from it on: what is
+//! frozen from what learns, what is computed once from what follows.
+
+use crate::error::{Error, Result};
+use crate::network::layer::{Layer, LayerId};
+
+/// The layers of a network and how they hang together. `table` says how one is made.
+#[derive(Debug, Clone)]
+pub(crate) struct Graph {
+    pub(super) layers: Vec<Layer>,
+}
+
+impl Graph {
+    /// The layers, in Keras' order.
+    pub(crate) fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// The layers before a border whose outputs are used from it on, by rising numbers: one for VGG,
+    /// several within a residual block. The last of them is the layer just before the border, since
+    /// every layer's output is used. Nothing comes before the picture: border 0 is as 1.
+    pub(crate) fn crossing(&self, border: usize) -> Vec<usize> {
+        let border = border.clamp(1, self.layers.len());
+        let after = &self.layers[border..];
+        let is_used = |number: &usize| {
+            after.iter().any(|layer| layer.inputs.contains(number))
+                || number + 1 == self.layers.len()
+        };
+        (0..border).filter(is_used).collect()
+    }
+
+    /// The number of the layer with this name, counted from 0.
+    ///
+    /// # Errors
+    /// [`Error::UnknownLayer`] lists the names.
+    pub(crate) fn number(&self, name: &str) -> Result<usize> {
+        self.find(&LayerId::from(name), |_| true)
+    }
+
+    /// The number of a layer that fits.
+    ///
+    /// # Errors
+    /// [`Error::UnknownLayer`] lists those that would.
+    pub(crate) fn find(&self, id: &LayerId, fits: impl Fn(&Layer) -> bool) -> Result<usize> {
+        let is_meant = |(index, layer): &(usize, &Layer)| match id {
+            LayerId::Name(name) => layer.name == *name,
+            LayerId::Index(wanted) => index == wanted,
+        };
+        let fitting = self.layers.iter().enumerate().filter(|(_, l)| fits(l));
+        if let Some((index, _)) = fitting.clone().find(is_meant) {
+            return Ok(index);
+        }
+        Err(Error::UnknownLayer {
+            name: match id {
+                LayerId::Name(name) => name.clone(),
+                LayerId::Index(index) => index.to_string(),
+            },
+            known: fitting
+                .map(|(index, layer)| match id {
+                    LayerId::Name(_) => layer.name.clone(),
+                    LayerId::Index(_) => format!("{index} ({})", layer.name),
+                })
+                .collect(),
+        })
+    }
+}

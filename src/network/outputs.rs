@@ -1,0 +1,99 @@
+//! What a base makes of pictures: the output of the whole, of parts of it, of single layers.
+//!
+//! A border `n` parts the layers; what crosses it are the outputs of [`Graph::crossing`] in its order, of
+//! which the last is that of the layer just before the border. For a gradient at layer k take what crosses
+//! k + 1 and let its last tensor ask for one: whatever depends on layer k comes after it, and what goes
+//! round it is constant.
+//!
+//! [`Graph::crossing`]: crate::network::graph::Graph::crossing
+
+use tch::{Kind, TchError, Tensor};
+
+use crate::network::base::Base;
+use crate::network::forward;
+use crate::network::weights::layer_weights::LayerWeights;
+
+type Result<T> = std::result::Result<T, TchError>;
+
+impl Base {
+    /// The output for raw pixels: (N, H, W, 3) bytes to (N, h, w, C), a view of channels_last memory.
+    pub(crate) fn forward_pixels(&self, pixels: &Tensor) -> Result<Tensor> {
+        let input = self.input(pixels)?;
+        lesson_order(&self.outputs_after(&[input], 0, None)?)
+    }
+
+    /// What the first layer takes: (N, H, W, 3), bytes or f32 from 0 to 255, to scaled [N, 3, H, W].
+    pub(crate) fn input(&self, pixels: &Tensor) -> Result<Tensor> {
+        let scaling = self.origin().scaling;
+        let scaled = scaling.apply(&pixels.f_to_device(self.device())?)?;
+        // (N, H, W, C) memory seen as [N, C, H, W] is exactly libtorch's channels_last.
+        scaled
+            .f_permute([0, 3, 1, 2])?
+            .f_to_kind(self.precision().kind())
+    }
+
+    /// What crosses a border, from the input on.
+    pub(crate) fn outputs_before(&self, input: &Tensor, border: usize) -> Result<Vec<Tensor>> {
+        self.outputs_of(input, &self.graph().crossing(border))
+    }
+
+    /// What some layers make of an input: computed in one pass, no further than they need.
+    pub(crate) fn outputs_of(&self, input: &Tensor, numbers: &[usize]) -> Result<Vec<Tensor>> {
+        let input = std::slice::from_ref(input);
+        forward::outputs(self.graph(), &[0], input, numbers, &|number| {
+            self.computing.get(number)
+        })
+    }
+
+    /// The output of the whole from what crosses a border: [N, C, h, w], or [N, 1000] probabilities after
+    /// the top. The layers from the border on have their own weights, or these, one entry for each.
+    pub(crate) fn outputs_after(
+        &self,
+        crossing: &[Tensor],
+        border: usize,
+        weights: Option<&[LayerWeights]>,
+    ) -> Result<Tensor> {
+        let last = self.layers().len().saturating_sub(1);
+        let outputs = self.from_border(crossing, border, weights, &[last])?;
+        first(outputs)
+    }
+
+    /// The scores of a network with its top, without the softmax at the end, from what crosses a border:
+    /// [N, 1000] in f32.
+    pub(crate) fn logits_after(&self, crossing: &[Tensor], border: usize) -> Result<Tensor> {
+        let (Some(layer), Some(own)) = (self.layers().last(), self.computing.last()) else {
+            return Err(TchError::Shape("there is no top".into()));
+        };
+        let inputs = self.from_border(crossing, border, None, &layer.inputs)?;
+        let sums = layer.operation.without_activation();
+        forward::compute(&sums, inputs, false, own)?.f_to_kind(Kind::Float)
+    }
+
+    fn from_border(
+        &self,
+        crossing: &[Tensor],
+        border: usize,
+        weights: Option<&[LayerWeights]>,
+        wanted: &[usize],
+    ) -> Result<Vec<Tensor>> {
+        let graph = self.graph();
+        let given = graph.crossing(border);
+        forward::outputs(graph, &given, crossing, wanted, &|number| match weights {
+            Some(weights) => weights.get(number.checked_sub(border)?),
+            None => self.computing.get(number),
+        })
+    }
+}
+
+fn first(outputs: Vec<Tensor>) -> Result<Tensor> {
+    let missing = || TchError::Shape("there is no output".into());
+    outputs.into_iter().next().ok_or_else(missing)
+}
+
+/// [N, C, H, W] as the lesson has it, (N, H, W, C): a view; rows of a top stay as they are.
+pub(crate) fn lesson_order(output: &Tensor) -> Result<Tensor> {
+    match output.dim() {
+        4 => output.f_permute([0, 2, 3, 1]),
+        _ => Ok(output.shallow_clone()),
+    }
+}

@@ -1,0 +1,99 @@
+//! .safetensors with torchvision's or Keras' names, and the classifiers that this crate saves in it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors};
+use tch::Kind;
+
+use crate::error::{Error, Result};
+use crate::network::origin::Origin;
+use crate::network::parameter::Role;
+use crate::network::weights::kind::WeightsKind;
+use crate::network::weights::stored_layer::{StoredLayer, f32_tensor, unusable};
+
+/// What a .safetensors file holds.
+pub(crate) struct Found {
+    pub(crate) kind: WeightsKind,
+    /// Every layer with a kernel and a bias.
+    pub(crate) layers: Vec<StoredLayer>,
+    /// What a saved classifier says of its base.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// Reads the file, unless it says itself that it has no network in it.
+pub(crate) fn read(path: &Path) -> Result<Found> {
+    let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
+    let damaged = |error| {
+        let problem = format!("the safetensors file is damaged or cut short ({error})");
+        unusable(path, problem, "Download it again")
+    };
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+    let said = |key: &str| header.metadata().as_ref()?.get(key).map(String::as_str);
+    let origin = origin(path, &said)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.iter() {
+        let kind = match view.dtype() {
+            Dtype::F16 => Kind::Half,
+            Dtype::BF16 => Kind::BFloat16,
+            Dtype::F32 => Kind::Float,
+            Dtype::F64 => Kind::Double,
+            // Counters such as batch normalisation's; no kernel or bias is a whole number.
+            _ => continue,
+        };
+        let tensor = f32_tensor(view.data(), view.shape(), kind);
+        let tensor = tensor.map_err(Error::compute(format!("reading {name}")))?;
+        tensors.insert(name.to_owned(), tensor);
+    }
+    let mut layers = StoredLayer::pairs(path, &tensors)?;
+    let is_convolution = |layer: &StoredLayer| {
+        let kernel = layer.weights.get(Role::Kernel);
+        kernel.is_some_and(|kernel| kernel.dim() == 4)
+    };
+    let kind = if origin.is_some() {
+        // The dense layers of a classifier are its head's.
+        layers.retain(is_convolution);
+        WeightsKind::Classifier
+    } else if tensors.keys().any(|name| name.starts_with("features.")) {
+        WeightsKind::TorchSafetensors
+    } else {
+        WeightsKind::KerasSafetensors
+    };
+    Ok(Found {
+        kind,
+        layers,
+        origin,
+    })
+}
+
+/// What a saved classifier says of its base; nothing for a file of others.
+///
+/// # Errors
+/// [`Error::Weights`] if the file is of this crate and has no base, or does not say how its base wants
+/// its pixels.
+fn origin<'a>(path: &Path, said: &dyn Fn(&str) -> Option<&'a str>) -> Result<Option<Origin>> {
+    let other = |holds: &str, reader: &str| {
+        Err(unusable(
+            path,
+            format!("this file holds {holds}, saved by this crate, and no network"),
+            format!("Read it with `{reader}`; weights of a network are in another file"),
+        ))
+    };
+    match said("kind") {
+        Some("head") => other("a head", "HeadModel::load(path, device)"),
+        Some("features") => other("features", "Features::load(path, device)"),
+        Some("classifier") => {
+            let origin = said("origin").and_then(|origin| serde_json::from_str(origin).ok());
+            let unknown = || {
+                unusable(
+                    path,
+                    "this is a saved classifier that does not say how its base wants its pixels",
+                    "Read the whole with `Classifier::load(path, device)`; its base is `model.base()`",
+                )
+            };
+            origin.map(Some).ok_or_else(unknown)
+        }
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,308 @@
+//! Weight files of every kind, and seeded weights: for each layer its kernel and bias.
+//!
+//! What a file is follows from its content, never from its name. Whatever number format it holds,
+//! f32 leaves here. Kernels leave in libtorch's order, [out, in, 3, 3] and [out, in], with a dense
+//! layer's inputs flattened as Keras flattens them, (H, W, C).
+//!
+//! ```
+//! use evcxr_transfer::{Scaling, Weights};
+//! let weights = Weights::seeded(7);
+//! assert_eq!(weights.to_string(), "seeded random numbers (seed 7)");
+//! assert_eq!(weights.own_scaling(), Scaling::Unit);
+//! ```
+
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use tch::{TchError, Tensor};
+
+use crate::error::{Error, Result};
+use crate::network::graph::Graph;
+use crate::network::layer::Layer;
+use crate::network::origin::Origin;
+use crate::network::parameter::{Parameter, Role};
+use crate::network::weights::hdf5::Hdf5;
+use crate::network::weights::kind::WeightsKind;
+use crate::network::weights::layer_weights::{LayerWeights, check_shape, keras_order, torch_order};
+use crate::network::weights::seeded::seeded;
+use crate::network::weights::stored_layer::{StoredLayer, unusable};
+use crate::network::weights::{keras_h5, keras3_h5, ot, safetensors};
+use crate::pictures::scaling::Scaling;
+use crate::show::notebook;
+use crate::show::table::grouped;
+
+/// Weights for a VGG network.
+pub struct Weights {
+    kind: WeightsKind,
+    path: PathBuf,
+    seed: u64,
+    /// Convolutions in the network's order, then dense layers.
+    layers: Vec<StoredLayer>,
+    /// What a saved classifier says of its base.
+    recorded: Option<Origin>,
+}
+
+impl Weights {
+    /// Reads a weight file: Keras' .h5 (the official files, `save_weights("x.h5")`, `save("x.h5")`) and
+    /// .weights.h5, .safetensors with Keras' or torchvision's names, tch's .ot; or the base of a
+    /// classifier that was saved here, which wants its pixels as the classifier did.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file cannot be read; [`Error::Weights`] if it is damaged, cut short, holds
+    /// a head or features, or is of a kind that has to be converted first, with the command that does it.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        // Readers of binary formats have panicked on damaged files before; a cell must survive one.
+        let read = std::panic::catch_unwind(|| read(path));
+        let mut weights = read.unwrap_or_else(|_| {
+            Err(unusable(
+                path,
+                "the file is damaged: its reader gave up",
+                "Download it again",
+            ))
+        })?;
+        if weights.layers.is_empty() {
+            return Err(unusable(
+                path,
+                "there is no layer with a kernel and a bias in it",
+                "Load weights of VGG16 or VGG19",
+            ));
+        }
+        // Dense layers come last in the network, wherever the file has them.
+        weights.layers.sort_by_key(|layer| {
+            let kernel = layer.weights.get(Role::Kernel);
+            kernel.is_none_or(|kernel| kernel.dim() != 4)
+        });
+        Ok(weights)
+    }
+
+    /// Random weights that follow from `seed` alone, for tests and for work without a network.
+    ///
+    /// Kernels are uniform within sqrt(6 / fan_in), which keeps the scale of what flows through any
+    /// number of ReLU layers (He et al. 2015, "Delving Deep into Rectifiers"); biases within 0.05.
+    /// `tests/references/seeded.py` makes the same numbers with NumPy.
+    pub fn seeded(seed: u64) -> Self {
+        Self {
+            seed,
+            ..Self::of(WeightsKind::Seeded, Path::new(""), Vec::new())
+        }
+    }
+
+    fn of(kind: WeightsKind, path: &Path, layers: Vec<StoredLayer>) -> Self {
+        Self {
+            kind,
+            path: path.to_owned(),
+            seed: 0,
+            layers,
+            recorded: None,
+        }
+    }
+
+    /// The scaling of pixels that the weights were trained with.
+    pub fn own_scaling(&self) -> Scaling {
+        match &self.recorded {
+            Some(origin) => origin.own_scaling,
+            None => self.kind.own_scaling(),
+        }
+    }
+
+    /// Where a base with these weights comes from.
+    pub(crate) fn origin(&self, with_top: bool) -> Origin {
+        let weights = self.to_string();
+        if let Some(recorded) = &self.recorded {
+            return Origin {
+                weights,
+                ..recorded.clone()
+            };
+        }
+        let own_scaling = self.own_scaling();
+        Origin {
+            // The lesson trains on features of pixels scaled by 1/255, which is not what Keras'
+            // weights were made with; where the top is to name classes, only that will do.
+            scaling: match own_scaling {
+                Scaling::Caffe if !with_top => Scaling::Unit,
+                own => own,
+            },
+            own_scaling,
+            weights,
+            // What a reader of results should know.
+            notes: match self.kind {
+                WeightsKind::Seeded => vec!["seeded random weights".into()],
+                _ => Vec::new(),
+            },
+        }
+    }
+
+    /// The weights of each layer of a network, none for a layer that has none.
+    ///
+    /// A file whose names are not the network's is taken in order.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] or [`Error::LayerShape`] if they do not fit.
+    pub(crate) fn layers(&self, graph: &Graph) -> Result<Vec<LayerWeights>> {
+        let layers = graph.layers();
+        if self.kind == WeightsKind::Seeded {
+            return seeded(self.seed, layers).map_err(Error::compute("drawing weights"));
+        }
+        self.check_names(layers)?;
+        let has_names = self
+            .layers
+            .iter()
+            .any(|layer| layer.name.starts_with("block1_conv1"));
+        let mut index = 0;
+        let mut weights = Vec::with_capacity(layers.len());
+        for layer in layers {
+            if !layer.has_weights() {
+                weights.push(LayerWeights::default());
+                continue;
+            }
+            let stored = if has_names {
+                self.layers.iter().find(|stored| stored.name == layer.name)
+            } else {
+                self.layers.get(index)
+            };
+            weights.push(self.layer(layer, stored)?);
+            index += 1;
+        }
+        Ok(weights)
+    }
+
+    /// Refuses weights with convolutions that the network does not have: VGG19's would otherwise fill
+    /// VGG16 without a word, since it has all of its names.
+    fn check_names(&self, layers: &[Layer]) -> Result<()> {
+        let is_vgg = |name: &str| name.starts_with("block") && name.contains("_conv");
+        let is_known = |name: &str| layers.iter().any(|layer| layer.name == name);
+        let extra = |layer: &&StoredLayer| is_vgg(&layer.name) && !is_known(&layer.name);
+        match self.layers.iter().find(extra) {
+            None => Ok(()),
+            Some(layer) => Err(unusable(
+                &self.path,
+                format!("it has a layer {}, which this network has not", layer.name),
+                "These are weights of another architecture; load the file that belongs to this one",
+            )),
+        }
+    }
+
+    /// The weights of one layer from what the file has for it.
+    fn layer(&self, layer: &Layer, stored: Option<&StoredLayer>) -> Result<LayerWeights> {
+        let name = &layer.name;
+        let missing = |what: &str| {
+            let remedy = match layer.kernel_shape().len() {
+                2 => "The file was saved without its top; load the one with the top",
+                _ => "Load the file that belongs to this architecture",
+            };
+            unusable(&self.path, format!("there is no {what} in it"), remedy)
+        };
+        let stored = stored.ok_or_else(|| missing(&format!("layer {name}")))?;
+        let failed = || Error::compute(format!("reading the weights of {name}"));
+        let mut tensors = Vec::with_capacity(layer.parameters.len());
+        for parameter in &layer.parameters {
+            let what = || format!("{name} {}", parameter.role);
+            let tensor = stored.weights.get(parameter.role);
+            let tensor = tensor.ok_or_else(|| missing(&what()))?;
+            let in_keras_order = match self.kind.is_torch() {
+                true => keras_order(tensor).map_err(failed())?,
+                false => tensor.shallow_clone(),
+            };
+            // Checked before libtorch sees them: it would spread a bias of one value over the layer.
+            check_shape(&in_keras_order, &parameter.shape, &self.path, what)?;
+            let tensor = match self.kind.is_torch() {
+                true if name == "fc1" => flattened_as_in_keras(tensor, parameter),
+                true => Ok(tensor.shallow_clone()),
+                false => torch_order(tensor),
+            };
+            tensors.push((parameter.role, tensor.map_err(failed())?));
+        }
+        Ok(LayerWeights::new(tensors))
+    }
+
+    /// Shows the line under a notebook cell.
+    pub fn evcxr_display(&self) {
+        notebook::Bundle::text(&self.to_string()).show();
+    }
+}
+
+/// torchvision flattens (C, H, W) before its first dense layer, 512 channels of 7 x 7; Keras (H, W, C).
+fn flattened_as_in_keras(
+    tensor: &Tensor,
+    parameter: &Parameter,
+) -> std::result::Result<Tensor, TchError> {
+    if parameter.role != Role::Kernel {
+        return Ok(tensor.shallow_clone());
+    }
+    let outputs = tensor.size()[0];
+    tensor
+        .f_view([outputs, 512, 7, 7])?
+        .f_permute([0, 2, 3, 1])?
+        .f_reshape([outputs, -1])
+}
+
+/// Looks at the content and hands the file to the reader of its kind.
+fn read(path: &Path) -> Result<Weights> {
+    let mut start = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(512).read_to_end(&mut start))
+        .map_err(Error::file(path, "read"))?;
+    let of = |kind, layers| Ok(Weights::of(kind, path, layers));
+    match start.as_slice() {
+        [] => Err(unusable(path, "the file is empty", "Download it again")),
+        [0x89, b'H', b'D', b'F', ..] => {
+            let file = Hdf5::open(path)?;
+            match keras_h5::read(&file)? {
+                Some(layers) => of(WeightsKind::KerasH5, layers),
+                None => of(WeightsKind::Keras3H5, keras3_h5::read(&file)?),
+            }
+        }
+        [b'P', b'K', 3, 4, ..] => of(WeightsKind::TorchOt, ot::read(path)?),
+        [0x80, 2..=5, ..] => Err(ot::needs_conversion(path)),
+        [_, _, _, _, _, _, _, _, b'{', ..] => {
+            let found = safetensors::read(path)?;
+            Ok(Weights {
+                recorded: found.origin,
+                ..Weights::of(found.kind, path, found.layers)
+            })
+        }
+        text if text.starts_with(b"version https://git-lfs") => Err(unusable(
+            path,
+            "this is the placeholder that Git LFS leaves for a large file",
+            "Fetch the file itself with `git lfs pull`",
+        )),
+        text if text.trim_ascii_start().starts_with(b"<") => Err(unusable(
+            path,
+            "this is a web page, saved in place of the file",
+            "Download it again",
+        )),
+        _ => Err(unusable(
+            path,
+            "this is not a weight file of a known kind",
+            "Load Keras' .h5, .safetensors or .ot; `cargo lab convert FILE` turns .pth into .safetensors",
+        )),
+    }
+}
+
+impl fmt::Display for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == WeightsKind::Seeded {
+            return write!(f, "seeded random numbers (seed {})", self.seed);
+        }
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let parameters = self
+            .layers
+            .iter()
+            .map(|layer| layer.weights.num_parameters());
+        write!(
+            f,
+            "{name} ({}, {} layers, {} parameters)",
+            self.kind,
+            self.layers.len(),
+            grouped(parameters.sum())
+        )
+    }
+}
+
+impl fmt::Debug for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Weights({self})")
+    }
+}
