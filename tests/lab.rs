@@ -164,11 +164,10 @@ fn what_the_environment_says_is_shown() {
         .env("SHOW_LAB", "1")
         .env("EVCXR_TRANSFER_DATA", folder.path())
         .env("EVCXR_TRANSFER_OFFLINE", "1")
-        .env("EVCXR_TRANSFER_STOP", folder.path().join("stop"))
         .output()
         .unwrap();
     let text = String::from_utf8(shown.stdout).unwrap();
-    for variable in ["DATA says so", "OFFLINE is set", "STOP is set"] {
+    for variable in ["DATA says so", "OFFLINE is set"] {
         let variable = format!("EVCXR_TRANSFER_{variable}");
         assert!(text.contains(&variable), "{variable} is missing in\n{text}");
     }

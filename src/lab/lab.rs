@@ -211,7 +211,7 @@ impl Lab {
             false => "quick: at most 400 + 200 pictures, 10 epochs",
         };
         let folder = from_here(&self.folder.value).display().to_string();
-        let mut rows = vec![
+        let rows = [
             ("device", self.device.named(device::name(self.device.value))),
             (
                 "precision",
@@ -223,10 +223,6 @@ impl Lab {
             ("pictures", pictures),
             ("run", self.full.named(run.into())),
         ];
-        if environment::stop_file().is_some() {
-            let ends = "long work ends at its next batch".to_owned();
-            rows.push(("interrupt", Choice::new(ends, "EVCXR_TRANSFER_STOP is set")));
-        }
         let mut table = Table::new("Lab", &["", "choice", "why"]);
         for (what, choice) in rows {
             table.push([what.to_owned(), choice.value, choice.reason]);
