@@ -21,6 +21,7 @@
 use std::error::Error;
 use std::time::Instant;
 
+use evcxr_transfer::Epoch;
 use evcxr_transfer::prelude::*;
 use serde_json::json;
 

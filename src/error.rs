@@ -181,7 +181,7 @@ pub enum Error {
     },
 
     /// The work was asked to stop and has nothing to give back yet.
-    #[error("stopped while {doing}, as asked. Nothing is changed; run it again to start over")]
+    #[error("stopped while {doing}, as asked. Nothing is changed; run it again")]
     Stopped {
         /// What was being done.
         doing: String,
@@ -224,6 +224,13 @@ impl Error {
         move |error| Self::Compute {
             doing,
             message: first_line(&error),
+        }
+    }
+
+    /// Wraps what the drawing library said.
+    pub(crate) fn figure(problem: impl std::fmt::Display) -> Self {
+        Self::Figure {
+            problem: problem.to_string(),
         }
     }
 

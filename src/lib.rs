@@ -54,30 +54,22 @@
 //! # }
 //! ```
 //!
-//! How the files follow the data:
+//! The rooms of the crate, in the order of the data's way; each imports only rooms above it in this list, and
+//! its `mod.rs` says what comes in and what goes out:
 //!
-//! | file | what it holds |
+//! | room | what it holds |
 //! | --- | --- |
 //! | `error` | what can go wrong, and what to do about it |
-//! | `device`, `random`, `store`, `fetch`, `unpack` | device and precision; seeded numbers; tensor files; downloads and archives |
-//! | `display`, `table`, `saved` | the notebook protocol and progress; tables; where a file went |
-//! | `figure`, `chart`, `axis`, `matrix`, `grid`, `canvas` | what is drawn: curves, coloured matrices, picture grids, and how |
-//! | `decode`, `pixels` | one picture: decode; resize, scaling |
-//! | `transform`, `augment` | affine transforms of a batch; which are drawn at random for training pictures |
-//! | `dataset`, `loading`, `check` | folders of pictures: classes and files; their pixels in batches; what is wrong with them |
-//! | `weights`, `keras_file`, `torch_file` | weight files of every kind |
-//! | `architecture`, `base` | the networks' layer tables; VGG16 and VGG19: pictures to features |
-//! | `features`, `pca` | stored features with their labels; how they lie to each other |
-//! | `fit`, `optimizer`, `schedule`, `stop` | training options; steps as Keras takes them; learning rates; the wish to stop |
-//! | `loss`, `evaluation`, `history` | labels and cross-entropy; two numbers for some pictures; those of every epoch |
-//! | `training`, `run`, `rate_finder` | the training loop; where it stands between epochs; which learning rate to take |
-//! | `head` | the small classifier on top, trained on features |
-//! | `classifier`, `tuning`, `prediction` | base and head as one model; its training; what it takes pictures for |
-//! | `report` | what it gets right and wrong |
-//! | `filters`, `filter_patterns`, `feature_maps` | what a layer looks for; what excites it most; what it makes of a picture |
-//! | `network`, `heat_map`, `occlusion` | what tells classes; which parts of a picture the answer comes from, by gradients and by covering them |
-//! | `values`, `quick_looks` | numbers from anywhere; pictures and plots of them in one line |
-//! | `lab` | the machine, and the lesson's data and weights |
+//! | `machine` | devices and precision, memory, the disk, random numbers, the wish to stop |
+//! | `show` | cells' results, progress, tables, figures and how they are drawn |
+//! | `files` | named tensors, downloads, archives |
+//! | `pictures` | picture files and class folders: decoded, resized, checked, augmented |
+//! | `network` | the networks' tables of layers, their weights, the base |
+//! | `training` | options, optimisers, the one training loop, histories, checkpoints |
+//! | `model` | features, heads, classifiers; predictions and reports |
+//! | `inside` | filters, feature maps, Grad-CAM, occlusion maps, principal components |
+//! | `quick_looks` | pictures and plots of one's own numbers |
+//! | `lab` | the machine looked at once, the lesson's data and weights |
 
 mod error;
 mod files;
@@ -92,22 +84,25 @@ mod show;
 mod training;
 
 pub use error::{Error, Result};
-pub use files::fetch::{Remote, fetch, reachable};
-pub use files::unpack::{Unpacked, unpack};
+pub use inside::activation_maximization::ActivationMaximization;
 pub use inside::feature_maps::{FeatureMaps, LayerMaps};
-pub use inside::filter_patterns::{Ascent, FilterPatterns};
+pub use inside::filter_patterns::FilterPatterns;
 pub use inside::filters::Filters;
-pub use inside::grad_cam::{GradCam, HeatMap};
+pub use inside::grad_cam::{GradCam, GradCamMap};
 pub use inside::occlusion::{Occlusion, OcclusionMap};
 pub use inside::pca::Pca;
 pub use lab::lab::Lab;
-pub use machine::device::{Cuda, Precision, cuda};
+pub use machine::precision::Precision;
 pub use machine::stop::Stop;
+pub use model::class_scores::ClassScores;
 pub use model::classifier::Classifier;
 pub use model::features::Features;
-pub use model::head::{Head, HeadModel, train_head};
-pub use model::prediction::{Prediction, Predictions};
-pub use model::report::{ClassScores, Report};
+pub use model::head::Head;
+pub use model::head_model::HeadModel;
+pub use model::head_training::train_head;
+pub use model::prediction::Prediction;
+pub use model::predictions::Predictions;
+pub use model::report::Report;
 pub use network::architecture::Architecture;
 pub use network::base::Base;
 pub use network::layer::{Layer, LayerId};
@@ -116,18 +111,27 @@ pub use network::weights::layer_weights::LayerWeights;
 pub use network::weights::weights::Weights;
 pub use pictures::augment::Augment;
 pub use pictures::check::Checks;
-pub use pictures::dataset::{Data, Dataset};
-pub use pictures::photo::{Interpolation, Photo, Picture, Scaling};
-pub use pictures::transform::{Fill, Transform};
-pub use quick_looks::plots::{Images, heatmap, histogram, plot_lines, show_images};
+pub use pictures::data::Data;
+pub use pictures::dataset::Dataset;
+pub use pictures::fill::Fill;
+pub use pictures::photo::Photo;
+pub use pictures::photo_source::PhotoSource;
+pub use pictures::resize::Interpolation;
+pub use pictures::scaling::Scaling;
+pub use pictures::transform::Transform;
+pub use quick_looks::heatmap::heatmap;
+pub use quick_looks::histogram::histogram;
+pub use quick_looks::images::{Images, show_images};
+pub use quick_looks::lines::plot_lines;
 pub use quick_looks::values::Values;
 pub use show::figure::Figure;
-pub use show::notebook::{Progress, Task};
+pub use show::progress::Progress;
 pub use show::saved::Saved;
 pub use show::table::Table;
+pub use training::epoch::Epoch;
 pub use training::evaluation::Evaluation;
 pub use training::fit::Fit;
-pub use training::history::{Epoch, History};
+pub use training::history::History;
 pub use training::optimizer::Optimizer;
 pub use training::rate_finder::LearningRates;
 pub use training::schedule::Schedule;
@@ -142,12 +146,10 @@ pub use tch::{Device, Tensor};
 /// There is no `Result` in it: a second one in scope breaks the code that evcxr wraps around a cell.
 pub mod prelude {
     pub use crate::{
-        Architecture, Ascent, Augment, Base, Checks, Classifier, Data, Dataset, Device, Epoch,
-        Error, Evaluation, FeatureMaps, Features, Figure, Fill, FilterPatterns, Filters, Fit,
-        GradCam, Head, HeadModel, HeatMap, History, Images, Interpolation, Lab, LayerId, LayerMaps,
-        LearningRates, Occlusion, OcclusionMap, Optimizer, Pca, Photo, Picture, Precision,
-        Prediction, Predictions, Progress, Report, Saved, Scaling, Schedule, Stop, Table, Tensor,
-        Transform, Values, Weights, heatmap, histogram, plot_lines, show_images, train_head,
+        ActivationMaximization, Architecture, Augment, Base, Classifier, Data, Dataset, Device,
+        Error, Features, Fill, Fit, GradCam, Head, HeadModel, History, Interpolation, Lab,
+        Occlusion, Optimizer, Photo, Precision, Scaling, Schedule, Tensor, Weights, heatmap,
+        histogram, plot_lines, show_images, train_head,
     };
     pub use crate::{ndarray, tch};
 }

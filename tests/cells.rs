@@ -110,7 +110,7 @@ const EVERY_CALL: &[&str] = &[
     "let tree = data.tree();\nlet counts = data.train.counts();\nlet notes = data.train.notes().to_vec();",
     "let classes = data.train.classes().to_vec();\nlet files = data.train.files().to_vec();",
     "let few = data.train.take(8);\nlet both = data.take(8, 4);",
-    "let whole = few.without_unreadable()?;\nlet unreadable = few.unreadable();",
+    "let whole = few.without_unreadable()?;\nlet unreadable = few.unreadable()?;",
     "few.show(4)?",
     "let grid = few.show(8)?;",
     "grid",
@@ -145,7 +145,7 @@ const EVERY_CALL: &[&str] = &[
         .zoom(0.1).horizontal_flip().vertical_flip().brightness(0.8, 1.2).fill(Fill::Reflect);",
     "own.check()?;\nlet drawn = own.transforms(2, (32, 32), 7);\nlet first = drawn[0];",
     "few.show_augmented(&augment, 4)?",
-    "let fit = lab.fit().epochs(1).steps(1).batch_size(4).optimizer(Optimizer::adam()).early_stopping(2)
+    "let fit = lab.fit().epochs(1).steps_per_epoch(1).batch_size(4).optimizer(Optimizer::adam()).early_stopping(2)
         .schedule(Schedule::Cosine).class_weights(&[1.0, 2.0]).head_learning_rate(1e-3).precision(Precision::F32);",
     "fit.table()",
     "let small_base = lab.vgg16(48)?;",
@@ -153,7 +153,7 @@ const EVERY_CALL: &[&str] = &[
     "let names = model.trainable_weights();\nlet open = model.num_trainable_parameters();",
     "model.freeze_base()",
     "model.unfreeze_from(\"block5_conv1\")?",
-    "let found = model.lr_find(&both, &augment, &lab.fit().steps(3).batch_size(4))?;",
+    "let found = model.lr_find(&both, &augment, &lab.fit().steps_per_epoch(3).batch_size(4))?;",
     "found",
     "found.table()",
     "let rate = found.suggestion();\nlet rates = found.rates().to_vec();",
@@ -208,7 +208,7 @@ const EVERY_CALL: &[&str] = &[
     "covered.plot()?",
     "model.occlusion_map(&files[0], Occlusion::default())?",
     "let patterns = small_base.filter_patterns(\"block3_conv1\", &[0, 1, 2, 3])?;\npatterns",
-    "let longer = base.filter_patterns(Ascent::at(1).steps(2).step_size(2.0).size(64).seed(7), &[5])?;",
+    "let longer = base.filter_patterns(ActivationMaximization::at(1).steps(2).step_size(2.0).size(64).seed(7), &[5])?;",
     "longer.plot()",
     "let pictures = longer.pictures();\nlet pairs = longer.activations().to_vec();\nlet raw = longer.array();\nraw.shape()",
     "let numbers = maps.array();\nnumbers.shape()",
@@ -227,8 +227,8 @@ const EVERY_CALL: &[&str] = &[
     "histogram(&array, 20)?",
     "heatmap(&report.confusion())?",
     "heatmap(&ndarray::arr2(&[[1, 2], [3, 4]]))?",
-    "let anything = Values::from(&tensor);\nanything",
-    "let stop = Stop::new();\nlet stoppable = lab.fit().stop(&stop);\nstop",
+    "let anything = evcxr_transfer::Values::from(&tensor);\nanything",
+    "let stop = evcxr_transfer::Stop::new();\nlet stoppable = lab.fit().stop(&stop);\nstop",
     "let zeros = Tensor::zeros([2, 3], (tch::Kind::Float, Device::Cpu));\nzeros.size()",
     "let sum = &zeros + 1.0;\nlet list = vec![zeros.shallow_clone(), sum];",
     "let filled = ndarray::Array2::<f32>::zeros((2, 3));\nfilled.sum()",
@@ -498,7 +498,7 @@ fn a_changed_crate_is_built_at_the_next_start_and_the_cell_says_so() {
     // without touching the sources that other tests are built from.
     {
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        std::fs::remove_file(common::repository(".lab/seed.stamp")).unwrap();
+        std::fs::remove_file(common::repository(".lab/template.stamp")).unwrap();
     }
     let answers = cells(&[OPEN]);
     assert_fine(OPEN, &answers[0]);

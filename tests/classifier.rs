@@ -348,6 +348,95 @@ fn a_run_can_be_cut_again_and_again_and_its_history_stays_one() {
 }
 
 #[test]
+fn a_stop_before_a_resumed_runs_first_step_keeps_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let (data, none, stop) = (data(), Augment::none(), Stop::new());
+    let fit = fit().checkpoint(&path).stop(&stop);
+    let mut whole = model();
+    whole
+        .train_frozen(&data, &none, &fit.clone().epochs(3))
+        .unwrap();
+    model()
+        .train_frozen(&data, &none, &fit.clone().epochs(1))
+        .unwrap();
+    let mut cut = Classifier::load(&path, Device::Cpu).unwrap();
+    stop.request();
+    let fit = fit.epochs(3);
+    let history = cut.resume(&data, &fit).unwrap();
+    assert_eq!(history.epochs.len(), 1);
+    assert_eq!(history.ending().unwrap(), "stopped before epoch 2");
+    assert!(cut.is_unfinished());
+    stop.reset();
+    let history = cut.resume(&data, &fit).unwrap();
+    assert_eq!(numbers(&history), numbers(&whole.history()));
+    assert!(changed(&tensors(&whole), &tensors(&cut)).is_empty());
+}
+
+#[test]
+fn a_stop_while_pictures_are_read_changes_nothing() {
+    let stop = Stop::new();
+    stop.request();
+    let mut model = model();
+    let fit = fit().precision(Precision::BFloat16).stop(&stop);
+    let history = model
+        .fine_tune("block5_conv1", &data(), &Augment::lesson(), &fit)
+        .unwrap();
+    assert_eq!(history.ending().unwrap(), "stopped before epoch 1");
+    assert_eq!(model.base().precision(), Precision::F32);
+    assert_eq!(model.trainable_weights().len(), 30);
+}
+
+#[test]
+fn checkpoints_of_other_versions_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let fit = fit().epochs(1).checkpoint(&path);
+    let data = data();
+    model().train_frozen(&data, &Augment::none(), &fit).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let rewritten = |change: &dyn Fn(&mut Value)| {
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let mut header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+        change(&mut header["__metadata__"]);
+        let header = header.to_string();
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header.as_bytes());
+        file.extend(&bytes[8 + length..]);
+        std::fs::write(&path, file).unwrap();
+        Classifier::load(&path, Device::Cpu)
+    };
+    // An older version knew neither an option that has its default nor what a fact says, and wrote no
+    // version; a later one writes more.
+    let mut older = rewritten(&|metadata| {
+        metadata.as_object_mut().unwrap().remove("format");
+        let mut run: Value = serde_json::from_str(metadata["run"].as_str().unwrap()).unwrap();
+        let options = run["options"].as_object_mut().unwrap();
+        assert!(options.remove("class_weights").is_some());
+        options.insert("of_tomorrow".into(), json!(1));
+        assert!(
+            run["facts"]
+                .as_object_mut()
+                .unwrap()
+                .remove("interpolation")
+                .is_some()
+        );
+        metadata["run"] = run.to_string().into();
+        metadata["of_tomorrow"] = "1".into();
+    })
+    .unwrap();
+    let history = older.resume(&data, &fit.clone().epochs(2)).unwrap();
+    assert_eq!(history.epochs.len(), 2);
+    // What is written otherwise cannot be understood, and says so.
+    let error = rewritten(&|metadata| metadata["format"] = "99".into()).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("format 99") && text.contains("newer version"),
+        "{text}"
+    );
+}
+
+#[test]
 fn an_early_stopped_run_is_over_when_it_is_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.safetensors");
@@ -407,6 +496,14 @@ fn pictures_are_predicted_with_the_interpolation_that_was_learned() {
     let mean = losses.sum::<f64>() / 6.0;
     // Probabilities went through f32.
     assert!((mean - told).abs() < 1e-4, "{mean} and {told}");
+    // Whatever the pictures that it is asked about say of themselves.
+    let sharp = smooth
+        .validation
+        .clone()
+        .interpolation(evcxr_transfer::Interpolation::Nearest);
+    assert_eq!(loaded.evaluate(&sharp).unwrap().loss, told);
+    let of = |dataset| loaded.report(dataset).unwrap().table().to_string();
+    assert_eq!(of(&sharp), of(&smooth.validation));
 }
 
 #[test]
@@ -507,7 +604,7 @@ fn a_stop_in_the_middle_of_an_epoch_keeps_what_was_learned() {
     let mut model = model();
     let before = tensors(&model);
     // Hours of work, if nobody stopped it.
-    let fit = fit().epochs(1000).steps(1000).stop(&stop);
+    let fit = fit().epochs(1000).steps_per_epoch(1000).stop(&stop);
     let asker = std::thread::spawn({
         let stop = stop.clone();
         move || {
@@ -529,7 +626,7 @@ fn a_stop_in_the_middle_of_an_epoch_keeps_what_was_learned() {
     let error = base(SIZE).progress(stopped).extract_features(&data.train);
     assert!(matches!(error, Err(Error::Stopped { .. })));
     stop.reset();
-    let fit = fit.epochs(1).steps(1);
+    let fit = fit.epochs(1).steps_per_epoch(1);
     assert!(
         model
             .fit(&data, &Augment::none(), &fit)
@@ -611,7 +708,7 @@ fn the_learning_rate_finder_leaves_the_model_as_it_was() {
     let mut model = model();
     model.unfreeze_from("block5_conv3").unwrap();
     let before = tensors(&model);
-    let fit = fit().steps(30);
+    let fit = fit().steps_per_epoch(30);
     let found = model.lr_find(&data, &Augment::none(), &fit).unwrap();
     assert!(changed(&before, &tensors(&model)).is_empty());
     assert!(model.history().epochs.is_empty());
@@ -725,8 +822,8 @@ fn what_does_not_fit_is_refused_before_anything_is_computed() {
     ));
     let mut model = self::model();
     for (fit, argument) in [
-        (fit().steps(0), "steps"),
-        (fit().steps(usize::MAX), "steps"),
+        (fit().steps_per_epoch(0), "steps_per_epoch"),
+        (fit().steps_per_epoch(usize::MAX), "steps_per_epoch"),
         (fit().early_stopping(0), "early_stopping"),
         (fit().checkpoint_every(0), "checkpoint_every"),
         (fit().head_learning_rate(-1.0), "head_learning_rate"),
@@ -734,7 +831,7 @@ fn what_does_not_fit_is_refused_before_anything_is_computed() {
         (fit().class_weights(&[1.0, -1.0]), "class_weights"),
         (fit().optimizer(Optimizer::sgd(1.0)), "momentum"),
         (
-            fit().schedule(Schedule::Steps {
+            fit().schedule(Schedule::StepDecay {
                 every: 0,
                 factor: 0.1,
             }),

@@ -94,7 +94,7 @@ fn the_samples_are_found_counted_and_shown() {
     ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
-    assert!(data.train.unreadable().is_empty());
+    assert!(data.train.unreadable().unwrap().is_empty());
     let png = data.train.show(12).unwrap().to_png().unwrap();
     assert!(png.len() < 1_000_000, "{} bytes", png.len());
     assert!(image::load_from_memory(&png).unwrap().width() >= 900);

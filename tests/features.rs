@@ -12,8 +12,8 @@ mod common;
 use std::path::Path;
 
 use evcxr_transfer::{
-    Base, Data, Dataset, Device, Error, Features, Head, Precision, Progress, Scaling, Tensor,
-    Weights,
+    Base, Data, Dataset, Device, Error, Features, Fit, Head, HeadModel, Interpolation, Precision,
+    Progress, Scaling, Tensor, Weights, train_head,
 };
 use ndarray::Array4;
 
@@ -215,4 +215,53 @@ fn arrays_of_ones_own_are_checked() {
             ..
         })
     ));
+}
+
+#[test]
+fn a_head_takes_features_only_of_the_make_that_it_learned_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = samples().take(8, 4);
+    let size = 48;
+    let quiet = |base: evcxr_transfer::Result<Base>| base.unwrap().progress(Progress::quiet());
+    let seeded = |seed| {
+        let weights = Weights::seeded(seed);
+        quiet(Base::vgg16(size, &weights, Device::Cpu, Precision::F32))
+    };
+    let train = seeded(1).extract_features(&data.train).unwrap();
+    let fit = Fit::default().epochs(1).progress(Progress::quiet());
+    let (head, _) = train_head(&train, &train, &fit).unwrap();
+    // On the disk nothing of it is lost.
+    let path = folder.path().join("head.safetensors");
+    head.save(&path).unwrap();
+    let head = HeadModel::load(&path, Device::Cpu).unwrap();
+    let path = folder.path().join("features.safetensors");
+    train.save(&path).unwrap();
+    assert!(
+        head.evaluate(&Features::load(&path, Device::Cpu).unwrap())
+            .is_ok()
+    );
+
+    let vgg19 = Base::vgg19(size, &Weights::seeded(1), Device::Cpu, Precision::F32);
+    let smooth = data.train.clone().interpolation(Interpolation::Bilinear);
+    let others = [
+        (quiet(vgg19), &data.train, "vgg19"),
+        (seeded(2), &data.train, "hash"),
+        (seeded(1).scaling(Scaling::Caffe), &data.train, "BGR"),
+        (seeded(1), &smooth, "bilinear"),
+    ];
+    for (base, pictures, word) in others {
+        let other = base.extract_features(pictures).unwrap();
+        assert_eq!(other.shape(), train.shape());
+        let error = head.evaluate(&other).unwrap_err();
+        assert!(
+            matches!(error, Error::Mismatch { .. }) && error.to_string().contains(word),
+            "{word}: {error}"
+        );
+        assert!(head.predict(&other).is_err(), "{word}");
+    }
+    // Numbers of one's own do not tell what they were made with.
+    let values = train.array().unwrap();
+    let labels = train.labels().to_vec();
+    let own = Features::from_array(&values, &labels, &["cats", "dogs"]).unwrap();
+    assert!(head.evaluate(&own).is_ok());
 }

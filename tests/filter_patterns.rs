@@ -15,8 +15,8 @@ use std::path::Path;
 use evcxr_transfer::ndarray::{Array4, Axis};
 use evcxr_transfer::tch::Kind;
 use evcxr_transfer::{
-    Architecture, Ascent, Base, Classifier, Device, Error, FilterPatterns, Head, Precision,
-    Progress, Scaling, Stop, Tensor, Weights,
+    ActivationMaximization, Architecture, Base, Classifier, Device, Error, FilterPatterns, Head,
+    Precision, Progress, Scaling, Stop, Tensor, Weights,
 };
 
 fn base(size: usize, scaling: Scaling) -> Base {
@@ -98,7 +98,7 @@ fn every_step_is_pytorchs() {
         ("block5_conv3", Scaling::Unit, 32),
     ] {
         let base = base(32, scaling);
-        let ascent = Ascent::at(layer).size(size).seed(3);
+        let ascent = ActivationMaximization::at(layer).size(size).seed(3);
         let after = |steps: usize| {
             base.filter_patterns(ascent.clone().steps(steps), &FILTERS)
                 .unwrap()
@@ -151,7 +151,7 @@ fn every_step_is_pytorchs() {
 fn an_ascent_ends_as_high_as_pytorchs() {
     let base = base(32, Scaling::Unit);
     let filters = [0, 1, 2];
-    let ascent = Ascent::at("block3_conv1").seed(3);
+    let ascent = ActivationMaximization::at("block3_conv1").seed(3);
     let start = base.filter_patterns(ascent.clone().steps(0), &filters);
     let patterns = base.filter_patterns(ascent, &filters).unwrap();
     let start = tensor(&start.unwrap().array());
@@ -173,7 +173,7 @@ fn an_ascent_ends_as_high_as_pytorchs() {
 #[test]
 fn patterns_begin_with_the_same_noise_and_do_not_depend_on_batches() {
     let all = base(48, Scaling::Unit);
-    let ascent = Ascent::at("block2_conv1").steps(0);
+    let ascent = ActivationMaximization::at("block2_conv1").steps(0);
     let start = all.filter_patterns(ascent.clone(), &[3, 4]).unwrap();
     assert_eq!((start.num_steps(), start.filters()), (0, &[3, 4][..]));
     for &(before, after) in start.activations() {
@@ -186,7 +186,7 @@ fn patterns_begin_with_the_same_noise_and_do_not_depend_on_batches() {
     let other = all.filter_patterns(ascent.seed(1), &[3, 4]).unwrap();
     assert_ne!(other.array(), start);
     // One at a time, and all at once: f32 sums in another order, and what rounding decides (above).
-    let ascent = Ascent::at("block2_conv1").steps(1);
+    let ascent = ActivationMaximization::at("block2_conv1").steps(1);
     let one = base(48, Scaling::Unit).batch_size(1);
     let filters = [3, 4, 4, 0, 9];
     let [one, all] = [one, all].map(|base| {
@@ -201,7 +201,7 @@ fn patterns_begin_with_the_same_noise_and_do_not_depend_on_batches() {
 
 #[test]
 fn every_base_has_patterns_in_either_precision() {
-    let ascent = Ascent::at("block1_conv2").steps(2);
+    let ascent = ActivationMaximization::at("block1_conv2").steps(2);
     let filters = [0, 1];
     let without = base(224, Scaling::Unit);
     let expected = without.filter_patterns(ascent.clone(), &filters).unwrap();
@@ -219,7 +219,7 @@ fn every_base_has_patterns_in_either_precision() {
     }
     let model = Classifier::new(&without, Head::dense(4), &["cats", "dogs"]).unwrap();
     // The index of block1_conv2; gradients are taken wherever the call stands.
-    let by_index = Ascent::at(2).steps(2);
+    let by_index = ActivationMaximization::at(2).steps(2);
     let found = tch::no_grad(|| model.base().filter_patterns(by_index, &filters));
     assert_eq!(found.unwrap().array(), expected.array());
     let narrow = Base::vgg16(64, &weights, Device::Cpu, Precision::BFloat16).unwrap();
@@ -253,12 +253,12 @@ fn patterns_show_themselves() {
 #[test]
 fn what_cannot_be_climbed_is_refused_and_a_stop_keeps_whole_steps() {
     let climbing = base(32, Scaling::Unit);
-    let error = |what: Ascent, filters: &[usize]| {
+    let error = |what: ActivationMaximization, filters: &[usize]| {
         let error = climbing.filter_patterns(what, filters).unwrap_err();
         assert!(matches!(error, Error::Argument { .. }), "{error}");
         error.to_string()
     };
-    let ascent = Ascent::at("block1_conv1");
+    let ascent = ActivationMaximization::at("block1_conv1");
     let text = error(ascent.clone(), &[3, 64]);
     assert!(
         text.contains("filters is 64; block1_conv1 has 64 filters"),

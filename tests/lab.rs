@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test fails by panicking"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and a process tells its test by printing"
 )]
 
 use evcxr_transfer::{Device, Error, Lab, Precision, Progress};
@@ -144,4 +145,30 @@ fn what_is_asked_for_stays_when_the_device_is_chosen_later() {
     let lab = lab(folder.path()).full().precision(Precision::F32);
     let text = lab.device(Device::Cpu).to_string();
     assert!(text.contains("30 epochs") && text.contains("f32"), "{text}");
+}
+
+/// What a session was started with is read in another process, so that other tests keep their own.
+#[test]
+fn what_the_environment_says_is_shown() {
+    if std::env::var_os("SHOW_LAB").is_some() {
+        println!("{}", Lab::open().unwrap());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let shown = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "what_the_environment_says_is_shown",
+            "--nocapture",
+        ])
+        .env("SHOW_LAB", "1")
+        .env("EVCXR_TRANSFER_DATA", folder.path())
+        .env("EVCXR_TRANSFER_OFFLINE", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(shown.stdout).unwrap();
+    for variable in ["DATA says so", "OFFLINE is set"] {
+        let variable = format!("EVCXR_TRANSFER_{variable}");
+        assert!(text.contains(&variable), "{variable} is missing in\n{text}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Filters, feature maps, heat maps and reports: PyTorch's numbers, and what is drawn of them.
+//! Filters, feature maps, Grad-CAM and reports: PyTorch's numbers, and what is drawn of them.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,7 +13,7 @@ mod common;
 use std::path::Path;
 
 use evcxr_transfer::{
-    Architecture, Augment, Base, Classifier, Data, Device, Error, Fit, GradCam, Head, HeatMap,
+    Architecture, Augment, Base, Classifier, Data, Device, Error, Fit, GradCam, GradCamMap, Head,
     LayerId, Photo, Precision, Progress, Tensor, Weights,
 };
 use serde_json::Value;
@@ -160,7 +160,7 @@ fn what_is_drawn_is_scaled_as_the_lesson_does() {
 }
 
 /// Compares Grad-CAM and Grad-CAM++ at some layers, for every class, with PyTorch's autograd.
-fn assert_heat_maps_are_pytorchs(model: &Classifier) {
+fn assert_grad_cam_is_pytorchs(model: &Classifier) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     model.save(&path).unwrap();
@@ -189,7 +189,7 @@ fn by_torch_cam(arguments: &[&Path]) -> Vec<Value> {
 }
 
 /// Compares every map that PyTorch made with ours, which `make` gives.
-fn assert_same_maps(results: &[Value], tolerance: f64, make: impl Fn(GradCam) -> HeatMap) {
+fn assert_same_maps(results: &[Value], tolerance: f64, make: impl Fn(GradCam) -> GradCamMap) {
     let mut seen = 0;
     let mut worst = [0.0_f64; 2];
     for result in results {
@@ -220,7 +220,7 @@ fn assert_same_maps(results: &[Value], tolerance: f64, make: impl Fn(GradCam) ->
 }
 
 #[test]
-fn heat_maps_of_a_network_with_its_top_are_pytorchs() {
+fn grad_cam_of_a_network_with_its_top_is_pytorchs() {
     let weights = Weights::seeded(0);
     let whole = Base::with_top(Architecture::Vgg16, &weights, Device::Cpu, Precision::F32).unwrap();
     let picture = common::repository(PICTURE);
@@ -270,7 +270,7 @@ fn heat_maps_of_a_network_with_its_top_are_pytorchs() {
 }
 
 #[test]
-fn heat_maps_of_two_classes_are_pytorchs_on_a_frozen_base_too() {
+fn grad_cam_of_two_classes_is_pytorchs_on_a_frozen_base_too() {
     let data = Data::open(common::repository("data/samples"))
         .unwrap()
         .take(8, 4);
@@ -278,7 +278,7 @@ fn heat_maps_of_two_classes_are_pytorchs_on_a_frozen_base_too() {
     let mut model = Classifier::new(&base(64), Head::dense(16), classes).unwrap();
     let fit = Fit::default().epochs(1).progress(Progress::quiet());
     model.train_frozen(&data, &Augment::none(), &fit).unwrap();
-    assert_heat_maps_are_pytorchs(&model);
+    assert_grad_cam_is_pytorchs(&model);
     // Looking changes nothing and needs no gradient of the model's own.
     let picture = common::repository(PICTURE);
     let before = model.predict(&picture).unwrap().probabilities();
@@ -290,13 +290,13 @@ fn heat_maps_of_two_classes_are_pytorchs_on_a_frozen_base_too() {
 }
 
 #[test]
-fn heat_maps_of_three_classes_are_pytorchs() {
+fn grad_cam_of_three_classes_is_pytorchs() {
     let model = Classifier::new(&base(64), Head::dense(16), &["cats", "dogs", "owls"]).unwrap();
-    assert_heat_maps_are_pytorchs(&model);
+    assert_grad_cam_is_pytorchs(&model);
 }
 
 #[test]
-fn a_heat_map_lies_over_the_picture_at_its_own_size() {
+fn a_grad_cam_map_lies_over_the_picture_at_its_own_size() {
     let model = Classifier::new(&base(64), Head::dense(16), &["cats", "dogs"]).unwrap();
     let photo = Photo::open(common::repository(PICTURE)).unwrap();
     let map = model.grad_cam(&photo, 17).unwrap();

@@ -12,7 +12,7 @@ mod common;
 use std::path::Path;
 
 use evcxr_transfer::{
-    Device, Error, Evaluation, Features, Fit, Head, HeadModel, Optimizer, Progress, Schedule,
+    Device, Error, Evaluation, Features, Fit, Head, HeadModel, Optimizer, Progress, Schedule, Stop,
     train_head,
 };
 use ndarray::Array4;
@@ -132,7 +132,7 @@ fn class_weights_and_schedules_are_keras_own() {
     let cosine = cosine.class_weights(&[0.5, 2.0]);
     let keras = r#"{"class": "RMSprop", "schedule": {"class": "CosineDecay", "decay_steps": 20}}"#;
     assert_steps_are_keras_steps(2, cosine, keras);
-    let staircase = quiet().schedule(Schedule::Steps {
+    let staircase = quiet().schedule(Schedule::StepDecay {
         every: 5,
         factor: 0.5,
     });
@@ -312,6 +312,49 @@ fn a_run_that_diverges_ends_with_an_error_and_the_last_good_weights() {
         "{error}"
     );
     assert_eq!(head.evaluate(&train).unwrap(), before);
+}
+
+#[test]
+fn a_run_that_diverges_later_keeps_its_history() {
+    let train = features(40, 2);
+    let mut head = Head::dense(16).build(&train, 0).unwrap();
+    // The second epoch's rate is beyond all bounds.
+    let fit = quiet().learning_rate(1e-3).schedule(Schedule::StepDecay {
+        every: 1,
+        factor: 1e33,
+    });
+    let history = head.fit(&train, &train, &fit).unwrap();
+    assert_eq!(history.epochs.len(), 1);
+    let ending = history.ending().unwrap();
+    assert!(
+        ending.contains("epoch 2 failed") && ending.contains("training has diverged"),
+        "{ending}"
+    );
+    assert!(
+        ending.contains("the weights are those of epoch 1"),
+        "{ending}"
+    );
+    let found = head.evaluate(&train).unwrap();
+    assert_eq!(Some(found.loss), history.epochs[0].val_loss);
+}
+
+#[test]
+fn a_stop_before_a_resumed_heads_first_step_keeps_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let (train, stop) = (features(30, 2), Stop::new());
+    let fit = quiet().learning_rate(1e-3).checkpoint(&path).stop(&stop);
+    let mut head = Head::dense(8).build(&train, 0).unwrap();
+    head.fit(&train, &train, &fit.clone().epochs(2)).unwrap();
+    let mut head = HeadModel::load(&path, Device::Cpu).unwrap();
+    stop.request();
+    let fit = fit.epochs(4);
+    let history = head.resume(&train, &train, &fit).unwrap();
+    assert_eq!(history.epochs.len(), 2);
+    assert_eq!(history.ending().unwrap(), "stopped before epoch 3");
+    stop.reset();
+    let history = head.resume(&train, &train, &fit).unwrap();
+    assert_eq!((history.epochs.len(), history.ending()), (4, None));
 }
 
 #[test]

@@ -4,6 +4,10 @@
 //!
 //! Imports: error, machine, show.
 
-pub(crate) mod fetch;
-pub(crate) mod store;
-pub(crate) mod unpack;
+pub(crate) mod archive;
+pub(crate) mod attempt;
+pub(crate) mod download;
+pub(crate) mod http;
+pub(crate) mod part;
+pub(crate) mod remote;
+pub(crate) mod tensors;

@@ -16,17 +16,19 @@
 use std::fmt;
 
 use ndarray::Array3;
-use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
-use crate::inside::filters::{range, share};
+use crate::machine::arrays::array_of;
 use crate::network::base::Base;
 use crate::network::layer::{LayerId, shape_with_batch};
 use crate::network::operation::LayerKind;
 use crate::network::outputs::lesson_order;
-use crate::pictures::photo::{Interpolation, Photo, Picture};
-use crate::show::draw::canvas;
-use crate::show::draw::grid::Tile;
+use crate::pictures::photo::Photo;
+use crate::pictures::photo_source::PhotoSource;
+use crate::pictures::resize::Interpolation;
+use crate::show::draw::colour;
+use crate::show::draw::range::Range;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::Table;
 
@@ -93,10 +95,9 @@ impl FeatureMaps {
         let mut tiles = Vec::new();
         for &number in numbers.iter().filter(|&&number| number < channels) {
             let map = self.values.index_axis(ndarray::Axis(2), number);
-            let (low, high) = range(map.iter().copied());
-            let colours = map
-                .iter()
-                .map(|&value| canvas::viridis(share(value, low, high)));
+            let range = Range::of(map.iter().copied());
+            let shares = map.iter().map(|&value| range.share(value));
+            let colours = shares.map(colour::viridis);
             let bytes = colours.flat_map(|(red, green, blue)| [red, green, blue]);
             let (height, width) = map.dim();
             if let Ok(photo) = Photo::from_pixels("", width, height, bytes.collect()) {
@@ -114,7 +115,7 @@ impl FeatureMaps {
 
 impl fmt::Display for FeatureMaps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (low, high) = range(self.values.iter().copied());
+        let Range { low, high } = Range::of(self.values.iter().copied());
         write!(
             f,
             "{} of {}: {:?}, values from {low:.4} to {high:.4}",
@@ -211,7 +212,7 @@ impl Base {
     /// cannot be read.
     pub fn feature_maps(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         layer: impl Into<LayerId>,
     ) -> Result<FeatureMaps> {
         let mut all = self.feature_maps_of(picture, &[layer.into()])?;
@@ -227,7 +228,7 @@ impl Base {
     /// As [`Base::feature_maps`].
     pub fn feature_maps_of(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         layers: &[impl Into<LayerId> + Clone],
     ) -> Result<LayerMaps> {
         let mut numbers = Vec::with_capacity(layers.len());
@@ -254,7 +255,8 @@ impl Base {
                 .unwrap_or_default();
             Ok(FeatureMaps {
                 layer: self.layers()[*number].name.clone(),
-                values: array_of(&outputs[place])
+                values: lesson_order(&outputs[place])
+                    .and_then(|maps| array_of(&maps.f_squeeze_dim(0)?))
                     .map_err(Error::compute("reading feature maps"))?,
                 photo: photo.name().to_owned(),
                 notes: self.origin().notes.clone(),
@@ -263,18 +265,4 @@ impl Base {
         let layers = numbers.iter().map(maps).collect::<Result<_>>()?;
         Ok(LayerMaps { layers })
     }
-}
-
-/// [1, C, H, W] as (H, W, C), f32.
-fn array_of(output: &Tensor) -> std::result::Result<Array3<f32>, TchError> {
-    let maps = lesson_order(output)?.f_squeeze_dim(0)?;
-    let (height, width, channels) = maps.size3()?;
-    let flat = maps
-        .f_to_device(Device::Cpu)?
-        .f_to_kind(Kind::Float)?
-        .f_contiguous()?
-        .f_view(-1)?;
-    let size = [height, width, channels].map(|n| n as usize);
-    Array3::from_shape_vec(size, Vec::<f32>::try_from(&flat)?)
-        .map_err(|error| TchError::Shape(error.to_string()))
 }

@@ -22,7 +22,8 @@ use crate::network::base::Base;
 use crate::network::layer::{Layer, LayerId};
 use crate::network::operation::LayerKind;
 use crate::pictures::photo::Photo;
-use crate::show::draw::grid::Tile;
+use crate::show::draw::range::Range;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::Table;
 
@@ -68,7 +69,7 @@ impl Filters {
     /// The same for filters by their numbers, counted from 0; numbers that the layer has not are left
     /// out.
     pub fn choose(&self, numbers: &[usize]) -> Figure {
-        let (low, high) = range(self.values.iter().copied());
+        let range = Range::of(self.values.iter().copied());
         let &[height, width, inputs, outputs] = self.values.shape() else {
             // An array of four dimensions has four sizes.
             return Figure::grid("", Vec::new(), 1);
@@ -82,7 +83,7 @@ impl Filters {
                 for &filter in side_by_side {
                     let mut bytes = Vec::with_capacity(height * width * 3);
                     for value in self.values.slice(ndarray::s![.., .., channel, filter]) {
-                        bytes.extend([(share(*value, low, high) * 255.0).round() as u8; 3]);
+                        bytes.extend([(range.share(*value) * 255.0).round() as u8; 3]);
                     }
                     let label = format!("filter {filter}, channel {channel}");
                     if let Ok(photo) = Photo::from_pixels(&label, width, height, bytes) {
@@ -114,7 +115,7 @@ impl Filters {
 
 impl fmt::Display for Filters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (low, high) = range(self.values.iter().copied());
+        let Range { low, high } = Range::of(self.values.iter().copied());
         let sizes = self.values.shape();
         write!(
             f,
@@ -166,35 +167,5 @@ impl Base {
             layer: name,
             notes: self.origin().notes.clone(),
         })
-    }
-}
-
-/// The smallest and the largest of some numbers.
-pub(crate) fn range(values: impl Iterator<Item = f32>) -> (f32, f32) {
-    values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| {
-        (low.min(value), high.max(value))
-    })
-}
-
-/// Where a value lies between two others, 0 to 1; 0 where they are the same.
-pub(crate) fn share(value: f32, low: f32, high: f32) -> f32 {
-    let share = (value - low) / (high - low);
-    if share.is_finite() {
-        share.clamp(0.0, 1.0)
-    } else {
-        0.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_lie_between_0_and_1_whatever_the_range() {
-        assert_eq!(share(2.0, 1.0, 3.0), 0.5);
-        assert_eq!(share(1.0, 1.0, 1.0), 0.0);
-        assert_eq!(share(f32::NAN, 0.0, 1.0), 0.0);
-        assert_eq!(range([2.0, -1.0].into_iter()), (-1.0, 2.0));
     }
 }

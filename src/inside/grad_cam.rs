@@ -1,6 +1,6 @@
-//! Heat maps: which parts of a picture the answer of a classifier, or of a network with its top, comes from.
+//! Grad-CAM: which parts of a picture the answer of a classifier, or of a network with its top, comes from.
 //!
-//! Grad-CAM (Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+//! By gradients (Selvaraju et al. 2017, "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
 //! Localization", equations 1 and 2): each channel of a layer's output counts as much as its gradient
 //! says, averaged over the picture; what speaks for the class is kept. Grad-CAM++ (Chattopadhay et al.
 //! 2018, equations 10 and 19) weighs the places of a channel too. Works whatever is frozen.
@@ -20,23 +20,22 @@
 use std::fmt;
 
 use ndarray::Array2;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
-use crate::inside::network::Network;
+use crate::inside::overlay::{self, laid_over, side_by_side};
+use crate::inside::scorer::Scorer;
+use crate::machine::arrays::array_of;
 use crate::model::classifier::Classifier;
+use crate::model::probabilities::percent;
 use crate::network::base::Base;
 use crate::network::layer::LayerId;
-use crate::pictures::photo::{Photo, Picture};
-use crate::show::draw::canvas;
-use crate::show::draw::grid::Tile;
+use crate::pictures::photo::Photo;
+use crate::pictures::photo_source::PhotoSource;
 use crate::show::figure::{Figure, titled};
 use crate::training::loss;
 
-/// How much of a heat map's colour lies over the picture.
-const OPACITY: f32 = 0.5;
-
-/// What a heat map is made of: a layer, a class, and the rule. Made from a layer's name or index where
+/// What a [`GradCamMap`] is made of: a layer, a class, and the rule. Made from a layer's name or index where
 /// one is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GradCam {
@@ -85,7 +84,7 @@ impl<T: Into<LayerId>> From<T> for GradCam {
 
 /// Which parts of a picture speak for a class.
 #[derive(Clone)]
-pub struct HeatMap {
+pub struct GradCamMap {
     photo: Photo,
     /// (h, w) of the layer, 0 to 1.
     values: Array2<f32>,
@@ -96,7 +95,7 @@ pub struct HeatMap {
     notes: Vec<String>,
 }
 
-impl HeatMap {
+impl GradCamMap {
     /// The map at the layer's own size, (h, w): 0 where nothing speaks for the class, 1 where most does;
     /// all 0 if nothing does anywhere.
     pub fn array(&self) -> Array2<f32> {
@@ -129,43 +128,36 @@ impl HeatMap {
     /// The picture, and beside it the same with the map over it.
     ///
     /// # Errors
-    /// As [`HeatMap::overlay`].
+    /// As [`GradCamMap::overlay`].
     pub fn plot(&self) -> Result<Figure> {
-        let percent = format!("{:.1} %", 100.0 * self.probability);
-        let tiles = vec![
-            Tile::new(self.photo.clone(), self.photo.name().to_owned()),
-            Tile::new(self.overlay()?, format!("for {}: {percent}", self.class)),
-        ];
-        let title = format!("{} at {}", self.rule, self.layer);
-        Ok(Figure::grid(&titled(&title, &self.notes), tiles, 2))
+        let label = format!("for {}: {}", self.class, percent(self.probability));
+        let title = titled(&format!("{} at {}", self.rule, self.layer), &self.notes);
+        Ok(side_by_side(&title, &self.photo, self.overlay()?, label))
     }
 
     /// Shows the picture and the map under a notebook cell.
     pub fn evcxr_display(&self) {
-        match self.plot() {
-            Ok(figure) => figure.evcxr_display(),
-            Err(error) => crate::show::notebook::Bundle::text(&error.to_string()).show(),
-        }
+        overlay::show(self.plot());
     }
 }
 
-impl fmt::Display for HeatMap {
+impl fmt::Display for GradCamMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} of {} at {} for {}, {:.1} %",
+            "{} of {} at {} for {}, {}",
             self.rule,
             self.photo.name(),
             self.layer,
             self.class,
-            100.0 * self.probability
+            percent(self.probability)
         )
     }
 }
 
-impl fmt::Debug for HeatMap {
+impl fmt::Debug for GradCamMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HeatMap({self})")
+        write!(f, "GradCamMap({self})")
     }
 }
 
@@ -178,10 +170,10 @@ impl Classifier {
     /// [`Error::Picture`] if the picture cannot be read.
     pub fn grad_cam(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         what: impl Into<GradCam>,
-    ) -> Result<HeatMap> {
-        heat_map(&Network::Model(self), picture.into(), &what.into())
+    ) -> Result<GradCamMap> {
+        grad_cam_map(&Scorer::Classifier(self), picture.into(), &what.into())
     }
 }
 
@@ -194,23 +186,23 @@ impl Base {
     /// [`Error::Mismatch`] if the base has no top, otherwise as [`Classifier::grad_cam`].
     pub fn grad_cam(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         what: impl Into<GradCam>,
-    ) -> Result<HeatMap> {
-        let network = Network::whole(self, "grad_cam")?;
-        heat_map(&network, picture.into(), &what.into())
+    ) -> Result<GradCamMap> {
+        let scorer = Scorer::with_top(self, "grad_cam")?;
+        grad_cam_map(&scorer, picture.into(), &what.into())
     }
 }
 
-fn heat_map(network: &Network<'_>, picture: Picture, what: &GradCam) -> Result<HeatMap> {
-    let base = network.base();
+fn grad_cam_map(scorer: &Scorer<'_>, picture: PhotoSource, what: &GradCam) -> Result<GradCamMap> {
+    let base = scorer.base();
     let number = base
         .graph()
         .find(&what.layer, |layer| layer.output_shape.len() == 3)?;
-    let wanted = network.class_number(what.class.as_deref())?;
+    let wanted = scorer.class_number(what.class.as_deref())?;
     let photo = picture.photo()?;
-    let pixels = network.pixels(&photo)?;
-    let (class, probability, values) = gradients(network, &pixels, number, wanted)
+    let pixels = scorer.pixels(&photo)?;
+    let (class, probability, values) = gradients(scorer, &pixels, number, wanted)
         .and_then(|answer| {
             let map = if what.is_plus_plus {
                 plus_plus(&answer.output, &answer.gradient)?
@@ -220,10 +212,10 @@ fn heat_map(network: &Network<'_>, picture: Picture, what: &GradCam) -> Result<H
             Ok((answer.class, answer.probability, scaled(&map)?))
         })
         .map_err(Error::batch("computing a heat map", 1))?;
-    Ok(HeatMap {
+    Ok(GradCamMap {
         photo,
         values,
-        class: network.class_name(class),
+        class: scorer.class_name(class),
         probability,
         layer: base.layers()[number].name.clone(),
         rule: what.name(),
@@ -234,12 +226,12 @@ fn heat_map(network: &Network<'_>, picture: Picture, what: &GradCam) -> Result<H
 /// The output of layer `number` for one picture, and what the score of a class makes of it. The score
 /// is the logit, before sigmoid or softmax, which would flatten it.
 fn gradients(
-    network: &Network<'_>,
+    scorer: &Scorer<'_>,
     pixels: &Tensor,
     number: usize,
     wanted: Option<usize>,
 ) -> std::result::Result<Answer, TchError> {
-    let base = network.base();
+    let base = scorer.base();
     let mut crossing = {
         let _no_grad = tch::no_grad_guard();
         base.outputs_before(&base.input(pixels)?, number + 1)?
@@ -251,7 +243,7 @@ fn gradients(
     let output = output.f_detach()?.f_set_requires_grad(true)?;
     crossing.push(output.shallow_clone());
     tch::with_grad(|| {
-        let logits = network.logits_after(&crossing, number + 1)?;
+        let logits = scorer.logits_after(&crossing, number + 1)?;
         let probabilities = loss::probabilities(&logits.f_detach()?)?;
         let class = match wanted {
             Some(class) => class,
@@ -321,36 +313,10 @@ fn summed(output: &Tensor, weights: &Tensor) -> std::result::Result<Tensor, TchE
 
 /// [h, w] as (h, w) with its largest value at 1.
 fn scaled(map: &Tensor) -> std::result::Result<Array2<f32>, TchError> {
-    let (rows, columns) = map.size2()?;
-    let flat = map.f_to_device(Device::Cpu)?.f_contiguous()?.f_view(-1)?;
-    let mut values = Vec::<f32>::try_from(&flat)?;
+    let mut values: Array2<f32> = array_of(map)?;
     let largest = values.iter().copied().fold(0.0, f32::max);
     if largest > 0.0 {
-        values.iter_mut().for_each(|value| *value /= largest);
+        values /= largest;
     }
-    Array2::from_shape_vec([rows as usize, columns as usize], values)
-        .map_err(|error| TchError::Shape(error.to_string()))
-}
-
-/// A picture under a map of shares, 0 (dark blue) to 1 (yellow), which is enlarged to the picture's size.
-pub(crate) fn laid_over(photo: &Photo, shares: &Array2<f32>) -> Result<Photo> {
-    let (height, width) = (photo.height(), photo.width());
-    let enlarged = || -> std::result::Result<Vec<f32>, TchError> {
-        let (rows, columns) = shares.dim();
-        let flat = shares.iter().copied().collect::<Vec<_>>();
-        let map = Tensor::f_from_slice(&flat)?.f_view([1, 1, rows as i64, columns as i64])?;
-        let size = [height as i64, width as i64];
-        let map = map.f_upsample_bilinear2d(size, false, None, None)?;
-        Vec::<f32>::try_from(&map.f_view(-1)?)
-    };
-    let shares = enlarged().map_err(Error::compute("enlarging a heat map"))?;
-    let mut bytes = Vec::with_capacity(height * width * 3);
-    for (pixel, share) in photo.bytes().chunks_exact(3).zip(shares) {
-        let (red, green, blue) = canvas::viridis(share);
-        for (&below, above) in pixel.iter().zip([red, green, blue]) {
-            let mixed = f32::from(below) * (1.0 - OPACITY) + f32::from(above) * OPACITY;
-            bytes.push(mixed.round() as u8);
-        }
-    }
-    Photo::from_pixels(photo.name(), width, height, bytes)
+    Ok(values)
 }

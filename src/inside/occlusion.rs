@@ -17,24 +17,21 @@
 
 use std::fmt;
 
-use ndarray::{Array2, s};
-use tch::{Device, Kind, TchError, Tensor};
+use ndarray::Array2;
 
 use crate::error::{Error, Result};
-use crate::inside::grad_cam::laid_over;
-use crate::inside::network::Network;
+use crate::inside::overlay::{self, laid_over, side_by_side};
+use crate::inside::scorer::Scorer;
+use crate::inside::squares::Squares;
+use crate::machine::arrays::numbers_of;
 use crate::machine::fitting_batch::FittingBatch;
 use crate::model::classifier::Classifier;
-use crate::model::prediction::{most_probable, percent};
+use crate::model::probabilities::{most_probable, percent};
 use crate::network::base::Base;
-use crate::pictures::photo::{Photo, Picture};
-use crate::show::draw::grid::Tile;
+use crate::pictures::photo::Photo;
+use crate::pictures::photo_source::PhotoSource;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::significant;
-
-/// What covers the picture, in all three channels: the middle of 0 to 255, so that the square is as far
-/// from black as from white.
-const GREY: i64 = 127;
 
 /// How long a square's side is by default: a fifth of the picture's.
 const PARTS: usize = 5;
@@ -162,12 +159,10 @@ impl OcclusionMap {
     /// As [`OcclusionMap::overlay`].
     pub fn plot(&self) -> Result<Figure> {
         let answer = format!("for {}: {}", self.class, percent(self.probability));
-        let tiles = vec![
-            Tile::new(self.photo.clone(), self.photo.name().to_owned()),
-            Tile::new(self.overlay()?, format!("{answer}\n{}", self.cost())),
-        ];
+        let label = format!("{answer}\n{}", self.cost());
         let title = format!("Occlusion by squares of {0} x {0} pixels", self.patch);
-        Ok(Figure::grid(&titled(&title, &self.notes), tiles, 2))
+        let title = titled(&title, &self.notes);
+        Ok(side_by_side(&title, &self.photo, self.overlay()?, label))
     }
 
     fn cost(&self) -> String {
@@ -179,10 +174,7 @@ impl OcclusionMap {
 
     /// Shows the picture and the map under a notebook cell.
     pub fn evcxr_display(&self) {
-        match self.plot() {
-            Ok(figure) => figure.evcxr_display(),
-            Err(error) => crate::show::notebook::Bundle::text(&error.to_string()).show(),
-        }
+        overlay::show(self.plot());
     }
 }
 
@@ -221,10 +213,10 @@ impl Classifier {
     /// stop.
     pub fn occlusion_map(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         occlusion: Occlusion,
     ) -> Result<OcclusionMap> {
-        occlusion_map(&Network::Model(self), picture.into(), &occlusion)
+        occlusion_map(&Scorer::Classifier(self), picture.into(), &occlusion)
     }
 }
 
@@ -236,48 +228,43 @@ impl Base {
     /// [`Error::Mismatch`] if the base has no top, otherwise as [`Classifier::occlusion_map`].
     pub fn occlusion_map(
         &self,
-        picture: impl Into<Picture>,
+        picture: impl Into<PhotoSource>,
         occlusion: Occlusion,
     ) -> Result<OcclusionMap> {
-        let network = Network::whole(self, "occlusion_map")?;
-        occlusion_map(&network, picture.into(), &occlusion)
+        let scorer = Scorer::with_top(self, "occlusion_map")?;
+        occlusion_map(&scorer, picture.into(), &occlusion)
     }
 }
 
 fn occlusion_map(
-    network: &Network<'_>,
-    picture: Picture,
+    scorer: &Scorer<'_>,
+    picture: PhotoSource,
     occlusion: &Occlusion,
 ) -> Result<OcclusionMap> {
-    let base = network.base();
-    let size = base.size();
-    let (patch, stride) = occlusion.sides(size)?;
-    let wanted = network.class_number(occlusion.class.as_deref())?;
+    let base = scorer.base();
+    let (patch, stride) = occlusion.sides(base.size())?;
+    let wanted = scorer.class_number(occlusion.class.as_deref())?;
     let photo = picture.photo()?;
-    let pixels = network.pixels(&photo)?;
+    let pixels = scorer.pixels(&photo)?;
     let _no_grad = tch::no_grad_guard();
     let at_once = base.pictures_at_once();
     let refused = || Error::batch("covering a picture", at_once);
-    let whole = network
+    let whole = scorer
         .probabilities(&pixels)
-        .and_then(|row| numbers(&row))
+        .and_then(|row| numbers_of::<f64>(&row))
         .map_err(refused())?;
     let class = wanted.unwrap_or_else(|| most_probable(&whole));
-    let starts = starts(size, patch, stride);
-    let places = starts.iter().flat_map(|&top| {
-        let row = starts.iter();
-        row.map(move |&left| (top, left))
-    });
-    let places = places.collect::<Vec<_>>();
-    let mut left = Vec::with_capacity(places.len());
+    let squares = Squares::new(base.size(), patch, stride);
+    let count = squares.places.len();
+    let mut left = Vec::with_capacity(count);
     let progress = base.shown();
-    let mut task = progress.task("covering a picture", "squares", Some(places.len()));
+    let mut task = progress.task("covering a picture", "squares", Some(count));
     let mut fitting = FittingBatch::new(at_once);
-    for some in places.chunks(at_once) {
+    for some in squares.places.chunks(at_once) {
         progress.check("covering a picture")?;
-        let answers = covered(&pixels, some, patch).and_then(|pictures| {
-            let rows = fitting.run(&pictures, &|pictures| network.probabilities(pictures))?;
-            numbers(&rows.f_select(1, class as i64)?)
+        let answers = squares.covered(&pixels, some).and_then(|pictures| {
+            let rows = fitting.run(&pictures, &|pictures| scorer.probabilities(pictures))?;
+            numbers_of::<f64>(&rows.f_select(1, class as i64)?)
         });
         left.extend(answers.map_err(refused())?);
         task.done(left.len());
@@ -285,82 +272,20 @@ fn occlusion_map(
     task.finish();
     let losses = left.iter().map(|left| whole[class] - left);
     Ok(OcclusionMap {
-        losses: averaged(&places, losses, patch, size),
+        losses: squares.averaged(losses),
         photo,
-        class: network.class_name(class),
+        class: scorer.class_name(class),
         probability: whole[class],
         patch,
-        squares: places.len(),
+        squares: count,
         notes: base.origin().notes.clone(),
     })
-}
-
-/// Where squares begin along a side: from 0 on until one reaches the end.
-fn starts(size: usize, patch: usize, stride: usize) -> Vec<usize> {
-    let count = (size - patch).div_ceil(stride) + 1;
-    (0..count).map(|number| number * stride).collect()
-}
-
-/// A copy of the picture (1, H, W, 3) for each place, (N, H, W, 3), with a square there.
-fn covered(
-    pixels: &Tensor,
-    places: &[(usize, usize)],
-    patch: usize,
-) -> std::result::Result<Tensor, TchError> {
-    let size = pixels.size()[1];
-    let copies = pixels.f_repeat([places.len() as i64, 1, 1, 1])?;
-    for (number, &(top, left)) in places.iter().enumerate() {
-        let side = |start: usize| (patch as i64).min(size - start as i64);
-        let _ = copies
-            .f_select(0, number as i64)?
-            .f_narrow(0, top as i64, side(top))?
-            .f_narrow(1, left as i64, side(left))?
-            .f_fill_(GREY)?;
-    }
-    Ok(copies)
-}
-
-/// For each pixel the mean of the losses of the squares that cover it.
-fn averaged(
-    places: &[(usize, usize)],
-    losses: impl Iterator<Item = f64>,
-    patch: usize,
-    size: usize,
-) -> Array2<f32> {
-    let mut sums = Array2::<f64>::zeros((size, size));
-    let mut counts = Array2::<f64>::zeros((size, size));
-    for (&(top, left), loss) in places.iter().zip(losses) {
-        let (bottom, right) = ((top + patch).min(size), (left + patch).min(size));
-        let square = s![top..bottom, left..right];
-        sums.slice_mut(square).mapv_inplace(|sum| sum + loss);
-        counts.slice_mut(square).mapv_inplace(|count| count + 1.0);
-    }
-    (sums / counts).mapv(|mean| mean as f32)
-}
-
-/// All values of a tensor.
-fn numbers(tensor: &Tensor) -> std::result::Result<Vec<f64>, TchError> {
-    let flat = tensor
-        .f_to_device(Device::Cpu)?
-        .f_to_kind(Kind::Double)?
-        .f_contiguous()?
-        .f_view(-1)?;
-    Vec::<f64>::try_from(&flat)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failing test may stop")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn squares_reach_the_edge_and_the_last_may_hang_over_it() {
-        assert_eq!(starts(150, 30, 15).len(), 9);
-        assert_eq!(starts(10, 4, 4), [0, 4, 8]);
-        assert_eq!(starts(10, 4, 3), [0, 3, 6]);
-        assert_eq!(starts(7, 7, 1), [0]);
-        assert_eq!(starts(3, 1, 1), [0, 1, 2]);
-    }
 
     #[test]
     fn sides_have_defaults_and_limits() {
@@ -376,14 +301,5 @@ mod tests {
         ] {
             assert!(matches!(wrong.sides(32), Err(Error::Argument { .. })));
         }
-    }
-
-    #[test]
-    fn a_pixel_has_the_mean_of_the_squares_over_it() {
-        // Three pixels, squares of 2 at 0 and 1 in both directions; the losses are 1, 2, 3 and 4.
-        let places = [(0, 0), (0, 1), (1, 0), (1, 1)];
-        let map = averaged(&places, [1.0, 2.0, 3.0, 4.0].into_iter(), 2, 3);
-        let expected = ndarray::array![[1.0, 1.5, 2.0], [2.0, 2.5, 3.0], [3.0, 3.5, 4.0]];
-        assert_eq!(map, expected);
     }
 }

@@ -21,8 +21,10 @@ use ndarray::Array2;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::arrays::numbers_of;
 use crate::model::features::Features;
-use crate::show::draw::chart::{Mark, Panel, Series};
+use crate::show::draw::chart::Panel;
+use crate::show::draw::series::{Mark, Series};
 use crate::show::figure::{Figure, titled};
 
 /// The directions come from so many pictures at most: the time grows with the third power of their number,
@@ -197,7 +199,7 @@ fn plane(features: &Tensor, most: usize) -> std::result::Result<(Array2<f32>, [f
                 .f_mv(&direction)?
                 .f_to_kind(Kind::Double)?
         };
-        let along = Vec::<f64>::try_from(&along.f_contiguous()?)?;
+        let along = numbers_of::<f64>(&along)?;
         let largest = along.iter().fold(
             0.0_f64,
             |most, &v| if v.abs() > most.abs() { v } else { most },

@@ -4,4 +4,13 @@
 //!
 //! Imports: error, files, machine, model, network, pictures, show, training.
 
+pub(crate) mod choice;
+pub(crate) mod data;
+pub(crate) mod data_folder;
+#[allow(
+    clippy::module_inception,
+    reason = "a room is named by the lesson's word, and so is its main noun"
+)]
 pub(crate) mod lab;
+pub(crate) mod official;
+pub(crate) mod weights;

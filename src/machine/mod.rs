@@ -1,10 +1,17 @@
-//! What the computer gives: devices and precision, memory, the disk, random numbers, the wish to stop.
+//! What the computer gives: devices and precision, memory, the disk, tensors as arrays, random numbers,
+//! the wish to stop.
 //!
 //! Takes nothing from the rest of the crate but its errors; everybody asks here.
 //!
 //! Imports: error.
 
+pub(crate) mod arrays;
+pub(crate) mod cuda;
 pub(crate) mod device;
+pub(crate) mod disk;
+pub(crate) mod environment;
 pub(crate) mod fitting_batch;
+pub(crate) mod memory;
+pub(crate) mod precision;
 pub(crate) mod random;
 pub(crate) mod stop;

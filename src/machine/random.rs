@@ -6,6 +6,14 @@
 use rand_xoshiro::SplitMix64;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
+/// A number that tells bytes apart and stays the same between versions and machines: FNV-1a.
+pub(crate) fn hash_of(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    let bytes = bytes.into_iter();
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
 /// A stream of random numbers that follows from a seed.
 pub(crate) struct Random {
     generator: SplitMix64,
@@ -14,13 +22,7 @@ pub(crate) struct Random {
 impl Random {
     /// The stream of `seed` for one `purpose`; streams for other purposes are independent of it.
     pub(crate) fn new(seed: u64, purpose: &str) -> Self {
-        // FNV-1a over the purpose: any hash that stays the same between versions would do.
-        let purpose = purpose
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
-        let mut mixed = SplitMix64::seed_from_u64(seed ^ purpose);
+        let mut mixed = SplitMix64::seed_from_u64(seed ^ hash_of(purpose.bytes()));
         Self {
             generator: SplitMix64::seed_from_u64(mixed.next_u64()),
         }

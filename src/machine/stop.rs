@@ -1,8 +1,9 @@
 //! The wish to stop: a flag that long work asks at each batch.
 //!
 //! A run that is stopped ends at its next batch and keeps what it has: training gives back its
-//! history so far and leaves the model with what it has learned. The kernel "Rust (transfer)" sets
-//! the flag when a notebook's reader interrupts a cell; a program can set it from another thread.
+//! history so far and leaves the model with what it has learned. The kernel "Rust (transfer)" makes
+//! a file, named in `EVCXR_TRANSFER_STOP`, when a notebook's reader interrupts a cell: every flag
+//! hears it. A program can set a flag from another thread.
 //!
 //! ```
 //! use evcxr_transfer::{Fit, Stop};
@@ -19,8 +20,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::machine::environment;
+
 /// A flag that asks work to stop. All clones are one flag.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Stop {
     flag: Arc<AtomicBool>,
     /// Exists while somebody outside of this process asks for a stop.
@@ -28,12 +31,16 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// A flag that is not set.
+    /// A flag that is not set. It also hears an interrupt of the notebook's cell.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            flag: Arc::default(),
+            file: environment::stop_file(),
+        }
     }
 
-    /// A flag that counts as set while this file exists, too: a way for another process to ask.
+    /// A flag that counts as set while this file exists, too: a way for another process to ask. It
+    /// hears this file instead of the notebook's.
     pub fn file(path: impl AsRef<Path>) -> Self {
         Self {
             flag: Arc::default(),
@@ -56,6 +63,13 @@ impl Stop {
     /// Whether a stop has been asked for.
     pub fn is_requested(&self) -> bool {
         self.flag.load(Ordering::Relaxed) || self.file.as_ref().is_some_and(|file| file.exists())
+    }
+}
+
+impl Default for Stop {
+    /// The same as [`Stop::new`].
+    fn default() -> Self {
+        Self::new()
     }
 }
 

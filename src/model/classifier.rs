@@ -1,8 +1,8 @@
 //! A base and a head as one model: what the lesson trains end to end.
 //!
 //! The base is shared with the one that the model was made from until some of its layers learn; then
-//! the model has copies of its own of these. Everything before the border (a layer's name) is frozen.
-//! Training is in `tuning`, telling the class of pictures in `prediction`.
+//! the model has copies of its own of these. Everything before the layer that it is trainable from is
+//! frozen.
 //!
 //! ```
 //! use evcxr_transfer::{Base, Classifier, Device, Head, Precision, Weights};
@@ -15,42 +15,30 @@
 //! # Ok::<(), evcxr_transfer::Error>(())
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::path::Path;
 
-use serde_json::json;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
-use crate::files::store::{self, Store};
-use crate::machine::device::Precision;
-use crate::machine::fitting_batch::FittingBatch;
-use crate::model::head::{Head, HeadModel};
-use crate::network::architecture::Architecture;
+use crate::machine::precision::Precision;
+use crate::model::head::Head;
+use crate::model::head_model::HeadModel;
 use crate::network::base::Base;
 use crate::network::layer::shape_with_batch;
-use crate::network::origin::Origin;
 use crate::network::outputs::lesson_order;
-use crate::network::weights::layer_weights::LayerWeights;
 use crate::pictures::augment::Augment;
-use crate::pictures::dataset::Dataset;
-use crate::pictures::photo::Interpolation;
-use crate::show::saved::Saved;
+use crate::pictures::resize::Interpolation;
+use crate::show::progress::Progress;
 use crate::show::table::{Table, grouped};
-use crate::training::checkpoint::Stored;
-use crate::training::evaluation::Evaluation;
+use crate::training::checkpoint::Checkpoint;
 use crate::training::history::History;
-
-/// What a file of ours should hold, in messages.
-const WHAT: &str = "a classifier";
 
 /// A base with a head on top.
 pub struct Classifier {
     pub(crate) base: Base,
     pub(crate) head: HeadModel,
     /// The base's layers from this number on learn; none if it is their count.
-    pub(crate) border: usize,
+    pub(crate) trainable_from: usize,
     /// How the pictures that it learned from were resized.
     pub(crate) interpolation: Interpolation,
     pub(crate) history: History,
@@ -59,8 +47,8 @@ pub struct Classifier {
 
 /// The run whose checkpoint a classifier was read from.
 pub(crate) struct Unfinished {
-    pub(crate) run: Stored,
-    pub(crate) border: usize,
+    pub(crate) run: Checkpoint,
+    pub(crate) trainable_from: usize,
     pub(crate) augment: Augment,
 }
 
@@ -97,7 +85,7 @@ impl Classifier {
         Ok(Self {
             base: base.shared(),
             head,
-            border: 0,
+            trainable_from: 0,
             interpolation: Interpolation::default(),
             history: History::default(),
             unfinished: None,
@@ -148,13 +136,13 @@ impl Classifier {
 
     /// How many of them learn: 2,097,665 with the base frozen, 9,177,089 with block 5 open.
     pub fn num_trainable_parameters(&self) -> usize {
-        let open = self.base.layers().iter().skip(self.border);
+        let open = self.base.layers().iter().skip(self.trainable_from);
         open.map(|layer| layer.num_parameters()).sum::<usize>() + self.head.num_parameters()
     }
 
     /// The names of the weight tensors that learn, two for each layer; Keras' `trainable_weights`.
     pub fn trainable_weights(&self) -> Vec<String> {
-        let open = self.base.layers().iter().skip(self.border);
+        let open = self.base.layers().iter().skip(self.trainable_from);
         let open = open.filter(|layer| layer.has_weights());
         open.map(|layer| layer.name.as_str())
             .chain(["dense", "dense_1"])
@@ -164,7 +152,7 @@ impl Classifier {
 
     /// Freezes the whole base: only the head learns. Shows what is trainable now.
     pub fn freeze_base(&mut self) -> Table {
-        self.border = self.base.layers().len();
+        self.trainable_from = self.base.layers().len();
         self.trainable()
     }
 
@@ -174,7 +162,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::UnknownLayer`] lists the layers.
     pub fn unfreeze_from(&mut self, layer: &str) -> Result<Table> {
-        self.border = self.base.graph().number(layer)?;
+        self.trainable_from = self.base.graph().number(layer)?;
         Ok(self.trainable())
     }
 
@@ -182,7 +170,7 @@ impl Classifier {
     pub fn trainable(&self) -> Table {
         let mut table = Table::new("Trainable layers", &["layer", "trainable"]);
         for (number, layer) in self.base.layers().iter().enumerate() {
-            let answer = if number >= self.border {
+            let answer = if number >= self.trainable_from {
                 "true"
             } else {
                 "false"
@@ -225,200 +213,20 @@ impl Classifier {
         Ok(self)
     }
 
-    /// Loss and accuracy on labelled pictures, dropout off and nothing augmented.
-    ///
-    /// Keras: `model.evaluate(...)`.
-    ///
-    /// # Errors
-    /// [`Error::Mismatch`] if the pictures are of other classes, [`Error::Pictures`] if some cannot be
-    /// decoded, [`Error::Stopped`] if the work was asked to stop.
-    pub fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation> {
-        self.check_evaluable(dataset)?;
-        let _no_grad = tch::no_grad_guard();
-        let targets = self.head.targets(dataset.labels(), &[])?;
-        let (mut loss, mut correct) = (0.0, 0.0);
-        self.for_each_logits(dataset, "evaluating", |first, logits| {
-            let count = logits.size()[0] as usize;
-            let step = targets.narrow(first, count)?.measure(&logits)?;
-            loss += step.loss.f_double_value(&[])? * count as f64;
-            correct += step.correct.f_double_value(&[])?;
-            Ok(())
-        })?;
-        let pictures = dataset.len() as f64;
-        Ok(Evaluation {
-            loss: loss / pictures,
-            accuracy: correct / pictures,
-        })
-    }
-
-    /// Sends pictures through base and head: `each(first, logits)` for every batch, in order.
-    pub(crate) fn for_each_logits(
-        &self,
-        dataset: &Dataset,
-        doing: &str,
-        mut each: impl FnMut(usize, Tensor) -> std::result::Result<(), TchError>,
-    ) -> Result<()> {
-        let at_once = self.base.pictures_at_once();
-        let progress = self.base.shown();
-        let mut task = progress.task(doing, "pictures", Some(dataset.len()));
-        let mut fitting = FittingBatch::new(at_once);
-        dataset.for_each_tensor(self.base.size(), at_once, |first, pixels| {
-            progress.check(doing)?;
-            fitting
-                .run(&pixels, &|pixels| self.logits(pixels))
-                .and_then(|logits| each(first, logits))
-                .map_err(Error::batch(doing, at_once))?;
-            task.done(first + pixels.size()[0] as usize);
-            Ok(())
-        })
-    }
-
     /// Pictures, (N, H, W, 3) bytes of the base's size, to logits [N] or [N, classes].
     pub(crate) fn logits(&self, pixels: &Tensor) -> std::result::Result<Tensor, TchError> {
         head_logits(&self.head, &self.base.forward_pixels(pixels)?, None)
     }
 
-    /// Refuses pictures of other classes, and none at all.
-    pub(crate) fn check_evaluable(&self, dataset: &Dataset) -> Result<()> {
-        self.check_classes(dataset)?;
-        if dataset.is_empty() {
-            return Err(Error::Mismatch {
-                what: "pictures to evaluate on".into(),
-                expected: "at least one".into(),
-                found: "none".into(),
-                remedy: "Take some".into(),
-            });
-        }
-        Ok(())
-    }
-
-    pub(crate) fn check_classes(&self, dataset: &Dataset) -> Result<()> {
-        if dataset.classes() == self.classes() {
-            return Ok(());
-        }
-        Err(Error::Mismatch {
-            what: "the classes of the pictures".into(),
-            expected: format!("{:?}", self.classes()),
-            found: format!("{:?}", dataset.classes()),
-            remedy: "Use pictures of the classes that the model was made for".into(),
-        })
-    }
-
-    /// Writes the whole model to one safetensors file. An existing file stays whole until the new one
-    /// is.
-    ///
-    /// Python's `safetensors.torch.load_file` opens it: the base under torchvision's names
-    /// (`features.0.weight`), the head as `dense.weight`, `dense.bias`, `dense_1.weight`,
-    /// `dense_1.bias`. Class names, input size, scaling, border and history are its metadata.
-    ///
-    /// # Errors
-    /// [`Error::File`] if the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
-        self.store(self.base.weights(), &self.history)
-            .save(path.as_ref())
-    }
-
-    /// The model as it is written, with these weights of the base and this history.
-    pub(crate) fn store(&self, weights: &[LayerWeights], history: &History) -> Store {
-        let mut store = Store {
-            tensors: BTreeMap::new(),
-            metadata: HashMap::from([("kind".to_owned(), "classifier".to_owned())]),
-        };
-        self.head.write(&mut store);
-        let layers = self.base.layers();
-        for (layer, weights) in layers.iter().zip(weights) {
-            weights.write(&mut store, &layer.stored_name);
-        }
-        for (key, value) in [
-            ("architecture", json!(self.base.architecture())),
-            ("size", json!(self.base.size())),
-            ("origin", json!(self.base.origin())),
-            ("precision", json!(self.base.precision())),
-            (
-                "trainable_from",
-                json!(layers.get(self.border).map(|layer| &layer.name)),
-            ),
-            ("interpolation", json!(self.interpolation)),
-            ("history", json!(history)),
-        ] {
-            store.metadata.insert(key.to_owned(), value.to_string());
-        }
-        store
-    }
-
-    /// Reads what [`Classifier::save`] or a checkpoint wrote, onto the CPU or a GPU. It computes in the
-    /// precision that it was saved with; [`Classifier::set_precision`] changes that.
-    ///
-    /// # Errors
-    /// [`Error::File`] if the file cannot be read, [`Error::Weights`] or [`Error::LayerShape`] if it
-    /// does not hold a classifier, [`Error::Device`] if the device cannot be used.
-    pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Self> {
-        crate::machine::device::check(device)?;
-        let path = path.as_ref();
-        let mut store = Store::load(path, WHAT)?;
-        let kind = store.metadata.get("kind");
-        if kind.is_none_or(|kind| kind != "classifier") {
-            return Err(store::not_saved_here(path, WHAT));
-        }
-        let architecture: Architecture = store.read_json("architecture", path, WHAT)?;
-        let size: usize = store.read_json("size", path, WHAT)?;
-        let origin: Origin = store.read_json("origin", path, WHAT)?;
-        let precision: Precision = store.read_json("precision", path, WHAT)?;
-        let from: Option<String> = store.read_json("trainable_from", path, WHAT)?;
-        let history: History = store.read_json("history", path, WHAT)?;
-        let interpolation: Interpolation = store.read_json("interpolation", path, WHAT)?;
-        if architecture.check_size(size).is_err() {
-            return Err(store::not_saved_here(path, WHAT));
-        }
-        let graph = architecture.graph(size, false);
-        let mut weights = Vec::new();
-        for layer in graph.layers() {
-            let (name, parameters) = (&layer.stored_name, &layer.parameters);
-            weights.push(LayerWeights::take(
-                &mut store, name, parameters, path, WHAT,
-            )?);
-        }
-        let base = Base::from_parts(architecture, graph, weights, device, precision, origin)?;
-        let border = match from {
-            None => base.layers().len(),
-            Some(name) => base
-                .graph()
-                .number(&name)
-                .map_err(|_| store::not_saved_here(path, WHAT))?,
-        };
-        let unfinished = match Stored::take(&mut store, path, WHAT)? {
-            None => None,
-            Some(run) => Some(Unfinished {
-                run,
-                border,
-                augment: store.read_json("augment", path, WHAT)?,
-            }),
-        };
-        let head = HeadModel::read(&mut store, path, WHAT, device)?;
-        if head.input_shape() != base.output_shape() {
-            return Err(store::not_saved_here(path, WHAT));
-        }
-        Ok(Self {
-            base,
-            head,
-            border,
-            interpolation,
-            history,
-            unfinished,
-        })
+    /// How this model's evaluations and predictions show their progress, and what may stop them.
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.base = self.base.progress(progress);
+        self
     }
 
     /// Shows the summary under a notebook cell.
     pub fn evcxr_display(&self) {
         self.summary().evcxr_display();
-    }
-}
-
-impl Classifier {
-    /// How this model's evaluations and predictions show their progress, and what may stop them.
-    pub fn progress(mut self, progress: crate::show::notebook::Progress) -> Self {
-        self.base = self.base.progress(progress);
-        self
     }
 }
 

@@ -5,6 +5,7 @@ use tch::{Device, Kind, Tensor};
 use crate::error::{Error, Result};
 use crate::machine::fitting_batch::FittingBatch;
 use crate::model::features::Features;
+use crate::model::provenance::Provenance;
 use crate::network::base::Base;
 use crate::pictures::dataset::Dataset;
 
@@ -66,6 +67,7 @@ impl Base {
             dataset,
             &self.architecture().to_string(),
             notes,
+            Provenance::new(self, dataset.interpolation)?,
         ))
     }
 }

@@ -11,7 +11,9 @@ use ndarray::{Array1, Array4};
 use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
-use crate::files::store::{self, Store};
+use crate::files::tensors;
+use crate::files::tensors::Store;
+use crate::model::provenance::Provenance;
 use crate::pictures::dataset::Dataset;
 use crate::show::notebook;
 use crate::show::saved::Saved;
@@ -22,12 +24,21 @@ pub struct Features {
     labels: Vec<usize>,
     classes: Vec<String>,
     base: String,
+    /// What they were made with; numbers of one's own do not tell.
+    provenance: Option<Provenance>,
     notes: Vec<String>,
 }
 
 impl Features {
-    pub(crate) fn new(tensor: Tensor, dataset: &Dataset, base: &str, notes: Vec<String>) -> Self {
+    pub(crate) fn new(
+        tensor: Tensor,
+        dataset: &Dataset,
+        base: &str,
+        notes: Vec<String>,
+        provenance: Provenance,
+    ) -> Self {
         Self {
+            provenance: Some(provenance),
             tensor,
             labels: dataset.labels().to_vec(),
             classes: dataset.classes().to_vec(),
@@ -51,6 +62,7 @@ impl Features {
             labels: labels.to_vec(),
             classes: classes.iter().map(|&class| class.to_owned()).collect(),
             base: "an array".into(),
+            provenance: None,
             notes: Vec::new(),
         };
         features.check()?;
@@ -97,7 +109,7 @@ impl Features {
 
     /// (N, H, W, C): (2000, 4, 4, 512) for the lesson's training pictures.
     pub fn shape(&self) -> Vec<usize> {
-        store::shape(&self.tensor)
+        tensors::shape(&self.tensor)
     }
 
     /// The number of values for one picture, 8,192 in the lesson: what a head takes.
@@ -152,6 +164,11 @@ impl Features {
         &self.notes
     }
 
+    /// What they were made with, if that is known.
+    pub(crate) fn provenance(&self) -> Option<&Provenance> {
+        self.provenance.as_ref()
+    }
+
     /// The device that holds the tensor.
     pub(crate) fn device(&self) -> Device {
         self.tensor.device()
@@ -179,6 +196,10 @@ impl Features {
             ),
             ("base".to_owned(), self.base.clone()),
             (
+                "provenance".to_owned(),
+                serde_json::json!(self.provenance).to_string(),
+            ),
+            (
                 "notes".to_owned(),
                 serde_json::json!(self.notes).to_string(),
             ),
@@ -200,7 +221,7 @@ impl Features {
             .tensors
             .remove("features")
             .filter(|tensor| tensor.dim() >= 2)
-            .ok_or_else(|| store::not_saved_here(path, "features"))?;
+            .ok_or_else(|| tensors::not_saved_here(path, "features"))?;
         let tensor = tensor.f_to_device(device).map_err(Error::compute(format!(
             "putting features on {}",
             crate::machine::device::name(device)
@@ -210,6 +231,9 @@ impl Features {
             labels: store.read_json("labels", path, "features")?,
             classes: store.read_json("classes", path, "features")?,
             base: store.metadata.get("base").cloned().unwrap_or_default(),
+            provenance: store
+                .read_optional("provenance", path, "features")?
+                .flatten(),
             notes: store.read_json("notes", path, "features")?,
         };
         features.check()?;

@@ -4,10 +4,23 @@
 //!
 //! Imports: error, files, machine, network, pictures, show, training.
 
+pub(crate) mod class_scores;
 pub(crate) mod classifier;
+pub(crate) mod classifier_training;
+pub(crate) mod evaluate;
 pub(crate) mod extraction;
 pub(crate) mod features;
 pub(crate) mod head;
+pub(crate) mod head_model;
+pub(crate) mod head_training;
+pub(crate) mod learner;
 pub(crate) mod prediction;
+pub(crate) mod predictions;
+pub(crate) mod probabilities;
+pub(crate) mod provenance;
 pub(crate) mod report;
-pub(crate) mod tuning;
+pub(crate) mod roc_curve;
+pub(crate) mod saved_classifier;
+pub(crate) mod saved_head;
+pub(crate) mod sources;
+pub(crate) mod transfer;

@@ -1,4 +1,4 @@
-//! What a classifier gets right and wrong on labelled pictures: confusion matrix, precision and recall,
+//! What a classifier gets right and wrong on labelled pictures: confusion matrix, scores of the classes,
 //! the worst mistakes, the ROC curve.
 //!
 //! ```
@@ -17,13 +17,16 @@ use std::path::PathBuf;
 use ndarray::Array2;
 
 use crate::error::{Error, Result};
+use crate::model::class_scores::{self, ClassScores};
 use crate::model::classifier::Classifier;
-use crate::model::prediction::{most_probable, percent, rows_of};
-use crate::pictures::dataset::{Dataset, name_of};
+use crate::model::probabilities::{most_probable, percent};
+use crate::model::roc_curve::RocCurve;
+use crate::pictures::dataset::Dataset;
+use crate::pictures::folder::name_of;
 use crate::pictures::photo::Photo;
-use crate::show::draw::chart::{Mark, Panel, Series};
-use crate::show::draw::grid::{self, Tile};
+use crate::show::draw::grid;
 use crate::show::draw::matrix::Matrix;
+use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::Table;
 
@@ -36,21 +39,6 @@ pub struct Report {
     /// One row a picture, one value a class.
     probabilities: Vec<Vec<f64>>,
     notes: Vec<String>,
-}
-
-/// Precision, recall and F1 of one class, each 0 to 1; nothing where it would divide by zero.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ClassScores {
-    /// The class.
-    pub class: String,
-    /// The share of its pictures among those that were taken for it.
-    pub precision: Option<f64>,
-    /// The share of its pictures that were taken for it.
-    pub recall: Option<f64>,
-    /// The harmonic mean of both.
-    pub f1: Option<f64>,
-    /// How many pictures it has.
-    pub pictures: usize,
 }
 
 impl Report {
@@ -112,40 +100,13 @@ impl Report {
 
     /// Precision, recall and F1 of each class, in the order of the class names.
     pub fn scores(&self) -> Vec<ClassScores> {
-        let counts = self.confusion();
-        let share = |part: usize, all: usize| (all > 0).then(|| part as f64 / all as f64);
-        let of_class = |(class, name): (usize, &String)| {
-            let right = counts[[class, class]];
-            let taken = counts.column(class).sum();
-            let pictures = counts.row(class).sum();
-            ClassScores {
-                class: name.clone(),
-                precision: share(right, taken),
-                recall: share(right, pictures),
-                // 2 p r / (p + r), without dividing twice.
-                f1: share(2 * right, taken + pictures),
-                pictures,
-            }
-        };
-        self.classes.iter().enumerate().map(of_class).collect()
+        class_scores::of(&self.classes, &self.confusion())
     }
 
     /// The scores as a table, with the accuracy below.
     pub fn table(&self) -> Table {
-        let columns = ["class", "precision", "recall", "F1", "pictures"];
-        let mut table = Table::new("Report", &columns).right_aligned(&[1, 2, 3, 4]);
-        let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
-        for scores in self.scores() {
-            table.push([
-                scores.class,
-                number(scores.precision),
-                number(scores.recall),
-                number(scores.f1),
-                scores.pictures.to_string(),
-            ]);
-        }
         let accuracy = format!("Accuracy: {:.4}", self.accuracy());
-        self.noted(table.note(&accuracy))
+        self.noted(class_scores::table(self.scores()).note(&accuracy))
     }
 
     fn noted(&self, table: Table) -> Table {
@@ -237,12 +198,7 @@ impl Report {
     /// # Errors
     /// [`Error::Mismatch`] if there are other than two classes, or no picture of one.
     pub fn area_under_curve(&self) -> Result<f64> {
-        let points = self.roc_points()?;
-        // Trapezoids below the curve; a step that goes up and right at once counts its equals half.
-        let areas = points
-            .windows(2)
-            .map(|pair| (pair[1].0 - pair[0].0) * (pair[1].1 + pair[0].1) / 2.0);
-        Ok(areas.sum())
+        Ok(self.roc()?.area())
     }
 
     /// The ROC curve for two classes: of all thresholds for the probability of the second class, how many
@@ -251,53 +207,26 @@ impl Report {
     /// # Errors
     /// As [`Report::area_under_curve`].
     pub fn roc_curve(&self) -> Result<Figure> {
-        let curve = Series {
-            name: format!("area under the curve {:.4}", self.area_under_curve()?),
-            points: self.roc_points()?,
-            ..Series::default()
-        };
-        let chance = Series {
-            name: "guessing: 0.5".into(),
-            points: vec![(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)],
-            mark: Mark::Dashed,
-            colour: 1,
-        };
-        let panel = Panel {
-            x_label: format!("share of {} taken for {}", self.classes[0], self.classes[1]),
-            y_label: format!("share of {} found", self.classes[1]),
-            series: vec![curve, chance],
-            ..Panel::default()
-        };
+        let panel = self.roc()?.panel(&self.classes[0], &self.classes[1]);
         Ok(Figure::lines(
             &titled("ROC curve", &self.notes),
             vec![panel],
         ))
     }
 
-    /// From (0, 0) to (1, 1), a point for each threshold.
-    fn roc_points(&self) -> Result<Vec<(f64, f64)>> {
-        let second = self.labels.iter().filter(|&&label| label == 1).count();
-        let first = self.len() - second;
-        if self.classes.len() != 2 || first == 0 || second == 0 {
-            return Err(Error::Mismatch {
-                what: "a ROC curve".into(),
-                expected: "two classes with pictures of both".into(),
-                found: format!("{} pictures of {:?}", self.len(), self.classes),
-                remedy: "Take the confusion matrix".into(),
-            });
+    fn roc(&self) -> Result<RocCurve> {
+        let wrong = || Error::Mismatch {
+            what: "a ROC curve".into(),
+            expected: "two classes with pictures of both".into(),
+            found: format!("{} pictures of {:?}", self.len(), self.classes),
+            remedy: "Take the confusion matrix".into(),
+        };
+        if self.classes.len() != 2 {
+            return Err(wrong());
         }
         let rows = self.probabilities.iter().map(|row| row[1]);
-        let mut ranked = rows.zip(&self.labels).collect::<Vec<_>>();
-        ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let mut points = vec![(0.0, 0.0)];
-        for equals in ranked.chunk_by(|a, b| a.0 == b.0) {
-            let found = equals.iter().filter(|(_, label)| **label == 1).count();
-            let (x, y) = points[points.len() - 1];
-            let mistaken = equals.len() - found;
-            points.push((x + mistaken as f64, y + found as f64));
-        }
-        let share = |(x, y): (f64, f64)| (x / first as f64, y / second as f64);
-        Ok(points.into_iter().map(share).collect())
+        let is_second = self.labels.iter().map(|&label| label == 1);
+        RocCurve::new(rows.zip(is_second).collect()).ok_or_else(wrong)
     }
 
     /// Shows the scores under a notebook cell.
@@ -331,19 +260,13 @@ impl Classifier {
     /// As [`Classifier::evaluate`].
     pub fn report(&self, dataset: &Dataset) -> Result<Report> {
         self.check_evaluable(dataset)?;
-        let _no_grad = tch::no_grad_guard();
-        let mut probabilities = Vec::with_capacity(dataset.len());
-        self.for_each_logits(dataset, "predicting", |_, logits| {
-            probabilities.extend(rows_of(&logits)?);
-            Ok(())
-        })?;
         let mut notes = dataset.notes().to_vec();
         notes.extend(self.base().origin().notes.iter().cloned());
         Ok(Report {
             classes: self.classes().to_vec(),
             files: dataset.files().to_vec(),
             labels: dataset.labels().to_vec(),
-            probabilities,
+            probabilities: self.probabilities(dataset)?,
             notes,
         })
     }
@@ -382,17 +305,5 @@ mod tests {
         assert_eq!(names.collect::<Vec<_>>(), ["2.jpg", "1.jpg", "4.jpg"]);
         assert_eq!(mistakes[0].1, "cats");
         assert_eq!(mistakes[0].2, "dogs");
-    }
-
-    #[test]
-    fn the_area_under_the_curve_is_the_share_of_pairs_in_the_right_order() {
-        let area = |labels: &[usize], second: &[f64]| report(labels, second).area_under_curve();
-        // Pairs (cat, dog): 0.1 below 0.4, 0.1 below 0.8, 0.5 above 0.4, 0.5 below 0.8: 3 of 4.
-        assert_eq!(area(&[0, 0, 1, 1], &[0.1, 0.5, 0.4, 0.8]).unwrap(), 0.75);
-        assert_eq!(area(&[0, 1], &[0.1, 0.8]).unwrap(), 1.0);
-        assert_eq!(area(&[0, 1], &[0.8, 0.1]).unwrap(), 0.0);
-        // All the same: each pair counts half.
-        assert_eq!(area(&[0, 1, 0, 1], &[0.3; 4]).unwrap(), 0.5);
-        assert!(area(&[0, 0], &[0.1, 0.2]).is_err(), "no dog to be found");
     }
 }

@@ -16,7 +16,7 @@ use std::fmt;
 use tch::Device;
 
 use crate::error::{Error, Result};
-use crate::machine::device::Precision;
+use crate::machine::precision::Precision;
 use crate::machine::random::Random;
 use crate::network::architecture::Architecture;
 use crate::network::graph::Graph;
@@ -25,8 +25,8 @@ use crate::network::origin::Origin;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::network::weights::seeded::glorot;
 use crate::network::weights::weights::Weights;
-use crate::pictures::photo::Scaling;
-use crate::show::notebook::Progress;
+use crate::pictures::scaling::Scaling;
+use crate::show::progress::Progress;
 use crate::show::table::grouped;
 
 /// A network with weights, ready to turn pictures into features.

@@ -119,7 +119,11 @@ pub(crate) fn compute(
             let (x, padding) = padded(x, window, 0.0)?;
             let (kernel, bias) = (weights.tensor(Role::Kernel)?, weights.get(Role::Bias));
             let strides = window.strides.map(|n| n as i64);
-            let sums = x.f_conv2d(kernel, bias, strides, padding, [1, 1], 1)?;
+            // In f32 on a GPU libtorch would round to TF32, 10 bits of mantissa: not what f32 promises.
+            let sums = match x.device().is_cuda() && x.f_kind()? == Kind::Float {
+                true => exact_convolution(&x, kernel, bias, strides, padding)?,
+                false => x.f_conv2d(kernel, bias, strides, padding, [1, 1], 1)?,
+            };
             activated(sums, activation)
         }
         Operation::Dense { activation } => {
@@ -194,6 +198,32 @@ fn average_pool(x: &Tensor, window: Window) -> Result<Tensor> {
     means(x)?.f_div(&means(&ones)?)
 }
 
+/// A convolution by the one function of libtorch that has a switch for TF32. (What it computes for the
+/// gradient heeds libtorch's own switch, which tch does not reach.)
+fn exact_convolution(
+    x: &Tensor,
+    kernel: &Tensor,
+    bias: Option<&Tensor>,
+    strides: [i64; 2],
+    padding: [i64; 2],
+) -> Result<Tensor> {
+    let (benchmark, deterministic, cudnn_enabled, allow_tf32) = (false, false, true, false);
+    x.f_internal_convolution(
+        kernel,
+        bias,
+        strides,
+        padding,
+        [1, 1],
+        false,
+        [0, 0],
+        1,
+        benchmark,
+        deterministic,
+        cudnn_enabled,
+        allow_tf32,
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,7 +260,7 @@ mod tests {
             _ => [&[1], &shape[..]].concat(),
         };
         // What the table says comes out.
-        assert_eq!(crate::files::store::shape(found), size);
+        assert_eq!(crate::files::tensors::shape(found), size);
         found.shallow_clone()
     }
 
@@ -268,6 +298,23 @@ mod tests {
         let none: Option<Tensor> = None;
         let expected = x.conv2d(&kernel, none, [1, 1], [0, 3], [1, 1], 1).relu();
         close(&run(&graph, &x, &[weights]), &expected);
+    }
+
+    #[test]
+    fn the_convolution_without_tf32_is_the_convolution() {
+        let (x, bias) = (picture(8), uniform(&[3]));
+        let gradients = |exact: bool| {
+            let kernel = uniform(&[3, 2, 3, 3]).set_requires_grad(true);
+            let bias = Some(&bias);
+            let sums = match exact {
+                true => exact_convolution(&x, &kernel, bias, [1, 1], [1, 1]).unwrap(),
+                false => x.conv2d(&kernel, bias, [1, 1], [1, 1], [1, 1], 1),
+            };
+            let total = sums.square().sum(Kind::Float);
+            let gradients = Tensor::run_backward(&[&total], &[&kernel], false, false);
+            (sums.detach(), gradients.into_iter().next().unwrap())
+        };
+        assert_eq!(gradients(true), gradients(false));
     }
 
     #[test]

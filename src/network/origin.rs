@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::pictures::photo::Scaling;
+use crate::pictures::scaling::Scaling;
 
 /// Where weights come from; saved with every model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -23,6 +23,12 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    /// Whether it is trained. What batch normalisation knows of its inputs is not: an opened layer goes on
+    /// with what it had learned of them, as Keras' guide to transfer learning has it.
+    pub(crate) fn learns(self) -> bool {
+        !matches!(self, Self::MovingMean | Self::MovingVariance)
+    }
+
     /// PyTorch's word, which is that of this crate's own files too.
     pub(crate) fn torch(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Random affine transforms of pictures: what Keras' `ImageDataGenerator` draws and applies.
+//! [`Augment`]: which transforms are drawn at random for training pictures, as Keras' `ImageDataGenerator`.
 //!
 //! Training pictures pass through here between `dataset` and `base`: (N, H, W, 3), bytes or f32 from
 //! 0 to 255, come out as f32 of the same shape and range, not rounded. The formulas are those of
@@ -21,11 +21,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
-use crate::machine::random::Random;
-use crate::pictures::transform::{Fill, Plan, Transform};
+use crate::pictures::fill::Fill;
 use crate::show::table::Table;
 
 /// What is drawn at random for each picture, with the names of Keras' `ImageDataGenerator`.
@@ -37,15 +35,15 @@ use crate::show::table::Table;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Augment {
-    rotation: f64,
-    width_shift: f64,
-    height_shift: f64,
-    shear: f64,
-    zoom: (f64, f64),
-    horizontal_flip: bool,
-    vertical_flip: bool,
-    brightness: Option<(f64, f64)>,
-    fill: Fill,
+    pub(super) rotation: f64,
+    pub(super) width_shift: f64,
+    pub(super) height_shift: f64,
+    pub(super) shear: f64,
+    pub(super) zoom: (f64, f64),
+    pub(super) horizontal_flip: bool,
+    pub(super) vertical_flip: bool,
+    pub(super) brightness: Option<(f64, f64)>,
+    pub(super) fill: Fill,
 }
 
 impl Default for Augment {
@@ -230,108 +228,6 @@ impl Augment {
     pub fn evcxr_display(&self) {
         self.table().evcxr_display();
     }
-
-    /// Draws a transform for each of `n` pictures of `size` (height, width). The same seed gives
-    /// the same transforms; the order of draws and the distributions are those of Keras'
-    /// `get_random_transform`, the numbers are not (its generator is NumPy's).
-    pub fn transforms(&self, n: usize, size: (usize, usize), seed: u64) -> Vec<Transform> {
-        self.draw(n, size, &mut Random::new(seed, "augment"))
-    }
-
-    /// Draws from a stream that goes on, for the epochs of a training run.
-    pub(crate) fn draw(
-        &self,
-        n: usize,
-        (height, width): (usize, usize),
-        random: &mut Random,
-    ) -> Vec<Transform> {
-        let mut between = |low: f64, high: f64| low + (high - low) * f64::from(random.uniform());
-        let mut transform = || {
-            // Keras skips the draw of what is not asked for, except that of the flips.
-            let mut around_zero = |range: f64| match range {
-                0.0 => 0.0,
-                _ => between(-range, range),
-            };
-            let unit = |range: f64, side: usize| if range < 1.0 { side as f64 } else { 1.0 };
-            let theta = around_zero(self.rotation);
-            let tx = around_zero(self.height_shift) * unit(self.height_shift, height);
-            let ty = around_zero(self.width_shift) * unit(self.width_shift, width);
-            let shear = around_zero(self.shear);
-            let (zx, zy) = match self.zoom {
-                (1.0, 1.0) => (1.0, 1.0),
-                (low, high) => (between(low, high), between(low, high)),
-            };
-            let flip_horizontal = between(0.0, 1.0) < 0.5 && self.horizontal_flip;
-            let flip_vertical = between(0.0, 1.0) < 0.5 && self.vertical_flip;
-            let brightness = self.brightness.map(|(low, high)| between(low, high));
-            Transform {
-                theta,
-                tx,
-                ty,
-                shear,
-                zx,
-                zy,
-                flip_horizontal,
-                flip_vertical,
-                brightness,
-            }
-        };
-        (0..n).map(|_| transform()).collect()
-    }
-
-    /// Applies one transform to each picture: (N, H, W, 3) bytes, or f32 from 0 to 255, to f32 of
-    /// the same shape and range on the same device. Only the fill is taken from the options.
-    /// A picture whose transform moves nothing keeps its pixels exactly.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] for options that [`Augment::check`] refuses, pixels of another shape or
-    /// kind and transforms that are no finite numbers; [`Error::Mismatch`] if there are more or
-    /// fewer transforms than pictures; [`Error::OutOfMemory`] and [`Error::Compute`] from libtorch.
-    pub fn apply(&self, pixels: &Tensor, transforms: &[Transform]) -> Result<Tensor> {
-        self.check()?;
-        let (shape, kind) = (pixels.size(), pixels.f_kind());
-        let (n, size) = match (shape.as_slice(), &kind) {
-            (&[n, height, width, 3], Ok(Kind::Uint8 | Kind::Float)) if height > 0 && width > 0 => {
-                (n as usize, (height as usize, width as usize))
-            }
-            _ => {
-                let kind = kind.map_or("another kind".into(), |kind| format!("{kind:?}"));
-                return Err(Error::Argument {
-                    argument: "pixels",
-                    value: format!("a tensor {shape:?} of {kind}"),
-                    expected: "it must be (N, H, W, 3), Uint8 or Float".into(),
-                });
-            }
-        };
-        if n != transforms.len() {
-            return Err(Error::Mismatch {
-                what: "transforms and pictures".into(),
-                expected: format!("{n} transforms, one for each picture"),
-                found: transforms.len().to_string(),
-                remedy: "Draw them with `augment.transforms(n, (height, width), seed)`".into(),
-            });
-        }
-        if let Some(transform) = transforms.iter().find(|transform| !transform.is_finite()) {
-            return Err(Error::Argument {
-                argument: "transforms",
-                value: format!("{transform:?}"),
-                expected: "they must be finite numbers".into(),
-            });
-        }
-        self.plan(transforms, size, pixels.device())
-            .and_then(|plan| plan.apply(pixels, 0))
-            .map_err(Error::batch(format!("augmenting {n} pictures"), n))
-    }
-
-    /// Brings the transforms of an epoch to the device, for pictures of `size` (height, width).
-    pub(crate) fn plan(
-        &self,
-        transforms: &[Transform],
-        size: (usize, usize),
-        device: Device,
-    ) -> std::result::Result<Plan, TchError> {
-        Plan::new(self.fill, transforms, size, device)
-    }
 }
 
 impl fmt::Display for Augment {
@@ -376,29 +272,5 @@ impl fmt::Display for Augment {
             parts.push(format!("fill {}", self.fill));
         }
         f.write_str(&parts.join(", "))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plan_of_an_epoch_serves_its_batches() {
-        let size = (6, 8);
-        let augment = Augment::lesson().fill(Fill::Wrap).brightness(0.5, 1.5);
-        let transforms = augment.transforms(7, size, 2);
-        let plan = augment.plan(&transforms, size, Device::Cpu).unwrap();
-        let values = (0..7 * 6 * 8 * 3).map(|k| (k * 37 % 256) as u8);
-        let pixels = Tensor::from_slice(&values.collect::<Vec<_>>()).view([7, 6, 8, 3]);
-        let whole = augment.apply(&pixels, &transforms).unwrap();
-        for (first, n) in [(0, 3), (3, 3), (6, 1)] {
-            let batch = plan.apply(&pixels.narrow(0, first, n), first as usize);
-            let batch = batch.unwrap();
-            assert!(batch.is_contiguous());
-            assert_eq!(batch, whole.narrow(0, first, n), "from {first} on");
-        }
-        // Past the end is an error, not a panic.
-        assert!(plan.apply(&pixels.narrow(0, 0, 2), 6).is_err());
     }
 }

@@ -13,8 +13,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
-use crate::pictures::dataset::{Data, Dataset};
-use crate::pictures::loading::{for_each_picture, reason_of};
+use crate::pictures::data::Data;
+use crate::pictures::dataset::Dataset;
+use crate::pictures::photo::Photo;
+use crate::pictures::reader::in_order;
+use crate::pictures::unreadable::{CHECKING, reason_of};
+use crate::show::progress::Progress;
 use crate::show::table::Table;
 
 /// A class with more than so many times the pictures of another is worth a word.
@@ -176,12 +180,19 @@ impl Data {
     /// 3,000 take 1.7 s on two.
     ///
     /// # Errors
-    /// [`Error::Dataset`](crate::Error::Dataset) if both sides have not the same classes.
+    /// [`Error::Dataset`](crate::Error::Dataset) if both sides have not the same classes,
+    /// [`Error::Stopped`](crate::Error::Stopped) if the work was asked to stop.
     pub fn check(&self) -> Result<Checks> {
-        self.check_classes(&common_folder(&self.train, &self.validation))?;
+        self.check_shown(&Progress::lines())
+    }
+
+    /// The same with a progress that is asked for a stop at each picture.
+    fn check_shown(&self, progress: &Progress) -> Result<Checks> {
+        let folder = common_folder(&self.train, &self.validation);
+        self.check_classes(&folder)?;
         let names = self.train.classes().iter();
         let mut checks = Checks {
-            folder: common_folder(&self.train, &self.validation),
+            folder,
             classes: names
                 .map(|name| ClassOfPictures {
                     name: name.clone(),
@@ -194,30 +205,25 @@ impl Data {
         };
         // The first file with these pixels, in the order of the files, training first.
         let mut known: BTreeMap<u64, PathBuf> = BTreeMap::new();
+        let total = self.train.len() + self.validation.len();
+        let mut task = progress.task(CHECKING, "pictures", Some(total));
         for (dataset, is_validation) in [(&self.train, false), (&self.validation, true)] {
-            let mut looked_at = vec![None; dataset.len()];
-            for_each_picture(dataset.files(), None, |index, decoded| {
-                looked_at[index] = Some(decoded.map_err(reason_of).map(|photo| {
-                    let mut hasher = DefaultHasher::new();
-                    (photo.width(), photo.height(), photo.bytes()).hash(&mut hasher);
-                    (photo.width(), photo.height(), hasher.finish())
-                }));
-                true
-            });
-            let rows = dataset.files().iter().zip(dataset.labels()).zip(looked_at);
-            for ((file, &label), found) in rows {
-                let Some(class) = checks.classes.get_mut(label) else {
-                    continue;
+            let before = if is_validation { self.train.len() } else { 0 };
+            in_order(dataset.files(), size_of::<Seen>(), see, |index, seen| {
+                progress.check(CHECKING)?;
+                task.done(before + index + 1);
+                let file = &dataset.files()[index];
+                let Some(class) = checks.classes.get_mut(dataset.labels()[index]) else {
+                    return Ok(());
                 };
                 if is_validation {
                     class.validation += 1;
                 } else {
                     class.train += 1;
                 }
-                match found {
-                    None => {}
-                    Some(Err(reason)) => checks.unreadable.push((file.clone(), reason)),
-                    Some(Ok((width, height, hash))) => {
+                match seen {
+                    Err(reason) => checks.unreadable.push((file.clone(), reason)),
+                    Ok(((width, height), hash)) => {
                         class.smallest = chosen(class.smallest, (width, height), |a, b| a < b);
                         class.largest = chosen(class.largest, (width, height), |a, b| a > b);
                         match known.get(&hash) {
@@ -228,10 +234,22 @@ impl Data {
                         }
                     }
                 }
-            }
+                Ok(())
+            })?;
         }
         Ok(checks)
     }
+}
+
+/// What is kept of a picture: (width, height) and a hash of both and the pixels, or why there are none.
+type Seen = std::result::Result<((usize, usize), u64), String>;
+
+fn see(file: &Path) -> Seen {
+    let photo = Photo::open(file).map_err(reason_of)?;
+    let sides = (photo.width(), photo.height());
+    let mut hasher = DefaultHasher::new();
+    (sides.0, sides.1, photo.bytes()).hash(&mut hasher);
+    Ok((sides, hasher.finish()))
 }
 
 /// The one of two sizes whose number of pixels is `better`.
@@ -255,5 +273,35 @@ fn common_folder(train: &Dataset, validation: &Dataset) -> PathBuf {
     match parent {
         Some(parent) if validation.folder().starts_with(parent) => parent.to_owned(),
         _ => PathBuf::new(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::error::Error;
+    use crate::machine::stop::Stop;
+
+    #[test]
+    fn a_check_shows_itself_and_can_be_stopped() {
+        let data = Data::open("data/samples").unwrap();
+        let progress = Progress::keeping().pace(Duration::ZERO, Duration::ZERO);
+        assert!(data.check_shown(&progress).unwrap().is_fine());
+        let lines = progress.kept();
+        assert!(
+            lines[0].starts_with("checking pictures: 1/90 pictures"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[88].starts_with("checking pictures: 89/90 pictures"),
+            "{lines:?}"
+        );
+        let stop = Stop::new();
+        stop.request();
+        let stopped = data.check_shown(&progress.stop(&stop));
+        assert!(matches!(stopped, Err(Error::Stopped { .. })));
     }
 }

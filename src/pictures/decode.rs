@@ -1,6 +1,6 @@
 //! A picture file's bytes to pixels, as Pillow's `Image.open(...).convert("RGB")` gives them.
 //!
-//! The format is told from the content. Layout: (H, W, 3), RGB bytes. `pixels` makes a
+//! The format is told from the content. Layout: (H, W, 3), RGB bytes. `photo` makes a
 //! [`crate::Photo`] of what comes out and names the file in what goes wrong.
 
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};

@@ -1,152 +1,33 @@
-//! A dataset's pixels: decoded by all cores, in batches or at once, and which pictures have none.
+//! A dataset's pixels: decoded by all cores, in batches or at once.
 //!
 //! Pixels leave here as bytes, (N, H, W, 3) RGB; scaling belongs to the base.
-//!
-//! ```
-//! use evcxr_transfer::Data;
-//! let train = Data::open("data/samples")?.train;
-//! assert!(train.unreadable().is_empty());
-//! # Ok::<(), evcxr_transfer::Error>(())
-//! ```
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::memory::check_room;
 use crate::pictures::dataset::Dataset;
-use crate::pictures::photo::{Interpolation, Photo};
-use crate::show::notebook::Progress;
+use crate::pictures::photo::Photo;
+use crate::pictures::reader::in_order;
+use crate::show::progress::Progress;
 
 impl Dataset {
-    /// The pictures that cannot be decoded, each with the reason. Decodes every picture once.
-    pub fn unreadable(&self) -> Vec<(PathBuf, String)> {
-        self.find_unreadable(&Progress::quiet()).unwrap_or_default()
-    }
-
-    /// The same, with an ear for a stop.
-    pub(crate) fn find_unreadable(&self, progress: &Progress) -> Result<Vec<(PathBuf, String)>> {
-        let mut found = Vec::new();
-        for_each_picture(self.files(), None, |index, decoded| {
-            if let Err(error) = decoded {
-                found.push((index, reason_of(error)));
-            }
-            !progress.is_stopped()
-        });
-        progress.check("looking for unreadable pictures")?;
-        found.sort_unstable();
-        let named = |(index, reason): (usize, String)| (self.files()[index].clone(), reason);
-        Ok(found.into_iter().map(named).collect())
-    }
-
-    /// The same dataset less the pictures that cannot be decoded.
+    /// Hands over all pixels, resized to `size` x `size`, batch by batch and in order: `each(first, pixels)`
+    /// with `pixels` (n, size, size, 3) of bytes on the CPU and `first` the index of its first picture.
+    ///
+    /// Pictures are decoded by threads of their own, ahead of the caller.
     ///
     /// # Errors
-    /// [`Error::Dataset`] if no picture is left.
-    pub fn without_unreadable(&self) -> Result<Self> {
-        self.without(&self.unreadable())
-    }
-
-    /// The same dataset less these pictures, which cannot be decoded.
-    pub(crate) fn without(&self, unreadable: &[(PathBuf, String)]) -> Result<Self> {
-        let is_readable = |index: &usize| {
-            let file = &self.files()[*index];
-            !unreadable.iter().any(|(path, _)| path == file)
-        };
-        let chosen = (0..self.len()).filter(is_readable).collect::<Vec<_>>();
-        if chosen.is_empty() {
-            return Err(Error::Dataset {
-                path: self.folder().to_owned(),
-                problem: "there is no picture in it that can be read".into(),
-                remedy: "Put readable pictures there (.jpg, .png, .bmp, .ppm or .tif)".into(),
-            });
-        }
-        Ok(self.select(&chosen))
-    }
-
-    /// Hands over all pixels, resized to `size` x `size`, batch by batch and in order:
-    /// `each(first, bytes)` with `bytes` (n, size, size, 3) and `first` the index of its first picture.
-    ///
-    /// Pictures are decoded by threads of their own, a few batches ahead of the caller.
-    pub(crate) fn for_each_batch(
-        &self,
-        size: usize,
-        batch_size: usize,
-        mut each: impl FnMut(usize, &[u8]) -> Result<()>,
-    ) -> Result<()> {
-        let picture_bytes = size * size * 3;
-        let batches = self.len().div_ceil(batch_size);
-        let length_of = |batch: usize| batch_size.min(self.len() - batch * batch_size);
-        let mut waiting: BTreeMap<usize, (Vec<u8>, usize)> = BTreeMap::new();
-        let mut next = 0;
-        let mut outcome = Ok(());
-        for_each_picture(
-            self.files(),
-            Some((size, self.interpolation)),
-            |index, decoded| {
-                let photo = match decoded {
-                    Ok(photo) => photo,
-                    Err(error) => {
-                        outcome = Err(error);
-                        return false;
-                    }
-                };
-                let batch = index / batch_size;
-                let (bytes, filled) = waiting
-                    .entry(batch)
-                    .or_insert_with(|| (vec![0; length_of(batch) * picture_bytes], 0));
-                let start = (index % batch_size) * picture_bytes;
-                bytes[start..start + picture_bytes].copy_from_slice(photo.bytes());
-                *filled += 1;
-                while next < batches
-                    && waiting
-                        .get(&next)
-                        .is_some_and(|(_, filled)| *filled == length_of(next))
-                {
-                    if let Some((bytes, _)) = waiting.remove(&next) {
-                        outcome = each(next * batch_size, &bytes);
-                    }
-                    if outcome.is_err() {
-                        return false;
-                    }
-                    next += 1;
-                }
-                true
-            },
-        );
-        match outcome {
-            // One is enough to stop; the reader wants to know of all of them.
-            Err(first @ (Error::Picture { .. } | Error::File { .. })) => {
-                match self.unreadable() {
-                    // It can be read by now.
-                    none if none.is_empty() => Err(first),
-                    unreadable => Err(Error::Pictures {
-                        unreadable,
-                        total: self.len(),
-                    }),
-                }
-            }
-            other => other,
-        }
-    }
-
-    /// [`Dataset::for_each_batch`] with the pixels as tensors (n, size, size, 3) of bytes on the CPU.
+    /// [`Error::Pictures`] names all pictures that cannot be decoded, and whatever `each` answers.
     pub(crate) fn for_each_tensor(
         &self,
         size: usize,
         batch_size: usize,
-        mut each: impl FnMut(usize, Tensor) -> Result<()>,
+        each: impl FnMut(usize, Tensor) -> Result<()>,
     ) -> Result<()> {
-        let side = size as i64;
-        self.for_each_batch(size, batch_size, |first, bytes| {
-            let count = bytes.len() as i64 / (side * side * 3);
-            let pixels = Tensor::f_from_data_size(bytes, &[count, side, side, 3], Kind::Uint8)
-                .map_err(Error::compute("making a tensor of pictures"))?;
-            each(first, pixels)
-        })
+        self.for_each_batch(size, batch_size, &Progress::lines(), each)
     }
 
     /// All pixels, resized to `size` x `size`, as one tensor (N, size, size, 3) of bytes on `device`.
@@ -157,21 +38,17 @@ impl Dataset {
         progress: &Progress,
     ) -> Result<Tensor> {
         const AT_ONCE: usize = 64;
-        let bytes = self.len() * size * size * 3;
-        crate::machine::device::check_room(
-            device,
-            bytes,
-            &format!("the pixels of {} pictures", self.len()),
-        )?;
+        let bytes = self.len().saturating_mul(bytes_of(size));
+        let what = format!("the pixels of {} pictures", self.len());
+        check_room(device, bytes, &what)?;
         let side = size as i64;
         let all = Tensor::f_empty([self.len() as i64, side, side, 3], (Kind::Uint8, device))
             .map_err(Error::compute(format!(
-                "making room for the pixels of {} pictures ({:.1} GB; `take` fewer if that is too much)",
-                self.len(),
+                "making room for {what} ({:.1} GB; `take` fewer if that is too much)",
                 bytes as f64 / 1e9
             )))?;
         let mut task = progress.task("reading pictures", "pictures", Some(self.len()));
-        self.for_each_tensor(size, AT_ONCE, |first, pixels| {
+        self.for_each_batch(size, AT_ONCE, progress, |first, pixels| {
             progress.check("reading pictures")?;
             let count = pixels.size()[0];
             all.f_narrow(0, first as i64, count)
@@ -182,60 +59,146 @@ impl Dataset {
         })?;
         Ok(all)
     }
-}
 
-/// Decodes `files` with one thread for each core and hands each picture over as it is ready, in no
-/// fixed order. Stops early when `each` answers `false`.
-///
-/// Threads are scoped, not pooled: a notebook cell links its own copy of the crate, so a pool kept
-/// in a static would be born anew in every cell. They stay outside libtorch, whose own threads slow
-/// small operations down tenfold when the cores are busy.
-pub(crate) fn for_each_picture(
-    files: &[PathBuf],
-    resize_to: Option<(usize, Interpolation)>,
-    mut each: impl FnMut(usize, Result<Photo>) -> bool,
-) {
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(files.len());
-    let next = AtomicUsize::new(0);
-    let stop = AtomicBool::new(false);
-    // Bounded, so that decoding runs a little ahead of the base and memory stays flat.
-    let (sender, receiver) = mpsc::sync_channel(64);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            let sender = sender.clone();
-            let (next, stop) = (&next, &stop);
-            scope.spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(file) = files.get(index) else { break };
-                    let photo = Photo::open(file).and_then(|photo| match resize_to {
-                        Some((size, interpolation)) => photo.resize(size, size, interpolation),
-                        None => Ok(photo),
-                    });
-                    if sender.send((index, photo)).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        drop(sender);
-        // Dropping the receiver (at the end of this block) wakes threads that wait to send.
-        for (index, photo) in receiver {
-            if !each(index, photo) {
-                stop.store(true, Ordering::Relaxed);
-                break;
+    /// [`Dataset::for_each_tensor`] with the progress that is shown, and asked for a stop, while a bad
+    /// picture lets all others be looked at.
+    fn for_each_batch(
+        &self,
+        size: usize,
+        batch_size: usize,
+        progress: &Progress,
+        mut each: impl FnMut(usize, Tensor) -> Result<()>,
+    ) -> Result<()> {
+        let batch_size = batch_size.clamp(1, self.len().max(1));
+        let resized = |file: &Path| Photo::open(file)?.resize(size, size, self.interpolation);
+        let no_room = |_| Error::OutOfMemory {
+            doing: "reading pictures".into(),
+            batch_size,
+        };
+        let mut batch = Vec::new();
+        let mut bad = None;
+        let outcome = in_order(self.files(), bytes_of(size), resized, |index, photo| {
+            let photo = photo.inspect_err(|error| {
+                bad = matches!(error, Error::Picture { .. } | Error::File { .. }).then_some(index);
+            })?;
+            let place = index % batch_size;
+            if place == 0 {
+                batch.clear();
+                let bytes = photo.bytes().len().saturating_mul(batch_size);
+                batch.try_reserve_exact(bytes).map_err(no_room)?;
             }
+            batch.extend_from_slice(photo.bytes());
+            if place + 1 < batch_size && index + 1 < self.len() {
+                return Ok(());
+            }
+            let shape = [place as i64 + 1, size as i64, size as i64, 3];
+            let pixels = Tensor::f_from_data_size(&batch, &shape, Kind::Uint8)
+                .map_err(Error::compute("making a tensor of pictures"))?;
+            each(index - place, pixels)
+        });
+        match (outcome, bad) {
+            (Err(error), Some(index)) => Err(self.all_unreadable(index, error, progress)),
+            (outcome, _) => outcome,
         }
-    });
+    }
+
+    /// One picture, `first`, is enough to stop; the reader wants to know of all of them.
+    fn all_unreadable(&self, first: usize, error: Error, progress: &Progress) -> Error {
+        match self.find_unreadable(first, progress) {
+            Ok(unreadable) if !unreadable.is_empty() => Error::Pictures {
+                unreadable,
+                total: self.len(),
+            },
+            // It can be read by now, or nobody waits for the others.
+            _ => error,
+        }
+    }
 }
 
-/// The reason without the path, which the caller names beside it.
-pub(crate) fn reason_of(error: Error) -> String {
-    match error {
-        Error::Picture { problem, .. } => problem,
-        Error::File { source, .. } => source.to_string(),
-        other => other.to_string(),
+/// What a resized picture takes; a size that makes no sense takes more than there is.
+fn bytes_of(size: usize) -> usize {
+    size.saturating_mul(size).saturating_mul(3)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+    use crate::machine::stop::Stop;
+
+    #[test]
+    fn batches_are_in_order_and_the_last_one_is_short() {
+        let train = Dataset::open("data/samples/train").unwrap().take(7);
+        let mut firsts = Vec::new();
+        let mut batches = Vec::new();
+        let each = |first, pixels: Tensor| {
+            firsts.push((first, pixels.size()));
+            batches.push(pixels);
+            Ok(())
+        };
+        train.for_each_tensor(32, 3, each).unwrap();
+        let shape = |n| vec![n, 32, 32, 3];
+        assert_eq!(firsts, [(0, shape(3)), (3, shape(3)), (6, shape(1))]);
+        let all = train.to_tensor(32, Device::Cpu, &Progress::quiet());
+        let all = all.unwrap();
+        assert_eq!(all, Tensor::cat(&batches, 0));
+        for (index, file) in train.files().iter().enumerate() {
+            let alone = Photo::open(file).unwrap();
+            let alone = alone.to_tensor(32, train.interpolation).unwrap();
+            assert_eq!(all.narrow(0, index as i64, 1), alone);
+        }
+    }
+
+    #[test]
+    fn a_bad_picture_names_all_others_unless_one_stops_the_search() {
+        let folder = tempfile::tempdir().unwrap();
+        let class = folder.path().join("cats");
+        std::fs::create_dir(&class).unwrap();
+        for name in ["0.jpg", "1.jpg", "2.jpg", "3.jpg"] {
+            let sample = format!("data/samples/train/cats/cat.{name}");
+            std::fs::copy(sample, class.join(name)).unwrap();
+        }
+        for name in ["1.jpg", "3.jpg"] {
+            std::fs::write(class.join(name), "no picture").unwrap();
+        }
+        let dataset = Dataset::open(folder.path()).unwrap();
+        let read = |progress: &Progress| {
+            let mut seen = Vec::new();
+            let each = |first, _| {
+                seen.push(first);
+                Ok(())
+            };
+            let error = dataset.for_each_batch(32, 1, progress, each).unwrap_err();
+            assert_eq!(seen, [0], "what lies before the bad one is handed over");
+            error
+        };
+        match read(&Progress::quiet()) {
+            Error::Pictures { unreadable, total } => {
+                let names = unreadable.iter().map(|(path, _)| path.clone());
+                assert_eq!(
+                    names.collect::<Vec<_>>(),
+                    [class.join("1.jpg"), class.join("3.jpg")]
+                );
+                assert_eq!(total, 4);
+            }
+            other => panic!("{other}"),
+        }
+        let stop = Stop::new();
+        stop.request();
+        match read(&Progress::quiet().stop(&stop)) {
+            Error::Picture { path, .. } => assert_eq!(path, class.join("1.jpg")),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn sizes_beyond_any_memory_are_refused() {
+        let train = Dataset::open("data/samples/train").unwrap();
+        for size in [0, 70_000, 1 << 31, usize::MAX / 2, usize::MAX] {
+            let all = train.to_tensor(size, Device::Cpu, &Progress::quiet());
+            assert!(all.is_err(), "{size}");
+            let batches = train.for_each_tensor(size, usize::MAX, |_, _| Ok(()));
+            assert!(matches!(batches, Err(Error::Argument { .. })), "{size}");
+        }
     }
 }

@@ -6,8 +6,18 @@
 
 pub(crate) mod augment;
 pub(crate) mod check;
+pub(crate) mod data;
 pub(crate) mod dataset;
 pub(crate) mod decode;
+pub(crate) mod fill;
+pub(crate) mod folder;
+pub(crate) mod gallery;
 pub(crate) mod loading;
 pub(crate) mod photo;
+pub(crate) mod photo_source;
+pub(crate) mod plan;
+pub(crate) mod reader;
+pub(crate) mod resize;
+pub(crate) mod scaling;
 pub(crate) mod transform;
+pub(crate) mod unreadable;

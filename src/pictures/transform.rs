@@ -1,53 +1,17 @@
-//! One picture's affine transform, and a batch of them as libtorch applies it.
+//! One picture's affine transform: what is drawn for it, and which pixel it takes from where.
 //!
-//! `augment` draws the [`Transform`]s. A plan holds those of an epoch on the device, and each batch
-//! goes through one `grid_sampler`: (N, H, W, 3), bytes or f32 from 0 to 255, to f32 of the same
-//! shape and range. The formulas are those of Keras 3 (`apply_transform` in
-//! keras/src/legacy/preprocessing/image.py) and of scipy.ndimage.affine_transform with order 1;
-//! tests/augment.rs compares with both.
+//! The formulas, the order of draws and the distributions are those of Keras 3 (`apply_transform` and
+//! `get_random_transform` in keras/src/legacy/preprocessing/image.py); tests/augment.rs compares with them.
+//! `plan` applies a batch of transforms.
 //!
 //! ```
-//! use evcxr_transfer::{Augment, Fill, Tensor, Transform};
-//! let turned = Transform { theta: 90.0, ..Transform::identity() };
-//! let pixels = Tensor::from_slice(&[1u8, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]).view([1, 2, 2, 3]);
-//! let pixels = Augment::none().fill(Fill::Reflect).apply(&pixels, &[turned])?;
-//! // 1 2      2 4
-//! // 3 4  ->  1 3
-//! assert!((pixels.double_value(&[0, 0, 1, 0]) - 4.0).abs() < 1e-5);
-//! # Ok::<(), evcxr_transfer::Error>(())
+//! use evcxr_transfer::Augment;
+//! let drawn = Augment::none().rotation(40.0).transforms(2, (150, 150), 0);
+//! assert!(drawn.iter().all(|transform| transform.theta.abs() <= 40.0 && transform.zx == 1.0));
 //! ```
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, TchError, Tensor};
-
-/// What a place gets that the moved picture leaves empty: the modes of scipy.ndimage.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub enum Fill {
-    /// The nearest pixel of the picture: Keras' default.
-    #[default]
-    Nearest,
-    /// The picture mirrored at its edge: `d c b a | a b c d | d c b a`.
-    Reflect,
-    /// The picture again. As in scipy its last pixel falls on the first of the next one, so that
-    /// it repeats after n - 1 pixels.
-    Wrap,
-    /// One value in all three channels, 0 to 255 (Keras' `cval`), from the centre of the outermost
-    /// pixel on.
-    Constant(f64),
-}
-
-impl fmt::Display for Fill {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nearest => f.write_str("nearest"),
-            Self::Reflect => f.write_str("reflect"),
-            Self::Wrap => f.write_str("wrap"),
-            Self::Constant(value) => write!(f, "constant {value}"),
-        }
-    }
-}
+use crate::machine::random::Random;
+use crate::pictures::augment::Augment;
 
 /// What happens to one picture, in the units and with the names of Keras' `apply_transform`.
 ///
@@ -107,13 +71,13 @@ impl Transform {
     }
 
     /// Whether pixels have to be interpolated. Flips alone only change their order.
-    fn moves(&self) -> bool {
+    pub(crate) fn moves(&self) -> bool {
         [self.theta, self.tx, self.ty, self.shear] != [0.0; 4] || (self.zx, self.zy) != (1.0, 1.0)
     }
 
     /// Where the value of an output pixel is read: the matrix that turns (column, row, 1) into
     /// `grid_sampler`'s coordinates x and y, which run from -1 to 1 over the whole picture.
-    fn matrix(&self, (height, width): (usize, usize)) -> [[f64; 3]; 2] {
+    pub(crate) fn matrix(&self, (height, width): (usize, usize)) -> [[f64; 3]; 2] {
         let (sin, cos) = self.theta.to_radians().sin_cos();
         let (shear_sin, shear_cos) = self.shear.to_radians().sin_cos();
         let (height, width) = (height as f64, width as f64);
@@ -151,171 +115,52 @@ impl Transform {
     }
 }
 
-/// The transforms of a whole epoch on the device, so that no batch waits for the host.
-pub(crate) struct Plan {
-    fill: Fill,
-    transforms: Vec<Transform>,
-    /// (N, 2, 3, 1, 1)
-    matrices: Tensor,
-    /// (N, 3) of bool: moves, flip_horizontal, flip_vertical.
-    switches: Tensor,
-    /// (N, 1, 1, 1), NaN where the brightness stays; only if it changes anywhere.
-    brightness: Option<Tensor>,
-    /// 0, 1, ... as (H, 1) and (W).
-    rows: Tensor,
-    columns: Tensor,
-    /// The outermost pixels' centres in x and in y, (2, 1, 1).
-    edges: Tensor,
-    /// The same, a thousandth of a pixel further out.
-    limits: Tensor,
-}
-
-impl Plan {
-    /// Coordinates are f32 here and f64 in scipy: within this distance, in pixels, of the outermost
-    /// pixel's centre they count as on it. Without it a shift along one axis would lose the edge
-    /// pixels of the other.
-    const SLACK: f64 = 1e-3;
-    /// For the same reason, where Keras cuts 100.0 off to the byte 100, it may be 99.999 here.
-    const BYTE_SLACK: f64 = 1.0 / 256.0;
-
-    /// The plan for pictures of `size` (height, width), none of whose sides may be 0.
-    pub(crate) fn new(
-        fill: Fill,
-        transforms: &[Transform],
-        size: (usize, usize),
-        device: Device,
-    ) -> std::result::Result<Self, TchError> {
-        let n = transforms.len() as i64;
-        let upload = |values: &[f32]| Tensor::f_from_slice(values)?.f_to_device(device);
-        let matrices = transforms
-            .iter()
-            .flat_map(|transform| transform.matrix(size))
-            .flatten()
-            .map(|value| value as f32)
-            .collect::<Vec<_>>();
-        let switches = transforms
-            .iter()
-            .flat_map(|t| [t.moves(), t.flip_horizontal, t.flip_vertical])
-            .collect::<Vec<_>>();
-        let factors = transforms
-            .iter()
-            .map(|transform| transform.brightness.map_or(f32::NAN, |b| b as f32))
-            .collect::<Vec<_>>();
-        let brightness = transforms
-            .iter()
-            .any(|transform| transform.brightness.is_some())
-            .then(|| upload(&factors)?.f_view([n, 1, 1, 1]));
-        let (height, width) = size;
-        let edges = |slack: f64| {
-            let edge = |side: usize| (1.0 + (2.0 * slack - 1.0) / side as f64) as f32;
-            upload(&[edge(width), edge(height)])?.f_view([2, 1, 1])
-        };
-        let count = |side: usize| Tensor::f_arange(side as i64, (Kind::Float, device));
-        Ok(Self {
-            fill,
-            transforms: transforms.to_vec(),
-            matrices: upload(&matrices)?.f_view([n, 2, 3, 1, 1])?,
-            switches: Tensor::f_from_slice(&switches)?
-                .f_view([n, 3])?
-                .f_to_device(device)?,
-            brightness: brightness.transpose()?,
-            rows: count(height)?.f_view([-1, 1])?,
-            columns: count(width)?,
-            edges: edges(0.0)?,
-            limits: edges(Self::SLACK)?,
-        })
+impl Augment {
+    /// Draws a transform for each of `n` pictures of `size` (height, width). The same seed gives
+    /// the same transforms; the order of draws and the distributions are those of Keras'
+    /// `get_random_transform`, the numbers are not (its generator is NumPy's).
+    pub fn transforms(&self, n: usize, size: (usize, usize), seed: u64) -> Vec<Transform> {
+        self.draw(n, size, &mut Random::new(seed, "augment"))
     }
 
-    /// Transforms `pixels`, (n, H, W, 3) bytes or f32, by the plan's rows `first`..`first` + n.
-    /// The result is f32 in contiguous (n, H, W, 3) memory.
-    pub(crate) fn apply(
+    /// Draws from a stream that goes on, for the epochs of a training run.
+    pub(crate) fn draw(
         &self,
-        pixels: &Tensor,
-        first: usize,
-    ) -> std::result::Result<Tensor, TchError> {
-        let (n, ..) = pixels.size4()?;
-        let here = |tensor: &Tensor| tensor.f_narrow(0, first as i64, n);
-        let switches = here(&self.switches)?;
-        let switch = |index: i64| switches.f_select(1, index)?.f_view([n, 1, 1, 1]);
-        // What is asked of the host's copy costs no wait for the device.
-        let transforms = self.transforms.iter().skip(first).take(n as usize);
-        let is_any = |asked: fn(&Transform) -> bool| transforms.clone().any(asked);
-
-        let planes = pixels.f_to_kind(Kind::Float)?.f_permute([0, 3, 1, 2])?;
-        let moved = is_any(Transform::moves)
-            .then(|| self.moved(&planes, &here(&self.matrices)?))
-            .transpose()?;
-        let planes = match moved {
-            Some(moved) if !is_any(|transform| !transform.moves()) => moved,
-            moved => {
-                let mut still = planes;
-                if is_any(|transform| transform.flip_horizontal) {
-                    still = still.f_flip([3])?.f_where_self(&switch(1)?, &still)?;
-                }
-                if is_any(|transform| transform.flip_vertical) {
-                    still = still.f_flip([2])?.f_where_self(&switch(2)?, &still)?;
-                }
-                match moved {
-                    Some(moved) => moved.f_where_self(&switch(0)?, &still)?,
-                    None => still,
-                }
+        n: usize,
+        (height, width): (usize, usize),
+        random: &mut Random,
+    ) -> Vec<Transform> {
+        let mut between = |low: f64, high: f64| low + (high - low) * f64::from(random.uniform());
+        let mut transform = || {
+            // Keras skips the draw of what is not asked for, except that of the flips.
+            let mut around_zero = |range: f64| match range {
+                0.0 => 0.0,
+                _ => between(-range, range),
+            };
+            let unit = |range: f64, side: usize| if range < 1.0 { side as f64 } else { 1.0 };
+            let theta = around_zero(self.rotation);
+            let tx = around_zero(self.height_shift) * unit(self.height_shift, height);
+            let ty = around_zero(self.width_shift) * unit(self.width_shift, width);
+            let shear = around_zero(self.shear);
+            let (zx, zy) = match self.zoom {
+                (1.0, 1.0) => (1.0, 1.0),
+                (low, high) => (between(low, high), between(low, high)),
+            };
+            let flip_horizontal = between(0.0, 1.0) < 0.5 && self.horizontal_flip;
+            let flip_vertical = between(0.0, 1.0) < 0.5 && self.vertical_flip;
+            let brightness = self.brightness.map(|(low, high)| between(low, high));
+            Transform {
+                theta,
+                tx,
+                ty,
+                shear,
+                zx,
+                zy,
+                flip_horizontal,
+                flip_vertical,
+                brightness,
             }
         };
-        let result = planes.f_permute([0, 2, 3, 1])?.f_contiguous()?;
-        match &self.brightness {
-            Some(factors) => brightened(result, &here(factors)?),
-            None => Ok(result),
-        }
+        (0..n).map(|_| transform()).collect()
     }
-
-    /// Interpolates [n, 3, H, W] at the places that (n, 2, 3, 1, 1) `matrices` give.
-    fn moved(&self, planes: &Tensor, matrices: &Tensor) -> std::result::Result<Tensor, TchError> {
-        // Sums, not a matrix product: libtorch may round the factors of one to TF32 on a GPU.
-        let part = |index: i64| matrices.f_select(2, index);
-        let by_row = part(2)?.f_addcmul(&part(1)?, &self.rows)?;
-        // x and y as planes, (n, 2, H, W): ten times as fast to compute as pairs are.
-        let places = part(0)?.f_mul(&self.columns)?.f_add(&by_row)?;
-        let sample = |places: &Tensor, padding: i64| {
-            let places = places.f_permute([0, 2, 3, 1])?;
-            planes.f_grid_sampler(&places, BILINEAR, padding, false)
-        };
-        match self.fill {
-            Fill::Nearest => sample(&places, BORDER),
-            Fill::Reflect => sample(&places, REFLECTION),
-            Fill::Wrap => {
-                // A side of one pixel has no period; any will do, since only that pixel is near.
-                let period = self
-                    .edges
-                    .f_mul_scalar(2.0)?
-                    .f_clamp_min(f64::from(f32::EPSILON))?;
-                let wrapped = places
-                    .f_add(&self.edges)?
-                    .f_remainder_tensor(&period)?
-                    .f_sub(&self.edges)?;
-                let outside = places.f_abs()?.f_gt_tensor(&self.limits)?;
-                sample(&wrapped.f_where_self(&outside, &places)?, BORDER)
-            }
-            Fill::Constant(value) => {
-                let outside = places
-                    .f_abs()?
-                    .f_gt_tensor(&self.limits)?
-                    .f_any_dim(1, true)?;
-                sample(&places, BORDER)?.f_masked_fill_(&outside, value)
-            }
-        }
-    }
-}
-
-// libtorch's numbers for `grid_sampler`'s choices (GridSamplerUtils.h). Without `align_corners` its
-// reflection is scipy's: at the outer edge of the outermost pixel.
-const BILINEAR: i64 = 0;
-const BORDER: i64 = 1;
-const REFLECTION: i64 = 2;
-
-/// What Pillow's `ImageEnhance.Brightness` makes of (n, H, W, 3): bytes, times a factor in f32,
-/// clipped, cut off to bytes again. Where the factor is NaN the values stay.
-fn brightened(pixels: Tensor, factors: &Tensor) -> std::result::Result<Tensor, TchError> {
-    let mut bytes = pixels.f_add_scalar(Plan::BYTE_SLACK)?.f_trunc_()?;
-    let _ = bytes.f_mul_(factors)?.f_clamp_(0.0, 255.0)?.f_trunc_()?;
-    pixels.f_where_self(&factors.f_isnan()?, &bytes)
 }

@@ -2,7 +2,11 @@
 //!
 //! In come arrays, tensors, vectors, photos; out come figures.
 //!
-//! Imports: error, pictures, show.
+//! Imports: error, files, machine, pictures, show.
 
-pub(crate) mod plots;
+pub(crate) mod heatmap;
+pub(crate) mod histogram;
+pub(crate) mod images;
+pub(crate) mod lines;
+pub(crate) mod titles;
 pub(crate) mod values;

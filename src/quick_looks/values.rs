@@ -1,6 +1,6 @@
 //! [`Values`]: numbers with a shape, from wherever a cell has them.
 //!
-//! `quick_looks` takes them: arrays of `ndarray` of any number type and any number of dimensions, tensors
+//! Quick looks take them: arrays of `ndarray` of any number type and any number of dimensions, tensors
 //! of `tch` on any device, vectors and slices.
 //!
 //! ```
@@ -15,10 +15,11 @@ use std::fmt;
 
 use ndarray::{Array1, ArrayBase, ArrayD, Axis, Data, Dimension};
 use num_traits::ToPrimitive;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::Tensor;
 
 use crate::error::{Error, Result};
-use crate::files::store;
+use crate::files::tensors;
+use crate::machine::arrays::array_of;
 
 /// Numbers with a shape. Made from an array, a tensor, a vector or a slice where they are asked for:
 /// `histogram(&array, 30)`.
@@ -47,7 +48,7 @@ impl Values {
     pub fn shape(&self) -> Vec<usize> {
         match &self.source {
             Source::Numbers(numbers) => numbers.shape().to_vec(),
-            Source::Tensor(tensor) => store::shape(tensor),
+            Source::Tensor(tensor) => tensors::shape(tensor),
         }
     }
 
@@ -67,17 +68,7 @@ impl Values {
                 expected: "it must be a dense tensor of real numbers".into(),
             });
         }
-        let read = || -> std::result::Result<ArrayD<f64>, TchError> {
-            let flat = tensor
-                .f_detach()?
-                .f_to_device(Device::Cpu)?
-                .f_to_kind(Kind::Double)?
-                .f_contiguous()?
-                .f_view(-1)?;
-            ArrayD::from_shape_vec(store::shape(&tensor), Vec::<f64>::try_from(&flat)?)
-                .map_err(|error| TchError::Shape(error.to_string()))
-        };
-        read().map_err(Error::compute("reading a tensor's numbers"))
+        array_of(&tensor).map_err(Error::compute("reading a tensor's numbers"))
     }
 
     /// Some of the parts along the first dimension, by their numbers, all of which exist.

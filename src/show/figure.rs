@@ -14,12 +14,15 @@ use std::fmt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::files::store;
-use crate::show::draw::canvas::Drawing;
-use crate::show::draw::chart::{self, Panel};
-use crate::show::draw::grid::{Layout, Tile};
+use crate::show::draw::chart;
+use crate::show::draw::chart::Panel;
+use crate::show::draw::drawing::Drawing;
+use crate::show::draw::grid::Grid;
 use crate::show::draw::matrix::{self, Matrix};
-use crate::show::notebook::{Bundle, one_line};
+use crate::show::draw::strips::Strips;
+use crate::show::draw::tile::Tile;
+use crate::show::notebook::Bundle;
+use crate::show::notebook::one_line;
 use crate::show::saved::Saved;
 
 /// A title with what a reader should know: "Loss (drawn sample pictures; seeded random weights)".
@@ -29,9 +32,6 @@ pub(crate) fn titled(title: &str, notes: &[String]) -> String {
         notes => format!("{title} ({})", notes.join("; ")),
     }
 }
-
-/// A grid of this height and the usual width takes 350 MB while it is drawn.
-const LONGEST_SIDE: u32 = 16_000;
 
 /// A plot or a grid of pictures on a white ground.
 ///
@@ -48,77 +48,45 @@ pub struct Figure {
 enum Content {
     Lines(Vec<Panel>),
     Matrix(Matrix),
-    Grid {
-        tiles: Vec<Tile>,
-        columns: usize,
-        are_photos: bool,
-    },
-    /// Grids below each other, each with a title of its own.
-    Strips {
-        strips: Vec<(String, Vec<Tile>)>,
-        columns: usize,
-    },
+    Grid(Grid),
+    Strips(Strips),
 }
 
 impl Figure {
-    /// Line charts side by side. An empty title takes no room.
-    pub(crate) fn lines(title: &str, panels: Vec<Panel>) -> Self {
+    fn new(title: &str, content: Content) -> Self {
         Self {
             title: one_line(title),
-            content: Content::Lines(panels),
+            content,
             size: None,
         }
     }
 
+    /// Line charts side by side. An empty title takes no room.
+    pub(crate) fn lines(title: &str, panels: Vec<Panel>) -> Self {
+        Self::new(title, Content::Lines(panels))
+    }
+
     /// Pictures in rows of `columns` (at least 1), each fitted into a cell with its label below.
     pub(crate) fn grid(title: &str, tiles: Vec<Tile>, columns: usize) -> Self {
-        Self {
-            title: one_line(title),
-            content: Content::Grid {
-                tiles,
-                columns,
-                are_photos: false,
-            },
-            size: None,
-        }
+        Self::new(title, Content::Grid(Grid::new(tiles, columns)))
     }
 
     /// Photographs with their labels in rows of `columns`; of more than 24 only the first line of the
     /// labels is kept, and there are up to ten a row. The caller shows [`grid::MOST_PHOTOS`](crate::show::draw::grid)
     /// at most.
-    pub(crate) fn photos(title: &str, mut tiles: Vec<Tile>, columns: usize) -> Self {
-        let are_many = tiles.len() > 24;
-        for tile in tiles.iter_mut().filter(|_| are_many) {
-            tile.label = tile.label.lines().next().unwrap_or_default().to_owned();
-        }
-        Self {
-            title: one_line(title),
-            content: Content::Grid {
-                columns: if are_many { 10 } else { columns },
-                tiles,
-                are_photos: true,
-            },
-            size: None,
-        }
+    pub(crate) fn photos(title: &str, tiles: Vec<Tile>, columns: usize) -> Self {
+        Self::new(title, Content::Grid(Grid::photos(tiles, columns)))
     }
 
     /// A matrix of numbers as colours, with a bar that tells them.
     pub(crate) fn matrix(title: &str, matrix: Matrix) -> Self {
-        Self {
-            title: one_line(title),
-            content: Content::Matrix(matrix),
-            size: None,
-        }
+        Self::new(title, Content::Matrix(matrix))
     }
 
     /// Several grids of `columns` (at least 1) below each other, each with a title of its own, with
     /// smaller pictures the more there are.
     pub(crate) fn strips(title: &str, strips: Vec<(String, Vec<Tile>)>, columns: usize) -> Self {
-        Self {
-            title: one_line(title),
-            content: Content::Strips { strips, columns },
-            size: None,
-        }
+        Self::new(title, Content::Strips(Strips { strips, columns }))
     }
 
     /// The same figure under another title; an empty one takes no room.
@@ -141,7 +109,7 @@ impl Figure {
                 matrix.x_label = one_line(x);
                 matrix.y_label = one_line(y);
             }
-            Content::Grid { .. } | Content::Strips { .. } => {}
+            Content::Grid(_) | Content::Strips(_) => {}
         }
         self
     }
@@ -179,7 +147,7 @@ impl Figure {
                 });
             }
         };
-        store::write_whole(path, &bytes)
+        Saved::write(path, &bytes)
     }
 
     /// The figure as the bytes of a PNG file.
@@ -211,99 +179,27 @@ impl Figure {
     }
 
     fn drawing(&self) -> Result<Drawing> {
-        match &self.content {
-            Content::Lines(panels) => {
-                let (width, height) = self.dimensions();
-                let mut drawing = Drawing::new(width, height);
-                chart::draw(&self.title, panels, &mut drawing)?;
-                Ok(drawing)
-            }
-            Content::Matrix(matrix) => {
-                let (width, height) = self.dimensions();
-                let mut drawing = Drawing::new(width, height);
-                matrix::draw(&self.title, matrix, &mut drawing)?;
-                Ok(drawing)
-            }
-            Content::Grid { tiles, .. } => {
-                let layout = self.grid_layout(tiles);
-                if layout.width.max(layout.height) > LONGEST_SIDE {
-                    return Err(Error::Figure {
-                        problem: format!(
-                            "{} pictures would take {} x {} pixels, and a side may have \
-                             {LONGEST_SIDE}. Show fewer pictures at a time",
-                            tiles.len(),
-                            layout.width,
-                            layout.height
-                        ),
-                    });
-                }
-                let mut drawing = Drawing::new(layout.width, layout.height);
-                layout.draw(tiles, &mut drawing)?;
-                Ok(drawing)
-            }
-            Content::Strips { strips, .. } => {
-                let (width, height) = self.dimensions();
-                let mut drawing = Drawing::new(width, height);
-                let mut top = 0;
-                for (layout, (_, tiles)) in self.strip_layouts().iter().zip(strips) {
-                    let mut strip = Drawing::new(width, layout.height);
-                    layout.draw(tiles, &mut strip)?;
-                    drawing.append(strip, top);
-                    top += layout.height;
-                }
-                Ok(drawing)
-            }
-        }
-    }
-
-    /// Where everything lies in a single grid.
-    fn grid_layout(&self, tiles: &[Tile]) -> Layout {
-        match &self.content {
-            Content::Grid {
-                columns,
-                are_photos: true,
-                ..
-            } => Layout::photos(&self.title, tiles, *columns, self.size),
-            Content::Grid { columns, .. } => Layout::new(&self.title, tiles, *columns, self.size),
-            _ => Layout::new(&self.title, tiles, 1, self.size),
-        }
-    }
-
-    /// Where everything lies in each strip; the figure's own title stands above the first one's.
-    fn strip_layouts(&self) -> Vec<Layout> {
-        let Content::Strips { strips, columns } = &self.content else {
-            return Vec::new();
+        let title = &self.title;
+        let empty = || {
+            let (width, height) = self.dimensions();
+            Drawing::new(width, height)
         };
-        let pictures = strips.iter().map(|(_, tiles)| tiles.len()).sum::<usize>();
-        // Of a given height each strip gets as much as it has rows.
-        let rows = |tiles: &[Tile]| tiles.len().div_ceil(*columns).max(1);
-        let all_rows = strips.iter().map(|(_, tiles)| rows(tiles)).sum::<usize>();
-        let layout = |(number, (title, tiles)): (usize, &(String, Vec<Tile>))| {
-            let size = self
-                .size
-                .map(|(width, height)| (width, (height as usize * rows(tiles) / all_rows) as u32));
-            let title = match number {
-                0 if !self.title.is_empty() => format!("{}\n{title}", self.title),
-                _ => title.clone(),
-            };
-            Layout::small(&title, tiles, *columns, pictures, size)
-        };
-        strips.iter().enumerate().map(layout).collect()
+        match &self.content {
+            Content::Lines(panels) => chart::draw(title, panels, empty()),
+            Content::Matrix(matrix) => matrix::draw(title, matrix, empty()),
+            Content::Grid(grid) => grid.draw(title, self.size),
+            Content::Strips(strips) => strips.draw(title, self.size),
+        }
     }
 
     fn dimensions(&self) -> (u32, u32) {
         match (&self.content, self.size) {
-            (Content::Strips { .. }, _) => {
-                let layouts = self.strip_layouts();
-                let width = layouts.iter().map(|layout| layout.width).max();
-                let height = layouts.iter().map(|layout| layout.height).sum::<u32>();
-                (width.unwrap_or(400), height.max(100))
-            }
+            (Content::Strips(strips), size) => strips.dimensions(&self.title, size),
             (_, Some(size)) => size,
             (Content::Lines(panels), None) => (900 * panels.len().clamp(1, 4) as u32, 700),
             (Content::Matrix(matrix), None) => (900, matrix.height(900)),
-            (Content::Grid { tiles, .. }, None) => {
-                let layout = self.grid_layout(tiles);
+            (Content::Grid(grid), None) => {
+                let layout = grid.layout(&self.title, None);
                 (layout.width, layout.height)
             }
         }
@@ -322,10 +218,8 @@ impl fmt::Display for Figure {
         write!(f, "Figure: {}, ", names.join(" and "))?;
         let pictures = match &self.content {
             Content::Lines(_) | Content::Matrix(_) => None,
-            Content::Grid { tiles, .. } => Some(tiles.len()),
-            Content::Strips { strips, .. } => {
-                Some(strips.iter().map(|(_, tiles)| tiles.len()).sum())
-            }
+            Content::Grid(grid) => Some(grid.len()),
+            Content::Strips(strips) => Some(strips.len()),
         };
         match pictures {
             None => {}

@@ -8,5 +8,6 @@
 pub(crate) mod draw;
 pub(crate) mod figure;
 pub(crate) mod notebook;
+pub(crate) mod progress;
 pub(crate) mod saved;
 pub(crate) mod table;

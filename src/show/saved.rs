@@ -17,7 +17,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::show::notebook::{Bundle, from_here};
+use crate::error::Result;
+use crate::machine::disk;
+use crate::show::notebook::Bundle;
 
 /// A file that was written. Shows itself under a notebook cell as one line: place and size.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,7 +29,13 @@ pub struct Saved {
 }
 
 impl Saved {
-    pub(crate) fn new(path: &Path, bytes: usize) -> Self {
+    /// Writes `bytes` to `path`; an older file there stays whole until the new one is.
+    pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<Self> {
+        disk::write_whole(path, bytes)?;
+        Ok(Self::new(path, bytes.len()))
+    }
+
+    fn new(path: &Path, bytes: usize) -> Self {
         Self {
             // The whole place: a notebook's reader need not know the kernel's current folder.
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
@@ -60,6 +68,25 @@ impl fmt::Display for Saved {
             0..1_000_000 => write!(f, "({} kB)", self.bytes.div_ceil(1000)),
             bytes => write!(f, "({:.1} MB)", bytes as f64 / 1e6),
         }
+    }
+}
+
+/// A file or folder as seen from the current folder, if it lies in that or in the one above: "../data". Shorter to
+/// read, and a notebook that is handed on does not tell where it lay.
+pub(crate) fn from_here(path: &Path) -> PathBuf {
+    let Ok(here) = std::env::current_dir() else {
+        return path.to_owned();
+    };
+    if let Ok(below) = path.strip_prefix(&here) {
+        if below.starts_with("..") {
+            return below.to_owned();
+        }
+        return Path::new(".").join(below);
+    }
+    match here.parent().map(|above| path.strip_prefix(above)) {
+        // Of the file system's root everything is a part.
+        Some(Ok(beside)) if here.parent() != Some(Path::new("/")) => Path::new("..").join(beside),
+        _ => path.to_owned(),
     }
 }
 

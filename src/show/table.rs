@@ -16,7 +16,8 @@
 
 use std::fmt;
 
-use crate::show::notebook::{Bundle, one_line};
+use crate::show::notebook::Bundle;
+use crate::show::notebook::one_line;
 
 /// Rows of text under named columns, with a title above and notes below.
 ///

@@ -1,7 +1,8 @@
 //! A run between two epochs: what a checkpoint holds beside the model, so that training goes on with
 //! the same numbers as if it had never ended.
 //!
-//! In the file: tensors `optimizer.VARIABLE.SLOT`, and `best.VARIABLE` with early stopping; the metadata
+//! What a later version of the crate writes beside these is passed over; options that an older one did
+//! not know count as their defaults. In the file: tensors `optimizer.VARIABLE.SLOT`, and `best.VARIABLE` with early stopping; the metadata
 //! `run` with the epochs so far and the options that shape the numbers. Random numbers need no place:
 //! they follow from the seed and the number of the epoch.
 
@@ -13,11 +14,13 @@ use serde_json::Value;
 use tch::Tensor;
 
 use crate::error::{Error, Result};
-use crate::files::store::{self, Store};
+use crate::files::tensors;
+use crate::files::tensors::Store;
+use crate::training::epoch::Epoch;
 use crate::training::fit::Fit;
-use crate::training::history::{Epoch, History};
-use crate::training::learner::Variable;
-use crate::training::optimizer::Steps;
+use crate::training::history::History;
+use crate::training::optimizer::OptimizerState;
+use crate::training::variable::Variable;
 
 /// The best epoch so far, for early stopping.
 pub(crate) struct Best {
@@ -38,7 +41,7 @@ pub(crate) struct Run<'a> {
     /// How many of the history's epochs the model counted when it was loaded.
     pub(crate) earlier: usize,
     pub(crate) variables: &'a [Variable],
-    pub(crate) optimizer: &'a Steps,
+    pub(crate) optimizer: &'a OptimizerState,
     pub(crate) best: Option<&'a Best>,
 }
 
@@ -84,14 +87,13 @@ impl Run<'_> {
     }
 }
 
-/// A run as a checkpoint holds it.
-pub(crate) struct Stored {
-    pub(crate) epochs: Vec<Epoch>,
+/// A run as a file holds it.
+pub(crate) struct Checkpoint {
     words: Words,
     tensors: BTreeMap<String, Tensor>,
 }
 
-impl Stored {
+impl Checkpoint {
     /// Takes the run out of a file that was read; there is none in a file that `save` wrote.
     pub(crate) fn take(store: &mut Store, path: &Path, what: &str) -> Result<Option<Self>> {
         if !store.metadata.contains_key("run") {
@@ -101,17 +103,26 @@ impl Stored {
         let best = words.best.map_or(0, |(epoch, _)| epoch);
         // Counts that no run reaches; sums of them would overflow.
         if best > words.epochs.len() || words.before.max(words.steps_taken) > usize::MAX / 2 {
-            return Err(store::not_saved_here(path, what));
+            return Err(tensors::not_saved_here(path, what));
         }
         let belongs = |name: &String| name.starts_with("optimizer.") || name.starts_with("best.");
         let all = std::mem::take(&mut store.tensors);
         let (tensors, others) = all.into_iter().partition(|(name, _)| belongs(name));
         store.tensors = others;
-        Ok(Some(Self {
-            epochs: words.epochs.clone(),
-            words,
-            tensors,
-        }))
+        Ok(Some(Self { words, tensors }))
+    }
+
+    /// The epochs of the run so far.
+    pub(crate) fn epochs(&self) -> &[Epoch] {
+        &self.words.epochs
+    }
+
+    /// The run itself, unless `outcome` has moved the weights away from it: it can still be gone on with
+    /// then, with other options if these were refused.
+    pub(crate) fn unless_moved(self, outcome: &Result<History>) -> Option<Self> {
+        // After an error the weights are those that the run began with.
+        let has_moved = outcome.as_ref().is_ok_and(|history| history.steps > 0);
+        (!has_moved).then_some(self)
     }
 
     /// How many epochs the model had learned before the run.
@@ -125,7 +136,7 @@ impl Stored {
         fit: &Fit,
         facts: &Value,
         variables: &[Variable],
-        optimizer: &mut Steps,
+        optimizer: &mut OptimizerState,
     ) -> Result<Option<Best>> {
         self.check(fit, facts)?;
         let find = |name: String, like: &Tensor| {
@@ -138,7 +149,7 @@ impl Stored {
                     expected: format!("a tensor {name} with {} values", like.numel()),
                     found: match stored {
                         None => "none".into(),
-                        Some(tensor) => format!("{:?}", store::shape(tensor)),
+                        Some(tensor) => format!("{:?}", tensors::shape(tensor)),
                     },
                     remedy: "Load a checkpoint that this crate wrote".into(),
                 })
@@ -166,16 +177,17 @@ impl Stored {
 
     /// Refuses options and pictures other than those that the run began with.
     pub(crate) fn check(&self, fit: &Fit, facts: &Value) -> Result<()> {
-        if self.epochs.len() >= fit.epochs {
+        if self.epochs().len() >= fit.epochs {
             return Err(Error::Argument {
                 argument: "epochs",
                 value: fit.epochs.to_string(),
                 expected: format!(
                     "the run has {} already, and this is the length of the whole run",
-                    self.epochs.len()
+                    self.epochs().len()
                 ),
             });
         }
+        let defaults = Fit::default().shaping();
         for (then, now, remedy) in [
             (
                 &self.words.options,
@@ -189,16 +201,29 @@ impl Stored {
                  one with `fit`",
             ),
         ] {
-            let differs = |name: &&String| then.get(*name) != now.get(*name);
+            let then = |name: &str| then.get(name).or(defaults.get(name));
+            // What the file does not tell cannot differ.
+            let differs =
+                |name: &&String| then(name).is_some_and(|then| Some(then) != now.get(*name));
             if let Some(name) = now.as_object().and_then(|all| all.keys().find(differs)) {
                 return Err(Error::Mismatch {
                     what: format!("{name} of a run that goes on"),
-                    expected: then[name].to_string(),
+                    expected: then(name).map_or("nothing".into(), Value::to_string),
                     found: now[name].to_string(),
                     remedy: remedy.into(),
                 });
             }
         }
         Ok(())
+    }
+}
+
+/// There is nothing to go on with.
+pub(crate) fn no_run() -> Error {
+    Error::Mismatch {
+        what: "a run to go on with".into(),
+        expected: "a model that was loaded from a checkpoint".into(),
+        found: "one without an unfinished run".into(),
+        remedy: "Load the file that `Fit::checkpoint` named, or train with `fit`".into(),
     }
 }

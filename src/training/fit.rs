@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::machine::device::Precision;
+use crate::machine::precision::Precision;
 use crate::machine::stop::Stop;
-use crate::show::notebook::Progress;
+use crate::show::progress::Progress;
 use crate::show::table::Table;
 use crate::training::optimizer::Optimizer;
 use crate::training::schedule::Schedule;
@@ -33,7 +33,7 @@ pub struct Fit {
     pub epochs: usize,
     /// How many batches an epoch has; unless said, as many as show each picture once. With fewer or
     /// more, the pictures go on in the next epoch where this one ended.
-    pub steps: Option<usize>,
+    pub steps_per_epoch: Option<usize>,
     /// How many pictures a step takes; 20.
     pub batch_size: usize,
     /// The optimiser; RMSprop.
@@ -67,7 +67,7 @@ impl Default for Fit {
     fn default() -> Self {
         Self {
             epochs: 30,
-            steps: None,
+            steps_per_epoch: None,
             batch_size: 20,
             optimizer: Optimizer::RmsProp,
             learning_rate: 2e-5,
@@ -91,9 +91,9 @@ impl Fit {
         self
     }
 
-    /// Sets how many batches an epoch has; Keras' `steps_per_epoch`.
-    pub fn steps(mut self, steps: usize) -> Self {
-        self.steps = Some(steps);
+    /// Sets how many batches an epoch has.
+    pub fn steps_per_epoch(mut self, steps: usize) -> Self {
+        self.steps_per_epoch = Some(steps);
         self
     }
 
@@ -185,8 +185,8 @@ impl Fit {
         row("optimizer", self.optimizer.to_string());
         row("epochs", self.epochs.to_string());
         row(
-            "steps",
-            self.steps
+            "steps_per_epoch",
+            self.steps_per_epoch
                 .map_or_else(|| "each picture once".into(), |steps| steps.to_string()),
         );
         row("batch_size", self.batch_size.to_string());
@@ -226,15 +226,18 @@ impl Fit {
     /// [`Error::Argument`] names the option that does not.
     pub fn check(&self) -> Result<&Self> {
         check_positive("epochs", self.epochs)?;
-        check_positive("steps", self.steps.unwrap_or(1))?;
+        check_positive("steps_per_epoch", self.steps_per_epoch.unwrap_or(1))?;
         check_positive("batch_size", self.batch_size)?;
-        let pictures = self.steps.unwrap_or(1).checked_mul(self.batch_size);
+        let pictures = self
+            .steps_per_epoch
+            .unwrap_or(1)
+            .checked_mul(self.batch_size);
         if pictures.is_none_or(|pictures| pictures > MOST_PICTURES) {
             return Err(Error::Argument {
-                argument: "steps",
-                value: self.steps.unwrap_or(1).to_string(),
+                argument: "steps_per_epoch",
+                value: self.steps_per_epoch.unwrap_or(1).to_string(),
                 expected: format!(
-                    "an epoch may show {MOST_PICTURES} pictures at most, steps x batch_size"
+                    "an epoch may show {MOST_PICTURES} pictures at most, steps_per_epoch x batch_size"
                 ),
             });
         }
@@ -282,7 +285,7 @@ impl Fit {
         let has_length = matches!(self.schedule, Schedule::Cosine | Schedule::OneCycle);
         json!({
             "optimizer": self.optimizer,
-            "steps": self.steps,
+            "steps_per_epoch": self.steps_per_epoch,
             "batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
             "head_learning_rate": self.head_learning_rate,

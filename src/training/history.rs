@@ -6,41 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::show::draw::chart::{Mark, Panel, Series};
+use crate::show::draw::chart::Panel;
+use crate::show::draw::series::{Mark, Series};
 use crate::show::figure::{Figure, titled};
 use crate::show::saved::Saved;
 use crate::show::table::Table;
-
-/// The numbers of one epoch, in Keras' words.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Epoch {
-    /// Mean training loss while the weights moved, dropout on.
-    pub loss: f64,
-    /// Share of training pictures that were right, 0 to 1, as they came by.
-    pub accuracy: f64,
-    /// Mean loss on the validation pictures after the epoch.
-    pub val_loss: Option<f64>,
-    /// Share of validation pictures that were right after the epoch, 0 to 1.
-    pub val_accuracy: Option<f64>,
-    /// How long the epoch took, validation included.
-    pub seconds: f64,
-}
-
-impl Epoch {
-    /// The epoch on one line, in the words of Keras' `fit(verbose=2)`; short enough for a page of 1,000
-    /// pixels.
-    pub(crate) fn line(&self, number: usize, epochs: usize, steps: usize) -> String {
-        let step_ms = self.seconds * 1000.0 / steps as f64;
-        let mut line = format!(
-            "Epoch {number}/{epochs} - {:.1}s - {step_ms:.0}ms/step - accuracy: {:.4} - loss: {:.4}",
-            self.seconds, self.accuracy, self.loss
-        );
-        if let (Some(accuracy), Some(loss)) = (self.val_accuracy, self.val_loss) {
-            line += &format!(" - val_accuracy: {accuracy:.4} - val_loss: {loss:.4}");
-        }
-        line
-    }
-}
+use crate::training::epoch::Epoch;
 
 /// The course of a training run.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -52,6 +23,9 @@ pub struct History {
     /// How many steps were taken, those of an epoch that was stopped too.
     #[serde(skip)]
     pub(crate) steps: usize,
+    /// Whether it ended otherwise than the options say: stopped, or by an error.
+    #[serde(skip)]
+    pub(crate) is_cut: bool,
 }
 
 impl PartialEq for History {
@@ -90,17 +64,24 @@ impl History {
             notes: distinct(notes),
             ending: Vec::new(),
             steps: 0,
+            is_cut: false,
         }
     }
 
-    /// Why the run ended before its last epoch, or which epoch's weights were kept; nothing for a run
-    /// that went to its end.
+    /// Why the run ended before its last epoch (a stop, an error, no better epoch for long), or which
+    /// epoch's weights were kept; nothing for a run that went to its end.
     pub fn ending(&self) -> Option<String> {
         (!self.ending.is_empty()).then(|| self.ending.join("; "))
     }
 
     pub(crate) fn end(&mut self, how: String) {
         self.ending.push(how);
+    }
+
+    /// The same for an ending that the options do not ask for.
+    pub(crate) fn cut(&mut self, how: String) {
+        self.is_cut = true;
+        self.end(how);
     }
 
     /// The same without its first epochs, which were counted elsewhere.
@@ -117,6 +98,7 @@ impl History {
         self.steps += later.steps;
         self.notes = distinct(self.notes.iter().chain(&later.notes));
         self.ending.clone_from(&later.ending);
+        self.is_cut = later.is_cut;
     }
 
     /// What a reader of these numbers should know: drawn pictures, seeded weights.
@@ -286,8 +268,8 @@ impl History {
         let path = path.as_ref();
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
         match ending.to_str() {
-            Some("csv") => crate::files::store::write_whole(path, self.to_csv().as_bytes()),
-            Some("json") => crate::files::store::write_whole(path, self.to_json().as_bytes()),
+            Some("csv") => crate::show::saved::Saved::write(path, self.to_csv().as_bytes()),
+            Some("json") => crate::show::saved::Saved::write(path, self.to_json().as_bytes()),
             Some("png" | "svg") => self.plot().save(path),
             _ => Err(Error::Argument {
                 argument: "path",

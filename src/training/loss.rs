@@ -22,7 +22,7 @@ pub(crate) fn probabilities(logits: &Tensor) -> std::result::Result<Tensor, TchE
 }
 
 /// The loss of some pictures, with its graph, and how many of them were right.
-pub(crate) struct Step {
+pub(crate) struct Measured {
     /// The mean over the pictures.
     pub(crate) loss: Tensor,
     pub(crate) correct: Tensor,
@@ -73,6 +73,11 @@ impl Targets {
         place().map_err(Error::compute("preparing the labels"))
     }
 
+    /// Where they are.
+    pub(crate) fn device(&self) -> Device {
+        self.labels.device()
+    }
+
     /// The number of pictures.
     pub(crate) fn len(&self) -> usize {
         self.labels.numel()
@@ -101,7 +106,7 @@ impl Targets {
     /// Mean cross-entropy of logits [N] or [N, classes], and the number of right answers. With class
     /// weights the mean is that of each picture's loss times its weight, over the number of
     /// pictures, as in Keras.
-    pub(crate) fn measure(&self, logits: &Tensor) -> std::result::Result<Step, TchError> {
+    pub(crate) fn measure(&self, logits: &Tensor) -> std::result::Result<Measured, TchError> {
         let none = None::<Tensor>;
         let reduction = match self.weights {
             None => Reduction::Mean,
@@ -123,7 +128,7 @@ impl Targets {
             let guessed = outputs.f_argmax(-1, false)?;
             (loss, guessed.f_eq_tensor(&self.labels)?)
         };
-        Ok(Step {
+        Ok(Measured {
             loss: match &self.weights {
                 None => loss,
                 Some(weights) => loss.f_mul(weights)?.f_mean(Kind::Float)?,

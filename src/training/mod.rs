@@ -5,11 +5,18 @@
 //! Imports: error, files, machine, show.
 
 pub(crate) mod checkpoint;
+pub(crate) mod dropout;
+pub(crate) mod epoch;
 pub(crate) mod evaluation;
 pub(crate) mod fit;
 pub(crate) mod history;
 pub(crate) mod learner;
 pub(crate) mod loss;
 pub(crate) mod optimizer;
+pub(crate) mod order;
 pub(crate) mod rate_finder;
+pub(crate) mod run;
 pub(crate) mod schedule;
+pub(crate) mod source;
+pub(crate) mod validation;
+pub(crate) mod variable;

@@ -112,7 +112,7 @@ impl fmt::Display for Optimizer {
 }
 
 /// An optimiser at work: its rule and what it remembers of each variable.
-pub(crate) struct Steps {
+pub(crate) struct OptimizerState {
     optimizer: Optimizer,
     /// How many steps were taken.
     pub(crate) taken: usize,
@@ -120,7 +120,7 @@ pub(crate) struct Steps {
     memory: Vec<Vec<Tensor>>,
 }
 
-impl Steps {
+impl OptimizerState {
     /// On the CPU a step works through pieces of this many values, which stay in a core's cache
     /// between its operations; whole tensors would travel to memory and back each time.
     const PIECE: i64 = 32_768;

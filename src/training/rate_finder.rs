@@ -16,13 +16,20 @@ use std::fmt;
 use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
-use crate::show::draw::chart::{Mark, Panel, Series};
+use crate::show::draw::chart::Panel;
+use crate::show::draw::series::{Mark, Series};
 use crate::show::figure::Figure;
 use crate::show::table::Table;
+use crate::training::dropout;
 use crate::training::fit::Fit;
-use crate::training::learner::{self, Draws, Learner};
-use crate::training::optimizer::Steps;
+use crate::training::learner::{self, Learner};
+use crate::training::optimizer::OptimizerState;
+use crate::training::order::{Draws, Order};
+use crate::training::source::Source;
+use crate::training::variable::{self, copies_of, tensors_of};
 
+/// What is done, for progress and errors.
+const DOING: &str = "trying learning rates";
 /// The first and the last learning rate that is tried.
 const RANGE: (f64, f64) = (1e-7, 1.0);
 /// How much of the last loss the next smoothed one keeps.
@@ -138,52 +145,57 @@ fn longest_fall(values: &[f64]) -> Option<(usize, usize)> {
 }
 
 /// Tries the rates on `learner`, whose weights are the same afterwards.
-pub(crate) fn find(fit: &Fit, learner: &mut dyn Learner) -> Result<LearningRates> {
-    let tries = fit.steps.unwrap_or(100).max(2);
-    let fit = &fit.clone().steps(tries);
-    fit.check()?;
-    let variables = learner.variables();
-    let tensors = learner::tensors_of(&variables);
-    let failed = || Error::batch("trying learning rates", fit.batch_size);
-    let kept = learner::copies_of(&tensors).map_err(failed())?;
-    learner::set_gradients(&tensors, true)?;
-    let outcome = grow(fit, learner, &tensors);
-    let _no_grad = tch::no_grad_guard();
-    for (tensor, kept) in tensors.iter().zip(&kept) {
-        tensor
-            .f_detach()
-            .and_then(|mut tensor| tensor.f_copy_(kept))
-            .map_err(Error::compute("putting the weights back"))?;
-    }
-    learner::set_gradients(&tensors, false)?;
-    outcome
+pub(crate) fn find(
+    fit: &Fit,
+    learner: &dyn Learner,
+    source: &mut dyn Source,
+) -> Result<LearningRates> {
+    let tries = fit.steps_per_epoch.unwrap_or(100).max(2);
+    let fit = &fit.clone().steps_per_epoch(tries);
+    learner::learning(fit, learner, |variables| {
+        let tensors = tensors_of(variables);
+        let kept = copies_of(&tensors).map_err(Error::batch(DOING, fit.batch_size))?;
+        let outcome = grow(fit, learner, source, &tensors);
+        variable::put_back(&tensors, &kept)?;
+        outcome
+    })
 }
 
-fn grow(fit: &Fit, learner: &mut dyn Learner, tensors: &[Tensor]) -> Result<LearningRates> {
-    let failed = || Error::batch("trying learning rates", fit.batch_size);
-    let (rows, sizes) = learner::batches(fit, learner.num_pictures(), 0, 0);
-    learner.start_epoch(&Draws::new(fit.seed, 1, rows.len()))?;
-    let rows = Tensor::f_from_slice(&rows)
-        .and_then(|rows| rows.f_to_device(learner.device()))
-        .map_err(failed())?;
-    let mut optimizer = Steps::new(fit.optimizer, tensors).map_err(failed())?;
-    let task = fit.progress.slower();
-    let mut task = task.task("trying learning rates", "steps", Some(sizes.len()));
+fn grow(
+    fit: &Fit,
+    learner: &dyn Learner,
+    source: &mut dyn Source,
+    tensors: &[Tensor],
+) -> Result<LearningRates> {
+    let failed = || Error::batch(DOING, fit.batch_size);
+    let Order { pictures, sizes } = Order::shuffled(fit, source.len(), 0, 0);
+    let draws = Draws::new(fit.seed, 1, pictures.len());
+    let masks = learner.dropout().masks(&draws, learner.device())?;
+    source.begin(&pictures, Some(&draws))?;
+    let mut optimizer = OptimizerState::new(fit.optimizer, tensors).map_err(failed())?;
+    let mut task = fit
+        .progress
+        .slower()
+        .task(DOING, "steps", Some(sizes.len()));
     let mut found = LearningRates {
         rates: Vec::new(),
         losses: Vec::new(),
     };
     let (mut first, mut mean, mut best) = (0, 0.0, f64::INFINITY);
     for (step, &count) in sizes.iter().enumerate() {
-        fit.progress.check("trying learning rates")?;
+        fit.progress.check(DOING)?;
         let share = step as f64 / (sizes.len() - 1) as f64;
         let rate = RANGE.0 * (RANGE.1 / RANGE.0).powf(share);
-        let loss = rows
-            .f_narrow(0, first as i64, count as i64)
-            .and_then(|rows| {
+        let mask = dropout::rows_of(masks.as_ref(), first, count).map_err(failed())?;
+        let loss = source
+            .next(count)
+            .and_then(|batch| {
                 let rates = vec![rate; tensors.len()];
-                let step = learner::step(learner, &rows, first, tensors, &mut optimizer, &rates)?;
-                step.loss.f_to_device(Device::Cpu)?.f_double_value(&[])
+                let mask = mask.as_ref();
+                learner::step(learner, &batch, mask, tensors, &mut optimizer, &rates)?
+                    .loss
+                    .f_to_device(Device::Cpu)?
+                    .f_double_value(&[])
             })
             .map_err(failed())?;
         mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss;

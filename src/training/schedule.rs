@@ -4,7 +4,7 @@
 //! use evcxr_transfer::Schedule;
 //! // Half-way through a run of 10 epochs with 100 steps each, a cosine is half-way down.
 //! assert!((Schedule::Cosine.factor(500, 100, 10) - 0.5).abs() < 1e-12);
-//! assert_eq!(Schedule::Steps { every: 3, factor: 0.1 }.factor(299, 100, 10), 1.0);
+//! assert_eq!(Schedule::StepDecay { every: 3, factor: 0.1 }.factor(299, 100, 10), 1.0);
 //! ```
 
 use std::f64::consts::PI;
@@ -31,7 +31,8 @@ pub enum Schedule {
         per_epoch: f64,
     },
     /// Multiplied by `factor` after every so many epochs (Keras' `ExponentialDecay`, staircase).
-    Steps {
+    #[serde(alias = "steps")]
+    StepDecay {
         /// How many epochs it stays the same.
         every: usize,
         /// What it is then multiplied with.
@@ -56,7 +57,7 @@ impl Schedule {
             Self::Constant => 1.0,
             Self::Cosine => wave(1.0, 0.0, (step as f64 / total.max(1.0)).min(1.0)),
             Self::Exponential { per_epoch } => per_epoch.powf(epoch),
-            Self::Steps { every, factor } => {
+            Self::StepDecay { every, factor } => {
                 factor.powi((epoch / every.max(1) as f64).floor() as i32)
             }
             Self::OneCycle => {
@@ -78,14 +79,14 @@ impl Schedule {
     pub(crate) fn check(self) -> Result<()> {
         let (argument, value) = match self {
             Self::Exponential { per_epoch } => ("per_epoch", per_epoch),
-            Self::Steps { every: 0, .. } => {
+            Self::StepDecay { every: 0, .. } => {
                 return Err(Error::Argument {
                     argument: "every",
                     value: "0".into(),
                     expected: "it must be 1 epoch or more".into(),
                 });
             }
-            Self::Steps { factor, .. } => ("factor", factor),
+            Self::StepDecay { factor, .. } => ("factor", factor),
             _ => return Ok(()),
         };
         if value > 0.0 && value.is_finite() {
@@ -105,7 +106,7 @@ impl fmt::Display for Schedule {
             Self::Constant => f.write_str("constant"),
             Self::Cosine => f.write_str("cosine"),
             Self::Exponential { per_epoch } => write!(f, "exponential, {per_epoch} an epoch"),
-            Self::Steps { every, factor } => write!(f, "times {factor} every {every} epochs"),
+            Self::StepDecay { every, factor } => write!(f, "times {factor} every {every} epochs"),
             Self::OneCycle => f.write_str("one cycle"),
         }
     }
@@ -131,7 +132,7 @@ mod tests {
                 [1.0, 0.924021, 0.876603, 0.853815, 0.768433, 0.606250],
             ),
             (
-                Schedule::Steps {
+                Schedule::StepDecay {
                     every: 2,
                     factor: 0.1,
                 },

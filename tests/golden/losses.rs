@@ -171,7 +171,7 @@ pub fn schedules(report: &mut Report) {
             "ExponentialDecay in steps",
             "steps",
             "Keras",
-            Schedule::Steps {
+            Schedule::StepDecay {
                 every: 2,
                 factor: 0.1,
             },

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::pictures::photo::Scaling;
+use crate::pictures::scaling::Scaling;
 
 /// What a weight file is. It follows from the content, never from the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,7 +19,8 @@ use ndarray::{ArrayD, IxDyn};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
-use crate::files::store::{self, Store};
+use crate::files::tensors;
+use crate::files::tensors::Store;
 use crate::network::parameter::{Parameter, Role};
 use crate::show::notebook;
 
@@ -59,7 +60,7 @@ impl LayerWeights {
         };
         let copied = || {
             let tensor = keras_order(tensor)?.f_to_device(Device::Cpu)?;
-            let shape = store::shape(&tensor);
+            let shape = tensors::shape(&tensor);
             let flat = Vec::<f32>::try_from(&tensor.f_contiguous()?.f_view(-1)?)?;
             ArrayD::from_shape_vec(IxDyn(&shape), flat)
                 .map_err(|error| TchError::Shape(error.to_string()))
@@ -163,7 +164,7 @@ impl LayerWeights {
         let take = |parameter: &Parameter| {
             let part = parameter.role.torch();
             let tensor = store.tensors.remove(&format!("{name}.{part}"));
-            let tensor = tensor.ok_or_else(|| store::not_saved_here(path, what))?;
+            let tensor = tensor.ok_or_else(|| tensors::not_saved_here(path, what))?;
             // libtorch would spread a bias of one value over a whole layer without a word.
             check_shape(&tensor, &parameter.torch_shape(), path, || {
                 format!("{name} {part}")
@@ -187,7 +188,7 @@ pub(crate) fn check_shape(
     path: &Path,
     layer: impl FnOnce() -> String,
 ) -> Result<()> {
-    let found = store::shape(tensor);
+    let found = tensors::shape(tensor);
     if found == expected {
         return Ok(());
     }

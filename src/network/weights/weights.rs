@@ -28,7 +28,7 @@ use crate::network::weights::layer_weights::{LayerWeights, check_shape, keras_or
 use crate::network::weights::seeded::seeded;
 use crate::network::weights::stored_layer::{StoredLayer, unusable};
 use crate::network::weights::{keras_h5, keras3_h5, ot, safetensors};
-use crate::pictures::photo::Scaling;
+use crate::pictures::scaling::Scaling;
 use crate::show::notebook;
 use crate::show::table::grouped;
 

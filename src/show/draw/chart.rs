@@ -3,20 +3,17 @@
 //! `history`, say, fills a [`Panel`] for accuracy and one for loss; [`draw`] lays them out as shapes.
 
 use crate::error::Result;
-use crate::show::draw::axis::{Axis, drawable};
-use crate::show::draw::canvas::{
-    Align, BLACK, COLOURS, Colour, Drawing, Font, GREY, Shape, WHITE, dashes,
-};
+use crate::show::draw::axis::Axis;
+use crate::show::draw::colour::{BLACK, COLOURS, GREY};
+use crate::show::draw::drawing::{Align, Drawing, Shape};
+use crate::show::draw::font::Font;
+use crate::show::draw::heading::{LABEL, MARGIN, TICK, TITLE, heading};
+use crate::show::draw::series::{Mark, Series, mark, stroke};
 
 // Pixels of the finished picture, which a page shows at about half the size.
-pub(crate) const TICK: f64 = 26.0;
-pub(crate) const LABEL: f64 = 29.0;
-pub(crate) const TITLE: f64 = 36.0;
 const LEGEND_ROW: f64 = 42.0;
 const MOST_LEGEND_ROWS: f64 = 4.0;
 const SAMPLE: f64 = 74.0;
-const LINE: f64 = 4.5;
-pub(crate) const MARGIN: f64 = 24.0;
 
 /// One chart of a figure.
 #[derive(Clone, Debug, Default)]
@@ -32,89 +29,10 @@ pub(crate) struct Panel {
     pub(crate) is_log: bool,
 }
 
-/// How the points of a series are drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) enum Mark {
-    /// A line from point to point.
-    #[default]
-    Line,
-    /// The same, dashed.
-    Dashed,
-    /// A mark at each point, of another shape for each colour.
-    Points,
-    /// A bar of this width, in units of x, around each x from 0 to y.
-    Bars(f64),
-}
-
-/// One line, cloud or row of bars of a chart.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Series {
-    /// The name in the legend; without one it is not in it.
-    pub(crate) name: String,
-    /// (x, y); where a value is not finite the line has a gap.
-    pub(crate) points: Vec<(f64, f64)>,
-    pub(crate) mark: Mark,
-    /// Index into the colours; starts again after the last.
-    pub(crate) colour: usize,
-}
-
-impl Series {
-    /// The stretches without gaps.
-    fn runs(&self) -> Vec<Vec<(f64, f64)>> {
-        self.points
-            .split(|&point| !drawable(point))
-            .filter(|run| !run.is_empty())
-            .map(<[_]>::to_vec)
-            .collect()
-    }
-
-    /// The points that the axes must reach to.
-    fn corners(&self) -> Vec<(f64, f64)> {
-        let Mark::Bars(width) = self.mark else {
-            return self.points.clone();
-        };
-        let drawn = self.points.iter().filter(|&&point| drawable(point));
-        drawn
-            .flat_map(|&(x, y)| [(x - width / 2.0, 0.0), (x + width / 2.0, y)])
-            .collect()
-    }
-
-    fn legend_name(&self) -> String {
-        if self.name.is_empty() {
-            return String::new();
-        }
-        match self
-            .points
-            .iter()
-            .filter(|&&point| !drawable(point))
-            .count()
-        {
-            0 => self.name.clone(),
-            1 => format!("{} (1 value is not finite)", self.name),
-            gaps => format!("{} ({gaps} values are not finite)", self.name),
-        }
-    }
-}
-
-/// Draws a figure's title, in three lines at most, and gives its lower edge.
-pub(crate) fn heading(title: &str, drawing: &mut Drawing) -> Result<f64> {
-    let width = f64::from(drawing.width);
-    let mut top = MARGIN;
-    if !title.is_empty() {
-        let font = Font::new(TITLE).bold();
-        for line in font.wrap(title, width - 2.0 * MARGIN, 3)? {
-            drawing.text(&line, (width / 2.0, top + TITLE / 2.0), Align::Centre, font);
-            top += TITLE + 10.0;
-        }
-        top += MARGIN - 10.0;
-    }
-    Ok(top)
-}
-
 /// Draws the panels side by side below the title, each as wide as the others.
-pub(crate) fn draw(title: &str, panels: &[Panel], drawing: &mut Drawing) -> Result<()> {
+pub(crate) fn draw(title: &str, panels: &[Panel], mut drawing: Drawing) -> Result<Drawing> {
     let (width, height) = (f64::from(drawing.width), f64::from(drawing.height));
-    let top = heading(title, drawing)?;
+    let top = heading(title, &mut drawing)?;
     let share = width / panels.len().max(1) as f64;
     for (index, panel) in panels.iter().enumerate() {
         let left = share * index as f64 + MARGIN;
@@ -124,9 +42,9 @@ pub(crate) fn draw(title: &str, panels: &[Panel], drawing: &mut Drawing) -> Resu
             right: left + share - 2.0 * MARGIN,
             bottom: height - MARGIN,
         }
-        .draw(panel, drawing)?;
+        .draw(panel, &mut drawing)?;
     }
-    Ok(())
+    Ok(drawing)
 }
 
 /// The place on the drawing that is left for a panel, or for its lines.
@@ -296,46 +214,6 @@ impl Frame {
             }
         }
         num_points
-    }
-}
-
-fn stroke(points: &[(f64, f64)], mark: Mark, colour: Colour, drawing: &mut Drawing) {
-    if points.len() < 2 {
-        return;
-    }
-    let pieces = if mark == Mark::Dashed {
-        dashes(points, 17.0, 11.0)
-    } else {
-        vec![points.to_vec()]
-    };
-    for piece in pieces {
-        drawing.line(piece, LINE, colour);
-    }
-}
-
-/// A disc, square, triangle or diamond with a white edge, so that readers who see no colours can tell the
-/// series apart, and each mark from those below it.
-fn mark(at: (f64, f64), radius: f64, number: usize, drawing: &mut Drawing) {
-    for (radius, colour) in [
-        (radius + 1.5, WHITE),
-        (radius, COLOURS[number % COLOURS.len()]),
-    ] {
-        let corners: &[(f64, f64)] = match number % 4 {
-            1 => &[(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
-            2 => &[(0.0, -1.15), (1.05, 0.8), (-1.05, 0.8)],
-            3 => &[(0.0, -1.25), (1.25, 0.0), (0.0, 1.25), (-1.25, 0.0)],
-            _ => &[],
-        };
-        drawing.shapes.push(match corners {
-            [] => Shape::Dot { at, radius, colour },
-            corners => {
-                let corner = |&(x, y): &(f64, f64)| (at.0 + x * radius, at.1 + y * radius);
-                Shape::Polygon {
-                    points: corners.iter().map(corner).collect(),
-                    colour,
-                }
-            }
-        });
     }
 }
 

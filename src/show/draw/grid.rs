@@ -1,11 +1,12 @@
 //! Picture grids: photographs, filters or feature maps in rows, each with its label.
 //!
-//! `dataset` fills the [`Tile`]s; [`Layout`] lays them out as shapes.
-
-use image::{RgbImage, imageops};
+//! `dataset`, say, fills a [`Grid`] with tiles; its [`Layout`] lays them out as shapes.
 
 use crate::error::{Error, Result};
-use crate::show::draw::canvas::{Align, COLOURS, Drawing, Font, Shape};
+use crate::show::draw::colour::COLOURS;
+use crate::show::draw::drawing::{Align, Drawing, Shape};
+use crate::show::draw::font::Font;
+use crate::show::draw::tile::Tile;
 
 // Pixels of the finished picture, which a page shows at about half the size.
 const GAP: f64 = 16.0;
@@ -13,34 +14,8 @@ const FRAME: f64 = 8.0;
 const LABEL: f64 = 26.0;
 const TITLE: f64 = 34.0;
 
-/// One picture of a grid.
-#[derive(Clone, Debug)]
-pub(crate) struct Tile {
-    pub(crate) picture: RgbImage,
-    /// Stands below the picture; may have several lines or none.
-    pub(crate) label: String,
-    /// Marked by a frame and a cross in the label, for wrong predictions.
-    pub(crate) highlighted: bool,
-}
-
-impl Tile {
-    /// A picture with what stands below it.
-    pub(crate) fn new(picture: impl Into<RgbImage>, label: impl Into<String>) -> Self {
-        Self {
-            picture: picture.into(),
-            label: label.into(),
-            highlighted: false,
-        }
-    }
-
-    /// The same tile, marked if `highlighted`.
-    pub(crate) fn highlighted(self, highlighted: bool) -> Self {
-        Self {
-            highlighted,
-            ..self
-        }
-    }
-}
+/// A grid of this height and the usual width takes 350 MB while it is drawn.
+const LONGEST_SIDE: u32 = 16_000;
 
 /// How many photographs a figure shows at most: more become too small to tell a cat from a dog, or the
 /// figure larger than the 1 MB that a cell should hold.
@@ -63,6 +38,70 @@ pub(crate) fn count(asked: usize, all: usize, what: &str) -> (usize, String, Vec
 /// How many of some photographs stand side by side.
 pub(crate) fn columns(photos: usize) -> usize {
     if photos > 12 { 6 } else { 4 }
+}
+
+/// Pictures in rows, each fitted into a cell with its label below.
+#[derive(Clone)]
+pub(crate) struct Grid {
+    tiles: Vec<Tile>,
+    columns: usize,
+    are_photos: bool,
+}
+
+impl Grid {
+    /// Rows of `columns` (at least 1) pictures.
+    pub(crate) fn new(tiles: Vec<Tile>, columns: usize) -> Self {
+        Self {
+            tiles,
+            columns,
+            are_photos: false,
+        }
+    }
+
+    /// Rows of `columns` photographs; of more than 24 only the first line of the labels is kept, and
+    /// there are up to ten a row.
+    pub(crate) fn photos(mut tiles: Vec<Tile>, columns: usize) -> Self {
+        let are_many = tiles.len() > 24;
+        for tile in tiles.iter_mut().filter(|_| are_many) {
+            tile.label = tile.label.lines().next().unwrap_or_default().to_owned();
+        }
+        Self {
+            columns: if are_many { 10 } else { columns },
+            tiles,
+            are_photos: true,
+        }
+    }
+
+    /// How many pictures there are.
+    pub(crate) fn len(&self) -> usize {
+        self.tiles.len()
+    }
+
+    /// Where everything lies below this title, by itself or within a given size.
+    pub(crate) fn layout(&self, title: &str, size: Option<(u32, u32)>) -> Layout {
+        if self.are_photos {
+            Layout::photos(title, &self.tiles, self.columns, size)
+        } else {
+            Layout::new(title, &self.tiles, self.columns, size)
+        }
+    }
+
+    /// Draws the grid below this title.
+    pub(crate) fn draw(&self, title: &str, size: Option<(u32, u32)>) -> Result<Drawing> {
+        let layout = self.layout(title, size);
+        if layout.width.max(layout.height) > LONGEST_SIDE {
+            return Err(Error::figure(format!(
+                "{} pictures would take {} x {} pixels, and a side may have {LONGEST_SIDE}. Show \
+                 fewer pictures at a time",
+                self.len(),
+                layout.width,
+                layout.height
+            )));
+        }
+        let mut drawing = Drawing::new(layout.width, layout.height);
+        layout.draw(&self.tiles, &mut drawing)?;
+        Ok(drawing)
+    }
 }
 
 /// Where everything lies in a grid.
@@ -124,7 +163,7 @@ impl Layout {
         // the lesson's pictures, 806 kB for twelve of 230 pixels.
         let largest = if tiles.len() > 4 { 230.0 } else { 460.0 };
         let side = (6.35e5 / tiles.len().max(1) as f64).sqrt().min(largest);
-        let labels = tiles.iter().flat_map(lines);
+        let labels = tiles.iter().flat_map(Tile::lines);
         let widths = labels.map(|line| Font::new(LABEL).width(&line).unwrap_or_default());
         let across = widths.fold(side, |widest, width| widest.max(width.min(230.0)));
         let room = ((1800.0 - GAP) / (across.ceil() + GAP)) as usize;
@@ -182,10 +221,7 @@ impl Layout {
         });
         let mut rows = Vec::with_capacity(labels.len());
         for (tiles, labels) in tiles.chunks(columns).zip(labels) {
-            let tallest = tiles
-                .iter()
-                .map(|tile| shape(&tile.picture))
-                .fold(0.1, f64::max);
+            let tallest = tiles.iter().map(Tile::proportion).fold(0.1, f64::max);
             let down = given.unwrap_or_else(|| (side * tallest.min(1.0)).ceil());
             rows.push(Row { top, down });
             top += down + labels + GAP;
@@ -223,7 +259,7 @@ impl Layout {
     fn tile(&self, tile: &Tile, left: f64, row: &Row, drawing: &mut Drawing) -> Result<()> {
         let inset = if tile.highlighted { FRAME } else { 0.0 };
         let room = (self.side - 2.0 * inset, row.down - 2.0 * inset);
-        let picture = fitted(&tile.picture, room)?;
+        let picture = tile.fitted(room)?;
         let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
         // The lower edges line up, so that each label is next to its picture.
         let x = (left + (self.across - width) / 2.0).floor();
@@ -244,7 +280,7 @@ impl Layout {
         });
         let font = Font::new(LABEL);
         let font = if tile.highlighted { font.bold() } else { font };
-        for (index, line) in lines(tile).iter().enumerate() {
+        for (index, line) in tile.lines().iter().enumerate() {
             let at = row.top + row.down + 6.0 + (index as f64 + 0.5) * (LABEL + 4.0);
             let line = font.fit(line, self.across)?;
             drawing.text(&line, (left + self.across / 2.0, at), Align::Centre, font);
@@ -264,48 +300,8 @@ fn title_font() -> Font {
 
 /// The room that the labels of a row need.
 fn label_height(tiles: &[Tile]) -> f64 {
-    match tiles.iter().map(|tile| lines(tile).len()).max() {
+    match tiles.iter().map(|tile| tile.lines().len()).max() {
         None | Some(0) => 0.0,
         Some(most) => most as f64 * (LABEL + 4.0) + 6.0,
     }
-}
-
-fn lines(tile: &Tile) -> Vec<String> {
-    let mut lines: Vec<String> = tile
-        .label
-        .lines()
-        .map(crate::show::notebook::one_line)
-        .collect();
-    if tile.highlighted {
-        match lines.first_mut() {
-            Some(first) => first.insert_str(0, "✗ "),
-            None => lines.push("✗".to_owned()),
-        }
-    }
-    lines
-}
-
-/// Height over width.
-fn shape(picture: &RgbImage) -> f64 {
-    f64::from(picture.height()) / f64::from(picture.width().max(1))
-}
-
-/// The picture in its own proportions, as large as fits into `room`.
-fn fitted(source: &RgbImage, room: (f64, f64)) -> Result<RgbImage> {
-    let (width, height) = source.dimensions();
-    if width == 0 || height == 0 {
-        return Err(Error::Figure {
-            problem: "a picture has no pixels".into(),
-        });
-    }
-    let factor = (room.0 / f64::from(width)).min(room.1 / f64::from(height));
-    let side = |length: u32| ((f64::from(length) * factor).floor() as u32).max(1);
-    // Filters are 3 x 3 pixels and late feature maps 4 x 4: much enlarged, pixels stay squares.
-    // Otherwise the triangle filter, which also averages while shrinking.
-    let filter = if factor >= 4.0 {
-        imageops::FilterType::Nearest
-    } else {
-        imageops::FilterType::Triangle
-    };
-    Ok(imageops::resize(source, side(width), side(height), filter))
 }

@@ -7,8 +7,10 @@ use ndarray::Array2;
 
 use crate::error::Result;
 use crate::show::draw::axis::Axis;
-use crate::show::draw::canvas::{Align, BLACK, Drawing, Font, Shape, WHITE, viridis};
-use crate::show::draw::chart::{LABEL, MARGIN, TICK, TITLE, heading};
+use crate::show::draw::colour::{BLACK, WHITE, viridis};
+use crate::show::draw::drawing::{Align, Drawing, Shape};
+use crate::show::draw::font::Font;
+use crate::show::draw::heading::{LABEL, MARGIN, TICK, TITLE, heading};
 
 // All sizes are pixels of the finished picture, which a page shows at half the size.
 
@@ -109,9 +111,9 @@ impl Matrix {
 }
 
 /// Draws the cells below the title, with rows and columns counted from 0.
-pub(crate) fn draw(title: &str, matrix: &Matrix, drawing: &mut Drawing) -> Result<()> {
+pub(crate) fn draw(title: &str, matrix: &Matrix, mut drawing: Drawing) -> Result<Drawing> {
     let (width, height) = (f64::from(drawing.width), f64::from(drawing.height));
-    let top = heading(title, drawing)?;
+    let top = heading(title, &mut drawing)?;
     let (rows, columns) = matrix.values.dim();
     let names = matrix.widest_name();
     let left = left_of(names);
@@ -128,7 +130,7 @@ pub(crate) fn draw(title: &str, matrix: &Matrix, drawing: &mut Drawing) -> Resul
     let (left, top, right, bottom) = (left.floor(), top.floor(), right.floor(), bottom.floor());
     let range = matrix.range();
     if rows * columns <= MOST_WRITTEN {
-        written_cells(matrix, range, [left, top, right, bottom], drawing)?;
+        written_cells(matrix, range, [left, top, right, bottom], &mut drawing)?;
     } else {
         drawing.shapes.push(Shape::Picture {
             left: left as u32,
@@ -166,8 +168,8 @@ pub(crate) fn draw(title: &str, matrix: &Matrix, drawing: &mut Drawing) -> Resul
     let at = (MARGIN + LABEL / 2.0, centre);
     drawing.text(&y_label, at, Align::Centre, label.upwards());
 
-    bar(range, (right + 34.0, top, bottom), drawing);
-    Ok(())
+    bar(range, (right + 34.0, top, bottom), &mut drawing);
+    Ok(drawing)
 }
 
 /// Where the cells begin, beside labels of this width.

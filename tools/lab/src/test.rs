@@ -6,10 +6,11 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use crate::compiler::on_path;
-use crate::place::Place;
-use crate::say;
+use crate::programs;
 use crate::setup;
 use crate::trouble::{Result, Trouble};
+use checkout::place::Place;
+use checkout::say;
 
 /// Before the tests: what is checked, the cargo command, and how to mend a failure.
 const CHECKS: [(&str, &[&str], &str); 3] = [
@@ -53,8 +54,7 @@ pub fn command(place: &Place) -> Result<ExitCode> {
     setup::for_tests(place)?;
     for (title, words, remedy) in CHECKS {
         let status = timed(title, || {
-            place
-                .cargo(words)
+            programs::cargo(place, words)
                 .env("RUSTDOCFLAGS", "-D warnings")
                 .status()
         })?;
@@ -65,10 +65,10 @@ pub fn command(place: &Place) -> Result<ExitCode> {
             ));
         }
     }
-    let mut tests = place.cargo(TESTS);
+    let mut tests = programs::cargo(place, TESTS);
     let (mut passed_all, mut counts) = timed("tests", || count(&mut tests))?;
     if passed_all && let Some(program) = &browser {
-        let mut tests = place.cargo(TESTS);
+        let mut tests = programs::cargo(place, TESTS);
         tests.args(BROWSER_TESTS).env("CHROME", program);
         let (passed, more) = timed("tests in a browser", || count(&mut tests))?;
         if passed && more.passed == 0 {

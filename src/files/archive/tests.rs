@@ -1,0 +1,326 @@
+//! Archives as programs make them, and as nobody should make them.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that fails"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use tempfile::{TempDir, tempdir};
+
+use crate::error::{Error, Result};
+use crate::machine::stop::Stop;
+use crate::show::progress::Progress;
+
+fn unpack(archive: impl AsRef<Path>, into: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+    super::unpack(archive.as_ref(), into.as_ref(), &Progress::quiet())
+}
+
+fn names(folder: &TempDir) -> Vec<String> {
+    let names = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// An entry of an archive as `archive_of` writes it: name, content, and what the headers claim.
+struct Entry<'a> {
+    name: &'a str,
+    content: &'a [u8],
+    claimed_bytes: u32,
+    crc: u32,
+    unix_mode: u32,
+}
+
+fn entry<'a>(name: &'a str, content: &'a [u8]) -> Entry<'a> {
+    let mut crc = !0_u32;
+    for byte in content {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    Entry {
+        name,
+        content,
+        claimed_bytes: content.len() as u32,
+        crc: !crc,
+        unix_mode: 0o100_644,
+    }
+}
+
+/// A zip file of stored entries, byte by byte after the format's description (APPNOTE 4.3), because
+/// no proper zip program writes the archives that must be refused.
+fn archive_of(folder: &TempDir, entries: &[Entry]) -> std::path::PathBuf {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let offset = bytes.len() as u32;
+        let stored = entry.content.len() as u32;
+        let mut common = vec![20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0x58];
+        for number in [entry.crc, stored, entry.claimed_bytes] {
+            common.extend(number.to_le_bytes());
+        }
+        common.extend((entry.name.len() as u16).to_le_bytes());
+        common.extend([0, 0]);
+        bytes.extend(b"PK\x03\x04");
+        bytes.extend(&common);
+        bytes.extend(entry.name.as_bytes());
+        bytes.extend(entry.content);
+        directory.extend(b"PK\x01\x02\x14\x03");
+        directory.extend(&common);
+        directory.extend([0; 6]);
+        directory.extend((entry.unix_mode << 16).to_le_bytes());
+        directory.extend(offset.to_le_bytes());
+        directory.extend(entry.name.as_bytes());
+    }
+    let (start, count) = (bytes.len() as u32, entries.len() as u16);
+    bytes.extend(&directory);
+    bytes.extend(b"PK\x05\x06\0\0\0\0");
+    bytes.extend(count.to_le_bytes());
+    bytes.extend(count.to_le_bytes());
+    bytes.extend((directory.len() as u32).to_le_bytes());
+    bytes.extend(start.to_le_bytes());
+    bytes.extend([0, 0]);
+    let path = folder.path().join("archive.zip");
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// `pets/train/cats/1.jpg` (40 times "cat") and `pets/notes.txt` ("läuft"), deflated by Python's
+/// zipfile.
+const BY_PYTHON: &str = "\
+    504b03041400000008000000215881823619080000007800000015000000706574732f747261696e2f63617473\
+    2f312e6a70674b4e2c491e080400504b03041400000008000000215864a1bd9408000000060000000e00000070\
+    6574732f6e6f7465732e747874cb39bca434ad0400504b01021403140000000800000021588182361908000000\
+    78000000150000000000000000000000800100000000706574732f747261696e2f636174732f312e6a7067504b\
+    010214031400000008000000215864a1bd9408000000060000000e000000000000000000000080013b00000070\
+    6574732f6e6f7465732e747874504b050600000000020002007f0000006f0000000000";
+
+fn content(folder: &Path, file: &str) -> String {
+    fs::read_to_string(folder.join(file)).unwrap()
+}
+
+#[test]
+fn an_archive_made_by_python_is_unpacked_without_its_top_folder() {
+    let folder = tempdir().unwrap();
+    let digits = |at: usize| u8::from_str_radix(&BY_PYTHON[at..at + 2], 16).unwrap();
+    let bytes: Vec<u8> = (0..BY_PYTHON.len()).step_by(2).map(digits).collect();
+    let archive = folder.path().join("pets.zip");
+    fs::write(&archive, bytes).unwrap();
+
+    let into = folder.path().join("pets");
+    assert!(unpack(&archive, &into).unwrap().is_empty());
+    assert_eq!(content(&into, "train/cats/1.jpg"), "cat".repeat(40));
+    assert_eq!(content(&into, "notes.txt"), "läuft");
+    assert_eq!(names(&folder), ["pets", "pets.zip"]);
+}
+
+#[test]
+fn what_macos_and_windows_add_is_left_out() {
+    let folder = tempdir().unwrap();
+    let archive = archive_of(
+        &folder,
+        &[
+            entry("pets/cats/1.jpg", b"1"),
+            entry("pets/cats/._1.jpg", b"x"),
+            entry("pets/.DS_Store", b"x"),
+            entry("pets/dogs/Thumbs.db", b"x"),
+            entry("__MACOSX/pets/cats/._1.jpg", b"x"),
+        ],
+    );
+    let into = folder.path().join("out");
+    assert!(unpack(archive, &into).unwrap().is_empty());
+    assert_eq!(fs::read_dir(into.join("cats")).unwrap().count(), 1);
+    let names: Vec<_> = fs::read_dir(&into)
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["cats"]);
+}
+
+#[test]
+fn several_top_folders_stay_as_they_are() {
+    let folder = tempdir().unwrap();
+    let archive = archive_of(
+        &folder,
+        &[entry("cats/1.jpg", b"1"), entry("dogs/1.jpg", b"2")],
+    );
+    let into = folder.path().join("out/");
+    unpack(archive, &into).unwrap();
+    assert_eq!(
+        content(&into, "cats/1.jpg") + &content(&into, "dogs/1.jpg"),
+        "12"
+    );
+}
+
+#[test]
+fn a_folder_in_place_is_left_alone_and_what_it_lacks_is_told() {
+    let folder = tempdir().unwrap();
+    let entries = [
+        entry("cats/1.jpg", b"1"),
+        entry("cats/2.jpg", b"2"),
+        entry("dogs/1.jpg", b"3"),
+    ];
+    let archive = archive_of(&folder, &entries);
+    let into = folder.path().join("out");
+    fs::create_dir(&into).unwrap(); // an empty one counts as none
+    unpack(&archive, &into).unwrap();
+    assert!(unpack(&archive, &into).unwrap().is_empty());
+
+    fs::write(into.join("cats/1.jpg"), "mine").unwrap();
+    fs::remove_file(into.join("dogs/1.jpg")).unwrap();
+    let again = unpack(&archive, &into).unwrap();
+    assert_eq!(again, [Path::new("cats/1.jpg"), Path::new("dogs/1.jpg")]);
+    assert_eq!(content(&into, "cats/1.jpg"), "mine");
+}
+
+#[test]
+fn what_a_killed_process_left_is_cleared_away() {
+    let folder = tempdir().unwrap();
+    let archive = archive_of(
+        &folder,
+        &[entry("cats/1.jpg", b"1"), entry("dogs/1.jpg", b"2")],
+    );
+    fs::create_dir_all(folder.path().join("out.unpacking/cats")).unwrap();
+    fs::write(folder.path().join("out.unpacking/cats/1.jpg"), "half").unwrap();
+    let into = folder.path().join("out");
+    unpack(archive, &into).unwrap();
+    assert_eq!(content(&into, "cats/1.jpg"), "1");
+    assert_eq!(names(&folder), ["archive.zip", "out"]);
+}
+
+#[test]
+fn a_stopped_unpacking_leaves_nothing_behind() {
+    let folder = tempdir().unwrap();
+    let archive = archive_of(
+        &folder,
+        &[entry("cats/1.jpg", b"1"), entry("dogs/1.jpg", b"2")],
+    );
+    let stop = Stop::new();
+    stop.request();
+    let progress = Progress::quiet().stop(&stop);
+    let into = folder.path().join("out");
+    let error = super::unpack(&archive, &into, &progress).unwrap_err();
+    assert!(matches!(error, Error::Stopped { .. }), "{error}");
+    assert_eq!(names(&folder), ["archive.zip"]);
+}
+
+#[test]
+fn several_callers_unpack_the_same_archive_once() {
+    let folder = tempdir().unwrap();
+    let archive = archive_of(
+        &folder,
+        &[entry("cats/1.jpg", b"1"), entry("dogs/1.jpg", b"2")],
+    );
+    let into = folder.path().join("out");
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert!(unpack(&archive, &into).unwrap().is_empty()));
+        }
+    });
+}
+
+/// Unpacks what must be refused; returns the text, having checked that nothing was left behind.
+fn refusal(entries: &[Entry]) -> String {
+    let outer = tempdir().unwrap();
+    let folder = TempDir::new_in(&outer).unwrap();
+    let archive = archive_of(&folder, entries);
+    let error = unpack(&archive, folder.path().join("out")).unwrap_err();
+    assert!(matches!(error, Error::Archive { .. }), "{error}");
+    assert_eq!(names(&folder), ["archive.zip"]);
+    assert_eq!(fs::read_dir(&outer).unwrap().count(), 1);
+    error.to_string()
+}
+
+#[test]
+fn names_that_lead_out_of_the_folder_are_refused() {
+    for name in [
+        "../evil.txt",
+        "a/../../evil.txt",
+        "/evil.txt",
+        "C:/evil.txt",
+    ] {
+        let text = refusal(&[entry("cats/1.jpg", b"1"), entry(name, b"x")]);
+        assert!(
+            text.contains(name) && text.contains("leads out of the folder"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn links_are_refused() {
+    let link = Entry {
+        unix_mode: 0o120_777,
+        ..entry("cats/link", b"/etc/passwd")
+    };
+    let text = refusal(&[entry("cats/1.jpg", b"1"), link]);
+    assert!(
+        text.contains("cats/link") && text.contains("a link"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_zip_bomb_is_refused_before_anything_is_written() {
+    let huge = |name| Entry {
+        claimed_bytes: 0xffff_fff0,
+        ..entry(name, b"x")
+    };
+    let text = refusal(&[huge("cats/1.jpg"), huge("cats/2.jpg")]);
+    assert!(
+        text.contains("8589934560 bytes, more than the 4294967296"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_entry_longer_or_shorter_than_it_says_is_refused() {
+    for claimed_bytes in [2, 400] {
+        let lying = Entry {
+            claimed_bytes,
+            ..entry("cats/1.jpg", &[b'x'; 100])
+        };
+        let text = refusal(&[entry("dogs/1.jpg", b"1"), lying]);
+        assert!(text.contains("cats/1.jpg"), "{text}");
+    }
+}
+
+#[test]
+fn a_wrong_check_sum_names_the_entry() {
+    let damaged = Entry {
+        crc: 1,
+        ..entry("cats/1.jpg", b"1")
+    };
+    let text = refusal(&[entry("dogs/1.jpg", b"1"), damaged]);
+    assert!(
+        text.contains("cats/1.jpg in it is damaged") && text.contains("again"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_no_zip_file_or_a_cut_one_is_refused() {
+    let folder = tempdir().unwrap();
+    let archive = archive_of(
+        &folder,
+        &[entry("cats/1.jpg", b"1"), entry("dogs/1.jpg", b"2")],
+    );
+    let whole = fs::read(&archive).unwrap();
+    for bytes in [&whole[..whole.len() - 30], b"<html>", b""] {
+        fs::write(&archive, bytes).unwrap();
+        let error = unpack(&archive, folder.path().join("out"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("cannot be read as a zip file"), "{error}");
+    }
+    let error = unpack(folder.path().join("none.zip"), folder.path().join("out")).unwrap_err();
+    assert!(
+        matches!(error, Error::File { action: "open", .. }),
+        "{error}"
+    );
+}

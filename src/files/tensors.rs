@@ -1,0 +1,141 @@
+//! A file of named tensors with a few words about them, in the safetensors format.
+//!
+//! Stored features and models go through here, so that both are written the same way: to a file at
+//! the side, renamed when it is whole. A kill at any time leaves the old file or the new one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use tch::{Kind, Tensor};
+
+use crate::error::{Error, Result};
+use crate::show::saved::Saved;
+
+/// The version of what this crate writes, in the metadata as `format`; files without it are older than the
+/// first. It grows when what is written can no longer be understood by what reads it today. New keys are
+/// no reason: readers pass over what they do not know, and do without what a file has not.
+const FORMAT: u32 = 1;
+
+/// Named f32 tensors on the CPU, and text by key.
+pub(crate) struct Store {
+    pub(crate) tensors: BTreeMap<String, Tensor>,
+    pub(crate) metadata: HashMap<String, String>,
+}
+
+impl Store {
+    /// Writes the store to `path`; an existing file there stays whole until the new one is.
+    pub(crate) fn save(&self, path: &Path) -> Result<Saved> {
+        let mut bytes = BTreeMap::new();
+        for (name, tensor) in &self.tensors {
+            bytes.insert(name, (shape(tensor), f32_bytes(tensor)?));
+        }
+        let views = bytes
+            .iter()
+            .map(|(name, (shape, bytes))| {
+                Ok((
+                    name.as_str(),
+                    TensorView::new(Dtype::F32, shape.clone(), bytes)?,
+                ))
+            })
+            .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
+        let mut metadata = self.metadata.clone();
+        metadata.insert("format".into(), FORMAT.to_string());
+        let encoded = views.and_then(|views| serialize(views, Some(metadata)));
+        let encoded = encoded.map_err(|error| Error::Compute {
+            doing: format!("encoding {}", path.display()),
+            message: error.to_string(),
+        })?;
+        Saved::write(path, &encoded)
+    }
+
+    /// Reads the file at `path`. `what` names what should be in it ("features", "a head").
+    pub(crate) fn load(path: &Path, what: &str) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
+        let unreadable = |problem: String| Error::Weights {
+            path: path.to_owned(),
+            problem,
+            remedy: format!("Load a file that this crate saved {what} to"),
+        };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| {
+            unreadable(format!("this is not a whole safetensors file ({error})"))
+        })?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let format = metadata.get("format").map_or("0", String::as_str);
+        if !format.parse().is_ok_and(|format: u32| format <= FORMAT) {
+            return Err(Error::Weights {
+                path: path.to_owned(),
+                problem: format!("format {format} is of a newer version of evcxr_transfer"),
+                remedy: "Update evcxr_transfer to read it".into(),
+            });
+        }
+        let views = SafeTensors::deserialize(&bytes)
+            .map_err(|error| unreadable(format!("the file is damaged ({error})")))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in views.iter() {
+            if view.dtype() != Dtype::F32 {
+                return Err(unreadable(format!("{name} is {:?}, not F32", view.dtype())));
+            }
+            let size = view.shape().iter().map(|&n| n as i64).collect::<Vec<_>>();
+            let tensor = Tensor::f_from_data_size(view.data(), &size, Kind::Float)
+                .map_err(Error::compute(format!("reading {name}")))?;
+            tensors.insert(name.to_owned(), tensor);
+        }
+        Ok(Self { tensors, metadata })
+    }
+
+    /// A value that was stored as JSON in the metadata.
+    pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
+        &self,
+        key: &str,
+        path: &Path,
+        what: &str,
+    ) -> Result<T> {
+        let text = self
+            .metadata
+            .get(key)
+            .ok_or_else(|| not_saved_here(path, what))?;
+        serde_json::from_str(text).map_err(|error| Error::Weights {
+            path: path.to_owned(),
+            problem: format!("its {key} cannot be read ({error})"),
+            remedy: format!("Load a file that this crate saved {what} to"),
+        })
+    }
+
+    /// The same for a value that files of earlier versions have not; nothing there.
+    pub(crate) fn read_optional<T: serde::de::DeserializeOwned>(
+        &self,
+        key: &str,
+        path: &Path,
+        what: &str,
+    ) -> Result<Option<T>> {
+        match self.metadata.contains_key(key) {
+            true => self.read_json(key, path, what),
+            false => Ok(None),
+        }
+    }
+}
+
+/// The file is whole, and something else than `what`.
+pub(crate) fn not_saved_here(path: &Path, what: &str) -> Error {
+    Error::Weights {
+        path: path.to_owned(),
+        problem: format!("this file does not hold {what}"),
+        remedy: format!("Load a file that this crate saved {what} to"),
+    }
+}
+
+/// A tensor's sizes as `usize`.
+pub(crate) fn shape(tensor: &Tensor) -> Vec<usize> {
+    tensor.size().iter().map(|&n| n as usize).collect()
+}
+
+/// A tensor's values in row-major order, as little-endian f32.
+fn f32_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; tensor.numel() * 4];
+    tensor
+        .f_to_kind(Kind::Float)
+        .and_then(|tensor| tensor.f_copy_data_u8(&mut bytes, tensor.numel()))
+        .map_err(Error::compute("copying a tensor to memory"))?;
+    Ok(bytes)
+}

@@ -1,0 +1,107 @@
+//! What scores classes: a classifier, or a network with its own top.
+//!
+//! Grad-CAM and occlusion ask either in the same words.
+
+use tch::{TchError, Tensor};
+
+use crate::error::{Error, Result};
+use crate::model::classifier::{Classifier, logits_of};
+use crate::network::base::Base;
+use crate::pictures::photo::Photo;
+use crate::pictures::resize::Interpolation;
+use crate::training::loss;
+
+/// A base and what scores classes by its output.
+pub(crate) enum Scorer<'a> {
+    /// By a head, trained on classes of its own.
+    Classifier(&'a Classifier),
+    /// By the top that the network came with.
+    WithTop(&'a Base),
+}
+
+impl<'a> Scorer<'a> {
+    /// A network with its top; `call` is the function that a classifier has for the same.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the base has no top.
+    pub(crate) fn with_top(base: &'a Base, call: &str) -> Result<Self> {
+        base.check_has_top(call)?;
+        Ok(Self::WithTop(base))
+    }
+
+    pub(crate) fn base(&self) -> &'a Base {
+        match self {
+            Self::Classifier(model) => model.base(),
+            Self::WithTop(base) => base,
+        }
+    }
+
+    /// A picture as it goes in: (1, size, size, 3) bytes.
+    pub(crate) fn pixels(&self, photo: &Photo) -> Result<Tensor> {
+        let interpolation = match self {
+            Self::Classifier(model) => model.interpolation,
+            Self::WithTop(_) => Interpolation::Nearest,
+        };
+        photo.to_tensor(self.base().size(), interpolation)
+    }
+
+    /// The number of a class by its name; nothing where none is asked for.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] says what the classes are called.
+    pub(crate) fn class_number(&self, class: Option<&str>) -> Result<Option<usize>> {
+        let Some(class) = class else {
+            return Ok(None);
+        };
+        let (found, expected) = match self {
+            Self::Classifier(model) => (
+                model.classes().iter().position(|name| name == class),
+                format!("the model knows {}", model.classes().join(", ")),
+            ),
+            Self::WithTop(base) => (
+                base.class_number(class),
+                format!(
+                    "it must be a name as `classify` gives it, or \"class 0\" to \"class {}\"",
+                    base.num_outputs().saturating_sub(1)
+                ),
+            ),
+        };
+        let unknown = || Error::Argument {
+            argument: "class",
+            value: format!("{class:?}"),
+            expected,
+        };
+        found.map(Some).ok_or_else(unknown)
+    }
+
+    pub(crate) fn class_name(&self, number: usize) -> String {
+        match self {
+            Self::Classifier(model) => model.classes()[number].clone(),
+            Self::WithTop(base) => base.class_name(number),
+        }
+    }
+
+    /// What follows a border, up to the scores before sigmoid or softmax: from what crosses it to [N] for
+    /// a head of two classes, [N, classes] otherwise.
+    pub(crate) fn logits_after(
+        &self,
+        crossing: &[Tensor],
+        border: usize,
+    ) -> std::result::Result<Tensor, TchError> {
+        match self {
+            Self::Classifier(model) => {
+                let output = model.base().outputs_after(crossing, border, None)?;
+                logits_of(&model.head, &output, None)
+            }
+            Self::WithTop(base) => base.logits_after(crossing, border),
+        }
+    }
+
+    /// Pictures, (N, H, W, 3) bytes of the base's size, to probabilities [N, classes].
+    pub(crate) fn probabilities(&self, pixels: &Tensor) -> std::result::Result<Tensor, TchError> {
+        match self {
+            Self::Classifier(model) => loss::probabilities(&model.logits(pixels)?),
+            Self::WithTop(base) => base.forward_pixels(pixels),
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The lab's pictures: the lesson's cats and dogs, or the drawn ones that stand in for them.
+
+use crate::error::{Error, Result};
+use crate::files::archive::unpack;
+use crate::lab::lab::Lab;
+use crate::lab::{data_folder, official};
+use crate::pictures::data::Data;
+
+impl Lab {
+    /// The lesson's cats and dogs, 2,000 + 1,000 pictures: downloaded once, checked and unpacked
+    /// into the data folder. A quick run takes 400 + 200 of them.
+    ///
+    /// # Errors
+    /// [`Error::Download`] if they cannot be fetched, [`Error::Dataset`] or [`Error::File`] if what
+    /// is in the data folder cannot be used.
+    pub fn cats_and_dogs(&self) -> Result<Data> {
+        let folder = &self.folder.value;
+        if self.samples_only || !(self.online.value || data_folder::has_pictures(folder)) {
+            let mut data = Data::open(data_folder::sample_folder(folder))?;
+            for part in [&mut data.train, &mut data.validation] {
+                *part = part.clone().with_note("drawn sample pictures");
+            }
+            return Ok(data);
+        }
+        let unpacked = data_folder::unpacked_pictures(folder);
+        if !data_folder::is_unpacked(folder) {
+            let archive = self.fetch(&official::pictures())?;
+            let missing = unpack(&archive, &unpacked, &self.progress)?.len();
+            if missing > 0 {
+                return Err(Error::Dataset {
+                    path: unpacked,
+                    problem: format!("it lacks {missing} of the archive's files"),
+                    remedy: "Remove that folder and call again".into(),
+                });
+            }
+        }
+        let data = Data::open(&unpacked)?;
+        if self.full.value {
+            return Ok(data);
+        }
+        let mut data = data.take(400, 200);
+        data.train = data.train.with_note("quick run, 400 + 200 pictures");
+        Ok(data)
+    }
+}

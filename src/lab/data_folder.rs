@@ -1,0 +1,48 @@
+//! The data folder: what lies in it, and the drawn pictures that stand in.
+
+use std::path::{Path, PathBuf};
+
+use crate::files::remote::Remote;
+use crate::lab::official;
+
+/// Where the lesson's pictures are unpacked.
+const PICTURES_FOLDER: &str = "cats_and_dogs_filtered";
+
+/// The `data` folder of the project that this crate was built from.
+pub(crate) fn project_data() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    // Notebooks are given the crate through a folder of links: people know the place itself.
+    folder.canonicalize().unwrap_or(folder)
+}
+
+/// The drawn pictures: in the data folder, or in the project's own.
+pub(crate) fn sample_folder(folder: &Path) -> PathBuf {
+    let here = folder.join("samples");
+    if here.is_dir() {
+        here
+    } else {
+        project_data().join("samples")
+    }
+}
+
+/// Where the lesson's pictures are, once they are unpacked.
+pub(crate) fn unpacked_pictures(folder: &Path) -> PathBuf {
+    folder.join(PICTURES_FOLDER)
+}
+
+/// Whether they are unpacked.
+pub(crate) fn is_unpacked(folder: &Path) -> bool {
+    let unpacked = unpacked_pictures(folder);
+    let mut parts = ["train", "validation"].iter();
+    parts.all(|part| unpacked.join(part).is_dir())
+}
+
+/// Whether they are there, unpacked or not.
+pub(crate) fn has_pictures(folder: &Path) -> bool {
+    is_unpacked(folder) || has(folder, &official::pictures())
+}
+
+/// Whether a file is there, whole or not: a cut one is an error, not a reason to do without.
+pub(crate) fn has(folder: &Path, file: &Remote) -> bool {
+    folder.join(&file.file_name).is_file()
+}

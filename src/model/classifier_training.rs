@@ -1,0 +1,329 @@
+//! Training a classifier end to end: with the base frozen, or from some layer on.
+//!
+//! Layers before the first that learns run without a graph, so that memory for activations is only taken where
+//! gradients flow, and a step of fine-tuning costs little more than a forward pass. Pictures are decoded
+//! once and kept as bytes on the device; what is never augmented, such as the validation pictures,
+//! passes the frozen layers once for the whole run. Weights that learn are f32, whatever the base
+//! computes in.
+
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+use crate::model::classifier::{Classifier, Unfinished};
+use crate::model::learner::ModelLearner;
+use crate::model::sources;
+use crate::network::architecture::Architecture;
+use crate::network::weights::layer_weights::LayerWeights;
+use crate::pictures::augment::Augment;
+use crate::pictures::data::Data;
+use crate::pictures::dataset::Dataset;
+use crate::training::checkpoint::{Checkpoint, no_run};
+use crate::training::fit::Fit;
+use crate::training::history::History;
+use crate::training::rate_finder::{self, LearningRates};
+use crate::training::run::{self, Sources};
+use crate::training::source::Source;
+
+impl Classifier {
+    /// Freezes the base and trains the head end to end: the lesson's part 2.
+    ///
+    /// Every picture passes the base in each epoch, in a new version if `augment` makes any; without
+    /// augmentation it passes once. Validation pictures are never augmented.
+    ///
+    /// # Errors
+    /// As [`Classifier::fit`].
+    pub fn train_frozen(&mut self, data: &Data, augment: &Augment, fit: &Fit) -> Result<History> {
+        let trainable_from = self.base.layers().len();
+        self.train(trainable_from, data, augment, fit, None)
+    }
+
+    /// Trains the base from a layer on, and the head with it: the lesson's part 3 with
+    /// `block5_conv1`. Everything before the layer stays frozen. Choose a small learning rate, such as
+    /// 1e-5, and train the head first.
+    ///
+    /// # Errors
+    /// [`Error::UnknownLayer`] lists the layers; otherwise as [`Classifier::fit`].
+    pub fn fine_tune(
+        &mut self,
+        from_layer: &str,
+        data: &Data,
+        augment: &Augment,
+        fit: &Fit,
+    ) -> Result<History> {
+        let trainable_from = self.base.graph().number(from_layer)?;
+        self.train(trainable_from, data, augment, fit, None)
+    }
+
+    /// Trains what is trainable at the moment, and measures on the validation pictures after each
+    /// epoch. Call it again to go on; the optimiser starts afresh then.
+    ///
+    /// A stop ends the run at the next batch: the history has the whole epochs, the model keeps what it
+    /// has learned.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for options that make no sense, [`Error::Mismatch`] if the pictures are of
+    /// other classes, [`Error::Pictures`] if some cannot be decoded, [`Error::OutOfMemory`] names the
+    /// batch size to try, [`Error::NotFinite`] if training diverges in the first epoch. What goes wrong in
+    /// a later one ends the run and stands in [`History::ending`]. The model then has the weights of its
+    /// last good epoch.
+    pub fn fit(&mut self, data: &Data, augment: &Augment, fit: &Fit) -> Result<History> {
+        self.train(self.trainable_from, data, augment, fit, None)
+    }
+
+    /// Goes on with the run whose checkpoint this model was [loaded](Classifier::load) from, with the
+    /// numbers that it would have had without the break. `fit` must have the options of that run; its
+    /// `epochs` are the length of the whole. The history, too, is that of the whole run.
+    ///
+    /// # Errors
+    /// As [`Classifier::fit`]; [`Error::Mismatch`] if there is no such run or an option differs.
+    pub fn resume(&mut self, data: &Data, fit: &Fit) -> Result<History> {
+        let Unfinished {
+            run,
+            trainable_from,
+            augment,
+        } = self.unfinished.take().ok_or_else(no_run)?;
+        let outcome = self.train(trainable_from, data, &augment, fit, Some(&run));
+        self.unfinished = run.unless_moved(&outcome).map(|run| Unfinished {
+            run,
+            trainable_from,
+            augment,
+        });
+        outcome
+    }
+
+    /// Tries learning rates from tiny to huge on what is trainable at the moment and suggests one; the
+    /// model stays as it is. Batch size, optimiser and seed are those of `fit`; its `steps_per_epoch` say
+    /// how many rates are tried, 100 unless set.
+    ///
+    /// # Errors
+    /// As [`Classifier::fit`]; [`Error::Stopped`] if the work was asked to stop.
+    pub fn lr_find(&self, data: &Data, augment: &Augment, fit: &Fit) -> Result<LearningRates> {
+        fit.check()?;
+        augment.check()?;
+        self.check_pictures(&data.train, &data.validation)?;
+        let from = self.trainable_from;
+        let learner = ModelLearner::of_classifier(self, from, augment, json!(null))?;
+        let mut source = self.source(from, "training", &data.train, augment, fit)?;
+        rate_finder::find(fit, &learner, &mut *source)
+    }
+
+    fn train(
+        &mut self,
+        trainable_from: usize,
+        data: &Data,
+        augment: &Augment,
+        fit: &Fit,
+        from: Option<&Checkpoint>,
+    ) -> Result<History> {
+        fit.check()?.check_place()?;
+        augment.check()?;
+        self.check_pictures(&data.train, &data.validation)?;
+        // Before minutes are spent on the pictures.
+        if let Some(run) = from {
+            run.check(fit, &self.facts(data, fit))?;
+        }
+        let precision = self.base.precision();
+        self.base
+            .set_precision(fit.precision.unwrap_or(precision))?;
+        self.warn_of_a_new_head(trainable_from, fit);
+        let notes = data.train.notes().iter().chain(data.validation.notes());
+        let mut history = History::new(notes.chain(&self.base.origin().notes));
+        let outcome = match self.learn(trainable_from, data, augment, fit, &mut history, from) {
+            // While the pictures were read.
+            Err(Error::Stopped { .. }) => {
+                run::stopped_before(fit, &mut history, from);
+                Ok(())
+            }
+            Ok((trained, outcome)) => {
+                // Also after an error: the loop has put the last good weights back.
+                let kept = self.base.set_weights(trainable_from, &trained);
+                outcome.and(kept)
+            }
+            Err(error) => Err(error),
+        };
+        if history.steps == 0 {
+            self.base.set_precision(precision)?;
+            return outcome.map(|()| history);
+        }
+        // The epochs of an earlier run that this one goes on with were counted when it was loaded.
+        let learned = history.after(from.map_or(0, |run| run.epochs().len()));
+        self.trainable_from = trainable_from;
+        self.interpolation = data.train.interpolation;
+        self.head.count(&learned);
+        self.history.extend(&learned);
+        if from.is_none() {
+            // The weights have moved away from what a checkpoint could go on with.
+            self.unfinished = None;
+        }
+        outcome.map(|()| history)
+    }
+
+    /// Trains copies of the layers that learn: what has become of them, and how the run has ended.
+    fn learn(
+        &self,
+        trainable_from: usize,
+        data: &Data,
+        augment: &Augment,
+        fit: &Fit,
+        history: &mut History,
+        from: Option<&Checkpoint>,
+    ) -> Result<(Vec<LayerWeights>, Result<()>)> {
+        let none = Augment::none();
+        let facts = self.facts(data, fit);
+        let learner = ModelLearner::of_classifier(self, trainable_from, augment, facts)?;
+        let validation = Fit {
+            class_weights: Vec::new(),
+            ..fit.clone()
+        };
+        let mut sources = Sources {
+            train: self.source(trainable_from, "training", &data.train, augment, fit)?,
+            validation: self.source(
+                trainable_from,
+                "validation",
+                &data.validation,
+                &none,
+                &validation,
+            )?,
+        };
+        let outcome = run::run(fit, &learner, &mut sources, history, from);
+        Ok((learner.trained_layers()?, outcome))
+    }
+
+    /// Labelled pictures as a source of batches.
+    fn source<'a>(
+        &'a self,
+        trainable_from: usize,
+        name: &str,
+        dataset: &Dataset,
+        augment: &'a Augment,
+        fit: &Fit,
+    ) -> Result<Box<dyn Source + 'a>> {
+        let targets = self.head.targets(dataset.labels(), &fit.class_weights)?;
+        let (base, progress) = (&self.base, &fit.progress);
+        sources::pictures(
+            base,
+            trainable_from,
+            name,
+            dataset,
+            augment,
+            targets,
+            progress,
+        )
+    }
+
+    /// A head that knows nothing spoils the pretrained layers that learn with it.
+    fn warn_of_a_new_head(&self, trainable_from: usize, fit: &Fit) {
+        let mut open = self.base.layers().iter().skip(trainable_from);
+        let opens_base = open.any(|layer| layer.has_weights());
+        let is_new = self.base.architecture() == Architecture::SmallConvNet;
+        if opens_base && !is_new && !self.head.is_trained() {
+            fit.progress.line(
+                "Note: the head has not learned anything yet. Its first, large gradients will spoil the \
+                 pretrained layers that learn with it: call `train_frozen` before this",
+            );
+        }
+    }
+
+    /// Refuses pictures that no run can use.
+    fn check_pictures(&self, train: &Dataset, validation: &Dataset) -> Result<()> {
+        for dataset in [train, validation] {
+            self.check_classes(dataset)?;
+            if dataset.is_empty() {
+                return Err(Error::Mismatch {
+                    what: "pictures".into(),
+                    expected: "some to train and some to validate on".into(),
+                    found: "none".into(),
+                    remedy: "Take at least one of each".into(),
+                });
+            }
+        }
+        if train.interpolation != validation.interpolation {
+            return Err(Error::Mismatch {
+                what: "the interpolation of the validation pictures".into(),
+                expected: format!("{}, as for training", train.interpolation),
+                found: validation.interpolation.to_string(),
+                remedy: "Set the same with `interpolation` on both".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// What a run that goes on must have in common with its beginning beside the options.
+    fn facts(&self, data: &Data, fit: &Fit) -> Value {
+        let counts = |dataset: &Dataset| {
+            let counts = dataset.counts().into_iter();
+            counts.map(|(_, count)| count).collect::<Vec<_>>()
+        };
+        json!({
+            "precision": fit.precision.unwrap_or(self.base.precision()),
+            "interpolation": data.train.interpolation,
+            "training pictures": counts(&data.train),
+            "validation pictures": counts(&data.validation),
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+    use crate::machine::precision::Precision;
+    use crate::model::head::Head;
+    use crate::network::base::Base;
+    use crate::network::weights::weights::Weights;
+    use crate::show::progress::Progress;
+    use tch::Device;
+
+    fn model() -> (Classifier, Data, Fit) {
+        let data = Data::open("data/samples").unwrap().take(4, 2);
+        let weights = Weights::seeded(0);
+        let base = Base::vgg16(32, &weights, Device::Cpu, Precision::F32).unwrap();
+        let model = Classifier::new(&base, Head::dense(4), data.train.classes()).unwrap();
+        let fit = Fit::default().epochs(1).progress(Progress::keeping());
+        (model, data, fit)
+    }
+
+    #[test]
+    fn fine_tuning_a_head_that_knows_nothing_is_warned_of_before_the_run() {
+        let (mut model, data, fit) = model();
+        let none = Augment::none();
+        let lines = |fit: &Fit| fit.progress.kept();
+        model.fine_tune("block5_conv1", &data, &none, &fit).unwrap();
+        let first = lines(&fit).remove(0);
+        assert!(first.contains("call `train_frozen` before"), "{first}");
+        // It has learned now, be it little.
+        let again = fit.clone().progress(Progress::keeping());
+        model.fit(&data, &none, &again).unwrap();
+        // The small network has nothing that could be spoiled, nor has a trainable_from without weights after it.
+        let classes = data.train.classes();
+        let mut small =
+            Classifier::small_conv_net(46, classes, 0, Device::Cpu, Precision::F32).unwrap();
+        small.fit(&data, &none, &again).unwrap();
+        let (mut new, ..) = self::model();
+        new.fine_tune("block5_pool", &data, &none, &again).unwrap();
+        assert!(
+            !lines(&again)
+                .iter()
+                .any(|line| line.contains("train_frozen"))
+        );
+    }
+
+    #[test]
+    fn a_checkpoint_that_cannot_be_written_costs_a_line_and_not_the_run() {
+        let (mut model, data, fit) = model();
+        // A folder where the file should be.
+        let folder = tempfile::tempdir().unwrap();
+        let fit = fit.checkpoint(folder.path());
+        let history = model.train_frozen(&data, &Augment::none(), &fit).unwrap();
+        assert_eq!(history.epochs.len(), 1);
+        let lines = fit.progress.kept();
+        let note = lines.last().unwrap();
+        assert!(
+            note.contains("no checkpoint after epoch 1") && note.contains("rename"),
+            "{note}"
+        );
+        let nowhere = fit.checkpoint("no/such/folder/run.safetensors");
+        let error = model.train_frozen(&data, &Augment::none(), &nowhere);
+        assert!(matches!(error, Err(Error::File { .. })));
+    }
+}

@@ -1,0 +1,138 @@
+//! Training a head on features, and measuring it on others.
+
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::model::features::Features;
+use crate::model::head::Head;
+use crate::model::head_model::HeadModel;
+use crate::model::learner::ModelLearner;
+use crate::model::sources::Stored;
+use crate::show::progress::Progress;
+use crate::training::checkpoint::{Checkpoint, no_run};
+use crate::training::evaluation::Evaluation;
+use crate::training::fit::Fit;
+use crate::training::history::History;
+use crate::training::rate_finder::{self, LearningRates};
+use crate::training::run::{self, Sources};
+use crate::training::validation::evaluate;
+
+impl HeadModel {
+    /// Trains on `train` and measures on `validation` after each epoch. Call it again to go on from
+    /// where it stopped; the optimiser starts afresh then.
+    ///
+    /// Keras: `model.fit(train_features, train_labels, validation_data=...)`.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the features are of another shape or have other classes,
+    /// [`Error::Argument`] for options that make no sense, [`Error::NotFinite`] if training
+    /// diverges in the first epoch. What goes wrong in a later one ends the run and stands in
+    /// [`History::ending`]. The weights are then those of the last good epoch.
+    pub fn fit(&mut self, train: &Features, validation: &Features, fit: &Fit) -> Result<History> {
+        self.train(train, validation, fit, None)
+    }
+
+    /// Goes on with the run whose checkpoint this head was [loaded](HeadModel::load) from. `fit` must
+    /// have the options of that run; its `epochs` are the length of the whole. The history, too, is
+    /// that of the whole run.
+    ///
+    /// # Errors
+    /// As [`HeadModel::fit`]; [`Error::Mismatch`] if there is no such run or an option differs.
+    pub fn resume(
+        &mut self,
+        train: &Features,
+        validation: &Features,
+        fit: &Fit,
+    ) -> Result<History> {
+        let run = self.unfinished.take().ok_or_else(no_run)?;
+        let outcome = self.train(train, validation, fit, Some(&run));
+        self.unfinished = run.unless_moved(&outcome);
+        outcome
+    }
+
+    fn train(
+        &mut self,
+        train: &Features,
+        validation: &Features,
+        fit: &Fit,
+        from: Option<&Checkpoint>,
+    ) -> Result<History> {
+        self.check(train, "training features")?;
+        self.check(validation, "validation features")?;
+        fit.check()?.check_place()?;
+        let notes = train.notes().iter().chain(validation.notes());
+        let mut history = History::new(notes.chain(&self.notes));
+        let facts = json!({
+            "training pictures": train.len(),
+            "validation pictures": validation.len(),
+        });
+        let learner = ModelLearner::of_head(self, facts, validation.len());
+        let mut sources = Sources {
+            train: Box::new(self.source(train, &fit.class_weights)?),
+            validation: Box::new(self.source(validation, &[])?),
+        };
+        let outcome = run::run(fit, &learner, &mut sources, &mut history, from);
+        // The epochs of an earlier run that this one goes on with were counted when it was loaded.
+        let earlier = from.map_or(0, |run| run.epochs().len());
+        self.count(&history.after(earlier));
+        if from.is_none() && history.steps > 0 {
+            // The weights have moved away from what a checkpoint could go on with.
+            self.unfinished = None;
+        }
+        outcome.map(|()| history)
+    }
+
+    /// Features as a source of batches.
+    fn source(&self, features: &Features, class_weights: &[f64]) -> Result<Stored> {
+        let rows = self
+            .rows(features)
+            .map_err(Error::compute("preparing features for training"))?;
+        let targets = self.targets(features.label_slice(), class_weights)?;
+        Ok(Stored::new(vec![rows], targets))
+    }
+
+    /// Tries learning rates from tiny to huge on `train` and suggests one; the head stays as it is.
+    /// Batch size, optimiser and seed are those of `fit`; its `steps_per_epoch` say how many rates
+    /// are tried, 100 unless set.
+    ///
+    /// # Errors
+    /// As [`HeadModel::fit`].
+    pub fn lr_find(&self, train: &Features, fit: &Fit) -> Result<LearningRates> {
+        self.check(train, "training features")?;
+        fit.check()?;
+        let learner = ModelLearner::of_head(self, json!(null), train.len());
+        rate_finder::find(fit, &learner, &mut self.source(train, &fit.class_weights)?)
+    }
+
+    /// Loss and accuracy on other features, dropout off.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if the features are of another shape or make, or have other classes.
+    pub fn evaluate(&self, features: &Features) -> Result<Evaluation> {
+        self.check(features, "features")?;
+        let learner = ModelLearner::of_head(self, json!(null), features.len());
+        let mut source = self.source(features, &[])?;
+        evaluate(
+            &learner,
+            &mut source,
+            &Progress::quiet(),
+            "evaluating the head",
+        )
+    }
+}
+
+/// Trains the lesson's head (Dense 512, dropout 0.5) on `train` and measures it on `validation`.
+///
+/// Another head: `Head::dense(128).build(&train, 0)?.fit(&train, &validation, &fit)?`.
+///
+/// # Errors
+/// As [`HeadModel::fit`].
+pub fn train_head(
+    train: &Features,
+    validation: &Features,
+    fit: &Fit,
+) -> Result<(HeadModel, History)> {
+    let mut model = Head::lesson().build(train, fit.seed)?;
+    let history = model.fit(train, validation, fit)?;
+    Ok((model, history))
+}

@@ -1,0 +1,177 @@
+//! Telling the class of all pictures in a folder.
+//!
+//! ```
+//! use evcxr_transfer::{Base, Classifier, Device, Head, Precision, Progress, Weights};
+//! # let base = Base::vgg16(48, &Weights::seeded(0), Device::Cpu, Precision::F32)?;
+//! # let base = base.progress(Progress::quiet());
+//! let model = Classifier::new(&base, Head::dense(16), &["cats", "dogs"])?;
+//! let predictions = model.predict_folder("data/samples/validation/cats")?;
+//! assert_eq!(predictions.len(), 15);
+//! # Ok::<(), evcxr_transfer::Error>(())
+//! ```
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::model::classifier::Classifier;
+use crate::model::probabilities::{most_probable, percent};
+use crate::pictures::dataset::Dataset;
+use crate::pictures::photo::Photo;
+use crate::show::draw::grid;
+use crate::show::draw::tile::Tile;
+use crate::show::figure::{Figure, titled};
+use crate::show::table::Table;
+
+/// What a model takes the pictures of a folder for.
+#[derive(Clone)]
+pub struct Predictions {
+    folder: PathBuf,
+    files: Vec<PathBuf>,
+    classes: Vec<String>,
+    probabilities: Vec<Vec<f64>>,
+    unreadable: Vec<(PathBuf, String)>,
+    notes: Vec<String>,
+}
+
+impl Predictions {
+    /// The number of pictures that have a prediction.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// The picture files, sorted.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The most probable class of each picture, with its probability.
+    pub fn classes(&self) -> Vec<(String, f64)> {
+        let best = |row: &Vec<f64>| {
+            let class = most_probable(row);
+            (self.classes[class].clone(), row[class])
+        };
+        self.probabilities.iter().map(best).collect()
+    }
+
+    /// The pictures of the folder that cannot be decoded, each with the reason.
+    pub fn unreadable(&self) -> &[(PathBuf, String)] {
+        &self.unreadable
+    }
+
+    /// Each picture with its class, the probability of it, and that of every class.
+    pub fn table(&self) -> Table {
+        let mut columns = vec!["picture", "class", "probability"];
+        // With two classes the other one's follows.
+        let all = self.classes.len() > 2;
+        if all {
+            columns.extend(self.classes.iter().map(String::as_str));
+        }
+        let numbers = (2..columns.len()).collect::<Vec<_>>();
+        let mut table = Table::new(&self.to_string(), &columns).right_aligned(&numbers);
+        let best = self.classes();
+        for ((file, (class, probability)), row) in
+            self.files.iter().zip(best).zip(&self.probabilities)
+        {
+            let name = file.strip_prefix(&self.folder).unwrap_or(file);
+            let mut cells = vec![
+                name.display().to_string(),
+                class,
+                format!("{probability:.4}"),
+            ];
+            if all {
+                cells.extend(row.iter().map(|probability| format!("{probability:.4}")));
+            }
+            table.push(cells);
+        }
+        for (path, problem) in &self.unreadable {
+            table = table.note(&format!("Cannot be read: {} ({problem})", path.display()));
+        }
+        let notes = self.notes.iter();
+        notes.fold(table, |table, note| table.note(&format!("Note: {note}")))
+    }
+
+    /// A grid of the first `n` pictures with their classes, 100 at most.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] if one of them cannot be decoded any more.
+    pub fn show(&self, n: usize) -> Result<Figure> {
+        let (n, count, mut notes) = grid::count(n, self.len(), "predictions");
+        notes.extend(self.notes.iter().cloned());
+        let mut tiles = Vec::with_capacity(n);
+        for (file, (class, probability)) in self.files.iter().zip(self.classes()).take(n) {
+            let photo = Photo::open(file)?;
+            let label = format!("{class}: {}\n{}", percent(probability), photo.name());
+            tiles.push(Tile::new(photo, label));
+        }
+        Ok(Figure::photos(
+            &titled(&count, &notes),
+            tiles,
+            grid::columns(n),
+        ))
+    }
+
+    /// Shows the table under a notebook cell.
+    pub fn evcxr_display(&self) {
+        self.table().evcxr_display();
+    }
+}
+
+impl fmt::Display for Predictions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} predictions", self.len())?;
+        for (number, class) in self.classes.iter().enumerate() {
+            let rows = self.probabilities.iter();
+            let count = rows.filter(|row| most_probable(row) == number).count();
+            write!(f, ", {count} {class}")?;
+        }
+        match self.unreadable.len() {
+            0 => Ok(()),
+            n => write!(f, ", {n} unreadable"),
+        }
+    }
+}
+
+impl fmt::Debug for Predictions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Predictions({self})")
+    }
+}
+
+impl Classifier {
+    /// The classes of all pictures in a folder and in the folders inside it, sorted by name. Pictures
+    /// that cannot be decoded are listed, not counted.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the folder cannot be read, [`Error::Dataset`] if it has no picture that can
+    /// be decoded, [`Error::Stopped`] if the work was asked to stop.
+    pub fn predict_folder(&self, folder: impl AsRef<Path>) -> Result<Predictions> {
+        let all = Dataset::unlabelled(folder.as_ref())?.interpolation(self.interpolation);
+        // Most folders have no picture that cannot be read, so that each is decoded once.
+        let mut unreadable = Vec::new();
+        let mut readable = all.without(&unreadable)?;
+        let probabilities = match self.probabilities(&readable) {
+            Err(Error::Pictures {
+                unreadable: found, ..
+            }) => {
+                readable = all.without(&found)?;
+                unreadable = found;
+                self.probabilities(&readable)?
+            }
+            answer => answer?,
+        };
+        Ok(Predictions {
+            folder: folder.as_ref().to_owned(),
+            files: readable.files().to_vec(),
+            classes: self.classes().to_vec(),
+            probabilities,
+            unreadable,
+            notes: self.base().origin().notes.clone(),
+        })
+    }
+}

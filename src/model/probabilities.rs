@@ -1,0 +1,48 @@
+//! How probable each class is: a row a picture, one value a class.
+
+use ndarray::Array2;
+use tch::{TchError, Tensor};
+
+use crate::error::{Error, Result};
+use crate::machine::arrays::array_of;
+use crate::model::classifier::Classifier;
+use crate::pictures::dataset::Dataset;
+use crate::training::loss;
+
+impl Classifier {
+    /// The probabilities for all pictures, one row each, in their order. They are gathered on the device and read
+    /// once at the end: each reading lets the host wait until all that was asked before is computed.
+    ///
+    /// # Errors
+    /// As [`Classifier::evaluate`].
+    pub(crate) fn probabilities(&self, dataset: &Dataset) -> Result<Vec<Vec<f64>>> {
+        let doing = "predicting";
+        let _no_grad = tch::no_grad_guard();
+        let mut batches = Vec::new();
+        self.for_each_logits(dataset, doing, |_, logits| {
+            batches.push(loss::probabilities(&logits)?);
+            Ok(())
+        })?;
+        Tensor::f_cat(&batches, 0)
+            .and_then(|all| rows_of(&all))
+            .map_err(Error::compute(doing))
+    }
+}
+
+/// Probabilities, [N, classes], as one row a picture.
+fn rows_of(probabilities: &Tensor) -> std::result::Result<Vec<Vec<f64>>, TchError> {
+    let rows: Array2<f64> = array_of(probabilities)?;
+    Ok(rows.outer_iter().map(|row| row.to_vec()).collect())
+}
+
+/// The place of the largest; the first of equals.
+pub(crate) fn most_probable(probabilities: &[f64]) -> usize {
+    let all = probabilities.iter().enumerate();
+    all.reduce(|best, next| if next.1 > best.1 { next } else { best })
+        .map_or(0, |(place, _)| place)
+}
+
+/// `97.3 %`.
+pub(crate) fn percent(probability: f64) -> String {
+    format!("{:.1} %", 100.0 * probability)
+}

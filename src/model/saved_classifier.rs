@@ -1,0 +1,138 @@
+//! Classifiers on the disk.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use serde_json::json;
+use tch::Device;
+
+use crate::error::Result;
+use crate::files::tensors;
+use crate::files::tensors::Store;
+use crate::machine::device;
+use crate::machine::precision::Precision;
+use crate::model::classifier::{Classifier, Unfinished};
+use crate::model::head_model::HeadModel;
+use crate::network::architecture::Architecture;
+use crate::network::base::Base;
+use crate::network::origin::Origin;
+use crate::network::weights::layer_weights::LayerWeights;
+use crate::pictures::resize::Interpolation;
+use crate::show::saved::Saved;
+use crate::training::checkpoint::Checkpoint;
+use crate::training::history::History;
+
+/// What a file of ours should hold, in messages.
+const WHAT: &str = "a classifier";
+
+impl Classifier {
+    /// Writes the whole model to one safetensors file. An existing file stays whole until the new one
+    /// is.
+    ///
+    /// Python's `safetensors.torch.load_file` opens it: the base under torchvision's names
+    /// (`features.0.weight`), the head as `dense.weight`, `dense.bias`, `dense_1.weight`,
+    /// `dense_1.bias`. Class names, input size, scaling, what is trainable and history are its metadata.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
+        self.store(self.base.weights(), &self.history, self.trainable_from)
+            .save(path.as_ref())
+    }
+
+    /// The model as it is written, with these weights of the base and this history, trainable from this
+    /// layer on.
+    pub(crate) fn store(
+        &self,
+        weights: &[LayerWeights],
+        history: &History,
+        trainable_from: usize,
+    ) -> Store {
+        let mut store = Store {
+            tensors: BTreeMap::new(),
+            metadata: HashMap::from([("kind".to_owned(), "classifier".to_owned())]),
+        };
+        self.head.write(&mut store);
+        let layers = self.base.layers();
+        for (layer, weights) in layers.iter().zip(weights) {
+            weights.write(&mut store, &layer.stored_name);
+        }
+        for (key, value) in [
+            ("architecture", json!(self.base.architecture())),
+            ("size", json!(self.base.size())),
+            ("origin", json!(self.base.origin())),
+            ("precision", json!(self.base.precision())),
+            (
+                "trainable_from",
+                json!(layers.get(trainable_from).map(|layer| &layer.name)),
+            ),
+            ("interpolation", json!(self.interpolation)),
+            ("history", json!(history)),
+        ] {
+            store.metadata.insert(key.to_owned(), value.to_string());
+        }
+        store
+    }
+
+    /// Reads what [`Classifier::save`] or a checkpoint wrote, onto the CPU or a GPU. It computes in the
+    /// precision that it was saved with; [`Classifier::set_precision`] changes that.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file cannot be read, [`Error::Weights`] or [`Error::LayerShape`] if it
+    /// does not hold a classifier, [`Error::Device`] if the device cannot be used.
+    pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Self> {
+        device::check(device)?;
+        let path = path.as_ref();
+        let mut store = Store::load(path, WHAT)?;
+        let kind = store.metadata.get("kind");
+        if kind.is_none_or(|kind| kind != "classifier") {
+            return Err(tensors::not_saved_here(path, WHAT));
+        }
+        let architecture: Architecture = store.read_json("architecture", path, WHAT)?;
+        let size: usize = store.read_json("size", path, WHAT)?;
+        let origin: Origin = store.read_json("origin", path, WHAT)?;
+        let precision: Precision = store.read_json("precision", path, WHAT)?;
+        let from: Option<String> = store.read_json("trainable_from", path, WHAT)?;
+        let history: History = store.read_json("history", path, WHAT)?;
+        let interpolation: Interpolation = store.read_json("interpolation", path, WHAT)?;
+        if architecture.check_size(size).is_err() {
+            return Err(tensors::not_saved_here(path, WHAT));
+        }
+        let graph = architecture.graph(size, false);
+        let mut weights = Vec::new();
+        for layer in graph.layers() {
+            let (name, parameters) = (&layer.stored_name, &layer.parameters);
+            weights.push(LayerWeights::take(
+                &mut store, name, parameters, path, WHAT,
+            )?);
+        }
+        let base = Base::from_parts(architecture, graph, weights, device, precision, origin)?;
+        let trainable_from = match from {
+            None => base.layers().len(),
+            Some(name) => base
+                .graph()
+                .number(&name)
+                .map_err(|_| tensors::not_saved_here(path, WHAT))?,
+        };
+        let unfinished = match Checkpoint::take(&mut store, path, WHAT)? {
+            None => None,
+            Some(run) => Some(Unfinished {
+                run,
+                trainable_from,
+                augment: store.read_json("augment", path, WHAT)?,
+            }),
+        };
+        let head = HeadModel::read(&mut store, path, WHAT, device)?;
+        if head.input_shape() != base.output_shape() {
+            return Err(tensors::not_saved_here(path, WHAT));
+        }
+        Ok(Self {
+            base,
+            head,
+            trainable_from,
+            interpolation,
+            history,
+            unfinished,
+        })
+    }
+}

@@ -1,0 +1,270 @@
+//! Pictures and features in memory as the sources of batches.
+
+use tch::{TchError, Tensor};
+
+use crate::error::{Error, Result};
+use crate::machine::fitting_batch::FittingBatch;
+use crate::network::base::Base;
+use crate::network::outputs::lesson_order;
+use crate::pictures::augment::Augment;
+use crate::pictures::dataset::Dataset;
+use crate::pictures::plan::Plan;
+use crate::show::progress::Progress;
+use crate::training::loss::Targets;
+use crate::training::order::Draws;
+use crate::training::source::{Batch, Source};
+
+/// Outputs of the frozen layers are kept where they take no more than this: block 4's for the lesson's
+/// 1,000 validation pictures take 166 MB in f32, block 1's would take 1.4 GB.
+const MOST_OUTPUT_BYTES: usize = 1 << 30;
+
+/// An epoch's pictures and how many of them have been handed over.
+#[derive(Default)]
+struct Epoch {
+    /// Their numbers, on the device; none where they come as they lie.
+    pictures: Option<Tensor>,
+    done: usize,
+}
+
+impl Epoch {
+    fn begin(&mut self, pictures: &[i64], targets: &Targets) -> Result<()> {
+        let lie_like_this = pictures.iter().copied().eq(0..pictures.len() as i64);
+        self.pictures = None;
+        self.done = 0;
+        if !lie_like_this {
+            let pictures = Tensor::f_from_slice(pictures)
+                .and_then(|pictures| pictures.f_to_device(targets.device()))
+                .map_err(Error::compute("ordering the pictures of an epoch"))?;
+            self.pictures = Some(pictures);
+        }
+        Ok(())
+    }
+
+    /// Where the next `count` pictures are.
+    fn next(&mut self, count: usize) -> std::result::Result<Place, TchError> {
+        let first = self.done;
+        self.done += count;
+        let rows = self.pictures.as_ref();
+        let rows = rows.map(|rows| rows.f_narrow(0, first as i64, count as i64));
+        Ok(Place {
+            first,
+            count,
+            rows: rows.transpose()?,
+        })
+    }
+}
+
+/// Where a batch's pictures are among all.
+struct Place {
+    /// Their place in the epoch.
+    first: usize,
+    count: usize,
+    /// Their numbers; none where they are those from `first` on.
+    rows: Option<Tensor>,
+}
+
+impl Place {
+    /// Their rows of a tensor (N, ..); a view where they lie side by side.
+    fn of(&self, all: &Tensor) -> std::result::Result<Tensor, TchError> {
+        match &self.rows {
+            None => all.f_narrow(0, self.first as i64, self.count as i64),
+            Some(rows) => all.f_index_select(0, rows),
+        }
+    }
+
+    fn targets(&self, all: &Targets) -> std::result::Result<Targets, TchError> {
+        match &self.rows {
+            None => all.narrow(self.first, self.count),
+            Some(rows) => all.select(rows),
+        }
+    }
+}
+
+/// What never changes in the course of a run: features, or the outputs of frozen layers.
+pub(crate) struct Stored {
+    /// Rows (N, width), or outputs of layers, (N, H, W, C) each.
+    inputs: Vec<Tensor>,
+    targets: Targets,
+    epoch: Epoch,
+}
+
+impl Stored {
+    /// Each of the `inputs` has a row for each of the `targets`.
+    pub(crate) fn new(inputs: Vec<Tensor>, targets: Targets) -> Self {
+        Self {
+            inputs,
+            targets,
+            epoch: Epoch::default(),
+        }
+    }
+}
+
+impl Source for Stored {
+    fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    fn begin(&mut self, pictures: &[i64], _: Option<&Draws>) -> Result<()> {
+        self.epoch.begin(pictures, &self.targets)
+    }
+
+    fn next(&mut self, count: usize) -> std::result::Result<Batch, TchError> {
+        let place = self.epoch.next(count)?;
+        let inputs = self.inputs.iter().map(|input| {
+            let some = place.of(input)?;
+            match some.dim() {
+                // Seen as [N, C, H, W] this is libtorch's channels_last.
+                4 => some.f_permute([0, 3, 1, 2]),
+                _ => Ok(some),
+            }
+        });
+        Ok(Batch {
+            inputs: inputs.collect::<std::result::Result<_, _>>()?,
+            targets: place.targets(&self.targets)?,
+        })
+    }
+}
+
+/// Pictures as bytes on the device, which pass the frozen layers in each epoch, in a new version if they
+/// are augmented.
+struct Pictures<'a> {
+    /// (N, H, W, 3)
+    bytes: Tensor,
+    targets: Targets,
+    base: &'a Base,
+    trainable_from: usize,
+    augment: &'a Augment,
+    /// The epoch's transforms.
+    plan: Option<Plan>,
+    epoch: Epoch,
+    /// How many pictures pass the frozen layers at once.
+    fitting: FittingBatch,
+}
+
+impl Source for Pictures<'_> {
+    fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    fn begin(&mut self, pictures: &[i64], draws: Option<&Draws>) -> Result<()> {
+        self.epoch.begin(pictures, &self.targets)?;
+        self.plan = None;
+        if let Some(draws) = draws.filter(|_| !self.augment.is_none()) {
+            let size = (self.base.size(), self.base.size());
+            let mut random = draws.random("augmentation");
+            let transforms = self.augment.draw(draws.pictures, size, &mut random);
+            let plan = self.augment.plan(&transforms, size, self.base.device());
+            self.plan = Some(plan.map_err(Error::compute("drawing the augmentation of an epoch"))?);
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, count: usize) -> std::result::Result<Batch, TchError> {
+        let _no_grad = tch::no_grad_guard();
+        let place = self.epoch.next(count)?;
+        let bytes = place.of(&self.bytes)?;
+        let pixels = match &self.plan {
+            Some(plan) => plan.apply(&bytes, place.first)?,
+            None => bytes,
+        };
+        let pass = |pixels: &Tensor| {
+            let input = self.base.input(pixels)?;
+            self.base.outputs_before(&input, self.trainable_from)
+        };
+        let mut parts = Vec::new();
+        if self.plan.is_some() {
+            // A training step that does not fit names its batch size; a measurement goes on in parts.
+            parts.push(pass(&pixels)?);
+        } else {
+            self.fitting.each(&pixels, &mut |_, some| {
+                parts.push(pass(some)?);
+                Ok(())
+            })?;
+        }
+        Ok(Batch {
+            inputs: joined(parts)?,
+            targets: place.targets(&self.targets)?,
+        })
+    }
+}
+
+/// The tensors of several parts as those of the whole.
+fn joined(mut parts: Vec<Vec<Tensor>>) -> std::result::Result<Vec<Tensor>, TchError> {
+    if parts.len() == 1 {
+        return Ok(parts.remove(0));
+    }
+    let tensors = parts.first().map_or(0, Vec::len);
+    let whole = |number: usize| {
+        let of_parts = parts.iter().map(|part| &part[number]).collect::<Vec<_>>();
+        Tensor::f_cat(&of_parts, 0)
+    };
+    (0..tensors).map(whole).collect()
+}
+
+/// The pictures of `dataset` for a base that learns from layer number `trainable_from` on, prepared for
+/// a whole run as far as they can be: what is never augmented passes the frozen layers once, if their
+/// outputs fit; everything else is kept as bytes. `name` is "training" or "validation".
+pub(crate) fn pictures<'a>(
+    base: &'a Base,
+    trainable_from: usize,
+    name: &str,
+    dataset: &Dataset,
+    augment: &'a Augment,
+    targets: Targets,
+    progress: &Progress,
+) -> Result<Box<dyn Source + 'a>> {
+    let _no_grad = tch::no_grad_guard();
+    let frozen = &base.weights()[..trainable_from];
+    let is_frozen = frozen.iter().any(|weights| weights.num_parameters() > 0);
+    let crossing = base.graph().crossing(trainable_from);
+    let shapes = crossing
+        .iter()
+        .map(|&number| &base.layers()[number].output_shape);
+    let values = shapes.clone().map(|shape| shape.iter().product::<usize>());
+    let bytes = dataset.len() * values.sum::<usize>() * base.precision().bytes();
+    let pixels = dataset.len() * base.size() * base.size() * 3;
+    if !augment.is_none() || !is_frozen || bytes > pixels.max(MOST_OUTPUT_BYTES) {
+        return Ok(Box::new(Pictures {
+            bytes: dataset.to_tensor(base.size(), base.device(), progress)?,
+            targets,
+            base,
+            trainable_from,
+            augment,
+            plan: None,
+            epoch: Epoch::default(),
+            fitting: FittingBatch::new(base.pictures_at_once()),
+        }));
+    }
+    let what = format!("the outputs of {} pictures", dataset.len());
+    crate::machine::memory::check_room(base.device(), bytes, &what)?;
+    let options = (base.precision().kind(), base.device());
+    let stored = shapes
+        .map(|shape| {
+            let size = [&[dataset.len()], &shape[..]].concat();
+            Tensor::f_empty(size.iter().map(|&n| n as i64).collect::<Vec<_>>(), options)
+        })
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(Error::compute("making room for the frozen layers' outputs"))?;
+    let doing = format!("{name} pictures through the frozen layers, once");
+    let mut task = progress.task(&doing, "pictures", Some(dataset.len()));
+    let at_once = base.pictures_at_once();
+    let mut fitting = FittingBatch::new(at_once);
+    dataset.for_each_tensor(base.size(), at_once, |first, pixels| {
+        progress.check(&doing)?;
+        let store = &mut |place: i64, pixels: &Tensor| {
+            let outputs = base.outputs_before(&base.input(pixels)?, trainable_from)?;
+            for (stored, output) in stored.iter().zip(&outputs) {
+                let mut rows = stored.f_narrow(0, first as i64 + place, pixels.size()[0])?;
+                let _ = rows.f_copy_(&lesson_order(output)?)?;
+            }
+            Ok(())
+        };
+        fitting
+            .each(&pixels, store)
+            .map_err(Error::batch(doing.clone(), at_once))?;
+        task.done(first + pixels.size()[0] as usize);
+        Ok(())
+    })?;
+    task.finish();
+    Ok(Box::new(Stored::new(stored, targets)))
+}

@@ -1,0 +1,206 @@
+//! Training and validation pictures together: [`Data`].
+//!
+//! ```text
+//! cats_and_dogs_filtered/          a Data
+//!   train/                         a Dataset
+//!     cats/  cat.0.jpg, ...        class 0
+//!     dogs/  dog.0.jpg, ...        class 1
+//!   validation/
+//! ```
+//!
+//! ```
+//! use evcxr_transfer::Data;
+//! let data = Data::open("data/samples")?;
+//! assert_eq!((data.train.len(), data.validation.len()), (60, 30));
+//! # Ok::<(), evcxr_transfer::Error>(())
+//! ```
+
+use std::fmt;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::machine::random::Random;
+use crate::pictures::dataset::Dataset;
+use crate::pictures::folder::name_of;
+use crate::show::notebook;
+
+/// Training and validation pictures with the same classes.
+#[derive(Clone)]
+pub struct Data {
+    /// What the model learns from.
+    pub train: Dataset,
+    /// What it is measured on; never augmented, never trained on.
+    pub validation: Dataset,
+}
+
+impl Data {
+    /// Opens a folder that holds `train` and `validation`, each with one folder for each class.
+    ///
+    /// # Errors
+    /// [`Error::Dataset`] if one of the two is missing, has no pictures in class folders, or if
+    /// their classes differ; [`Error::File`] if a folder cannot be read.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        for part in ["train", "validation"] {
+            if !folder.join(part).is_dir() {
+                return Err(Error::Dataset {
+                    path: folder.to_owned(),
+                    problem: format!("there is no folder {part:?} in it"),
+                    remedy: "Make folders train and validation, each with one folder of pictures \
+                             for each class; or, if it has the class folders themselves, open it \
+                             with `Data::split`"
+                        .into(),
+                });
+            }
+        }
+        let train = Dataset::open(folder.join("train"))?;
+        let validation = Dataset::open(folder.join("validation"))?;
+        let data = Self { train, validation };
+        data.check_classes(folder)?;
+        Ok(data)
+    }
+
+    /// Refuses training and validation pictures of different classes.
+    pub(crate) fn check_classes(&self, folder: &Path) -> Result<()> {
+        if self.train.classes() == self.validation.classes() {
+            return Ok(());
+        }
+        Err(Error::Dataset {
+            path: folder.to_owned(),
+            problem: format!(
+                "train has the classes {:?}, validation has {:?}",
+                self.train.classes(),
+                self.validation.classes()
+            ),
+            remedy: "Give both the same class folders".into(),
+        })
+    }
+
+    /// Opens a folder with one folder of pictures for each class, and sets a share of each class aside for
+    /// validation, drawn at random: the same for the same `seed`. At least one picture of a class goes to
+    /// either side. A fifth, 0.2, is usual.
+    ///
+    /// Keras: `image_dataset_from_directory(folder, validation_split=0.2, subset="both", seed=42)`, which
+    /// draws from all pictures at once, so that a small class may be missing on one side.
+    ///
+    /// ```
+    /// use evcxr_transfer::Data;
+    /// let data = Data::split("data/samples/train", 0.2, 42)?;
+    /// assert_eq!((data.train.len(), data.validation.len()), (48, 12));
+    /// # Ok::<(), evcxr_transfer::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the share is not between 0 and 1, [`Error::Dataset`] if a class has fewer than
+    /// two pictures, or if the folder is split into `train` and `validation` already; and as [`Dataset::open`].
+    pub fn split(folder: impl AsRef<Path>, validation: f64, seed: u64) -> Result<Self> {
+        if !(validation > 0.0 && validation < 1.0) {
+            return Err(Error::Argument {
+                argument: "validation",
+                value: validation.to_string(),
+                expected: "it must be a share between 0 and 1, such as 0.2".into(),
+            });
+        }
+        let folder = folder.as_ref();
+        if ["train", "validation"]
+            .iter()
+            .all(|part| folder.join(part).is_dir())
+        {
+            return Err(Error::Dataset {
+                path: folder.to_owned(),
+                problem: "it is split into train and validation already".into(),
+                remedy: "Open it with `Data::open`".into(),
+            });
+        }
+        let all = Dataset::open(folder)?;
+        let mut random = Random::new(seed, "split");
+        let (mut train, mut set_aside) = (Vec::new(), Vec::new());
+        for (class, (name, count)) in all.counts().into_iter().enumerate() {
+            if count < 2 {
+                return Err(Error::Dataset {
+                    path: all.folder().join(&name),
+                    problem: format!("{count} pictures cannot be shared out"),
+                    remedy: "Put two pictures there at least, or take the folder away".into(),
+                });
+            }
+            let of_class = (0..all.len()).filter(|&index| all.labels()[index] == class);
+            let mut of_class = of_class.collect::<Vec<_>>();
+            random.shuffle(&mut of_class);
+            let aside = (count as f64 * validation).round() as usize;
+            let aside = of_class.split_off(count - aside.clamp(1, count - 1));
+            train.extend(of_class);
+            set_aside.extend(aside);
+        }
+        let part = |mut chosen: Vec<usize>, name: &'static str| {
+            // In the order of the folders again, as Keras lists files.
+            chosen.sort_unstable();
+            let mut part = all.select(&chosen);
+            part.part = Some(name);
+            part
+        };
+        Ok(Self {
+            train: part(train, "train"),
+            validation: part(set_aside, "validation"),
+        })
+    }
+
+    /// The same data with only the first `train` and `validation` pictures, spread over the classes.
+    pub fn take(&self, train: usize, validation: usize) -> Self {
+        Self {
+            train: self.train.take(train),
+            validation: self.validation.take(validation),
+        }
+    }
+
+    /// The folders as an indented tree with the number of pictures in each.
+    pub fn tree(&self) -> String {
+        let root = match self.train.part {
+            Some(_) => Some(self.train.folder()),
+            None => self.train.folder().parent(),
+        };
+        let root = root.unwrap_or(self.train.folder());
+        let mut text = format!("{}\n", name_of(root));
+        for (dataset, is_last) in [(&self.train, false), (&self.validation, true)] {
+            let (branch, bar) = if is_last {
+                ("└── ", "    ")
+            } else {
+                ("├── ", "│   ")
+            };
+            text += &format!("{branch}{}\n", dataset.name());
+            for (index, (class, count)) in dataset.counts().into_iter().enumerate() {
+                let branch = if index + 1 == dataset.classes().len() {
+                    "└── "
+                } else {
+                    "├── "
+                };
+                text += &format!("{bar}{branch}{class}  {count} pictures\n");
+            }
+        }
+        text
+    }
+
+    /// Shows the tree and the counts under a notebook cell.
+    pub fn evcxr_display(&self) {
+        notebook::Bundle::text(&self.to_string()).show();
+    }
+}
+
+impl fmt::Display for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}\n{}", self.tree(), self.train, self.validation)?;
+        for note in self.train.notes() {
+            write!(f, "\nNote: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Data {{ train: {:?}, validation: {:?} }}",
+            self.train, self.validation
+        )
+    }
+}

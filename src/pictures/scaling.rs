@@ -1,0 +1,67 @@
+//! [`Scaling`]: how bytes become the numbers that a network takes.
+//!
+//! (N, H, W, 3) RGB bytes come in, f32 of the same shape go out to the base, which has the scaling
+//! that its weights were trained with.
+//!
+//! ```
+//! use evcxr_transfer::Scaling;
+//! assert_eq!(Scaling::default().to_string(), "scaled by 1/255");
+//! ```
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, TchError, Tensor};
+
+/// How bytes become the numbers that a network takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scaling {
+    /// 0 to 1: the lesson's `rescale=1./255`.
+    #[default]
+    Unit,
+    /// What Keras' VGG weights were trained with (`preprocess_input`, mode "caffe"): BGR, less the
+    /// mean of ImageNet's pixels, 103.939, 116.779 and 123.68.
+    Caffe,
+    /// What torchvision's weights were trained with: 0 to 1, less the mean (0.485, 0.456, 0.406),
+    /// over the standard deviation (0.229, 0.224, 0.225).
+    Torch,
+}
+
+impl Scaling {
+    /// (N, H, W, 3) RGB bytes to f32 of the same shape.
+    pub(crate) fn apply(self, bytes: &Tensor) -> std::result::Result<Tensor, TchError> {
+        let pixels = bytes.f_to_kind(Kind::Float)?;
+        let device = pixels.device();
+        // Made on the device: a copy from the host would make it wait in every batch.
+        let per_channel = |values: [f32; 3]| {
+            let parts = values.map(|v| Tensor::f_full([1], f64::from(v), (Kind::Float, device)));
+            let parts = parts
+                .into_iter()
+                .collect::<std::result::Result<Vec<_>, _>>()?;
+            Tensor::f_cat(&parts, 0)
+        };
+        // Keras multiplies by the f32 nearest to 1/255; dividing by 255 differs in the last bit.
+        match self {
+            Self::Unit => pixels.f_mul_scalar(f64::from(1.0f32 / 255.0)),
+            Self::Caffe => pixels
+                .f_flip([3])?
+                .f_sub(&per_channel([103.939, 116.779, 123.68])?),
+            // torchvision's `ToTensor` divides.
+            Self::Torch => pixels
+                .f_div_scalar(255.0)?
+                .f_sub(&per_channel([0.485, 0.456, 0.406])?)?
+                .f_div(&per_channel([0.229, 0.224, 0.225])?),
+        }
+    }
+}
+
+impl fmt::Display for Scaling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unit => "scaled by 1/255",
+            Self::Caffe => "as BGR less ImageNet's mean (Keras' preprocess_input)",
+            Self::Torch => "normalised by ImageNet's mean and deviation (torchvision)",
+        })
+    }
+}

@@ -1,0 +1,113 @@
+//! A [`Series`]: one line, cloud or row of bars of a chart, and the marks that it is drawn with.
+
+use crate::show::draw::axis::drawable;
+use crate::show::draw::colour::{COLOURS, Colour, WHITE};
+use crate::show::draw::drawing::{Drawing, Shape, dashes};
+
+/// The width of a line.
+const LINE: f64 = 4.5;
+
+/// How the points of a series are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Mark {
+    /// A line from point to point.
+    #[default]
+    Line,
+    /// The same, dashed.
+    Dashed,
+    /// A mark at each point, of another shape for each colour.
+    Points,
+    /// A bar of this width, in units of x, around each x from 0 to y.
+    Bars(f64),
+}
+
+/// One line, cloud or row of bars of a chart.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Series {
+    /// The name in the legend; without one it is not in it.
+    pub(crate) name: String,
+    /// (x, y); where a value is not finite the line has a gap.
+    pub(crate) points: Vec<(f64, f64)>,
+    pub(crate) mark: Mark,
+    /// Index into the colours; starts again after the last.
+    pub(crate) colour: usize,
+}
+
+impl Series {
+    /// The stretches without gaps.
+    pub(crate) fn runs(&self) -> Vec<Vec<(f64, f64)>> {
+        self.points
+            .split(|&point| !drawable(point))
+            .filter(|run| !run.is_empty())
+            .map(<[_]>::to_vec)
+            .collect()
+    }
+
+    /// The points that the axes must reach to.
+    pub(crate) fn corners(&self) -> Vec<(f64, f64)> {
+        let Mark::Bars(width) = self.mark else {
+            return self.points.clone();
+        };
+        let drawn = self.points.iter().filter(|&&point| drawable(point));
+        drawn
+            .flat_map(|&(x, y)| [(x - width / 2.0, 0.0), (x + width / 2.0, y)])
+            .collect()
+    }
+
+    pub(crate) fn legend_name(&self) -> String {
+        if self.name.is_empty() {
+            return String::new();
+        }
+        match self
+            .points
+            .iter()
+            .filter(|&&point| !drawable(point))
+            .count()
+        {
+            0 => self.name.clone(),
+            1 => format!("{} (1 value is not finite)", self.name),
+            gaps => format!("{} ({gaps} values are not finite)", self.name),
+        }
+    }
+}
+
+/// Draws a line through the points, dashed if the series is.
+pub(crate) fn stroke(points: &[(f64, f64)], mark: Mark, colour: Colour, drawing: &mut Drawing) {
+    if points.len() < 2 {
+        return;
+    }
+    let pieces = if mark == Mark::Dashed {
+        dashes(points, 17.0, 11.0)
+    } else {
+        vec![points.to_vec()]
+    };
+    for piece in pieces {
+        drawing.line(piece, LINE, colour);
+    }
+}
+
+/// A disc, square, triangle or diamond with a white edge, so that readers who see no colours can tell the
+/// series apart, and each mark from those below it.
+pub(crate) fn mark(at: (f64, f64), radius: f64, number: usize, drawing: &mut Drawing) {
+    for (radius, colour) in [
+        (radius + 1.5, WHITE),
+        (radius, COLOURS[number % COLOURS.len()]),
+    ] {
+        let corners: &[(f64, f64)] = match number % 4 {
+            1 => &[(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
+            2 => &[(0.0, -1.15), (1.05, 0.8), (-1.05, 0.8)],
+            3 => &[(0.0, -1.25), (1.25, 0.0), (0.0, 1.25), (-1.25, 0.0)],
+            _ => &[],
+        };
+        drawing.shapes.push(match corners {
+            [] => Shape::Dot { at, radius, colour },
+            corners => {
+                let corner = |&(x, y): &(f64, f64)| (at.0 + x * radius, at.1 + y * radius);
+                Shape::Polygon {
+                    points: corners.iter().map(corner).collect(),
+                    colour,
+                }
+            }
+        });
+    }
+}

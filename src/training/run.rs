@@ -1,0 +1,354 @@
+//! The crate's only training loop, for heads and whole classifiers alike.
+//!
+//! Keras' ways: a new seeded order for each pass over the pictures, the short last batch counted by its
+//! size, accuracy and loss averaged over the epoch while the weights move. On a GPU nothing waits for the
+//! device inside an epoch: sums stay there until its end.
+
+use std::time::Instant;
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::error::{Error, Result};
+use crate::training::checkpoint::{Best, Checkpoint, Run};
+use crate::training::dropout;
+use crate::training::epoch::Epoch;
+use crate::training::evaluation::Evaluation;
+use crate::training::fit::Fit;
+use crate::training::history::History;
+use crate::training::learner::{self, Learner};
+use crate::training::loss::Measured;
+use crate::training::optimizer::OptimizerState;
+use crate::training::order::{Draws, Order};
+use crate::training::source::Source;
+use crate::training::validation::evaluate;
+use crate::training::variable::{self, Variable, copies_of, tensors_of};
+
+/// The pictures of a run, as a learner takes them.
+pub(crate) struct Sources<'a> {
+    pub(crate) train: Box<dyn Source + 'a>,
+    pub(crate) validation: Box<dyn Source + 'a>,
+}
+
+/// Trains `learner` and adds an entry to `history` for each epoch; `from` is a run to go on with.
+///
+/// # Errors
+/// What ends the first epoch. A later one is the run's ending in `history`, which would be lost with an
+/// error. The weights are those of the last whole epoch in either case.
+pub(crate) fn run(
+    fit: &Fit,
+    learner: &dyn Learner,
+    sources: &mut Sources<'_>,
+    history: &mut History,
+    from: Option<&Checkpoint>,
+) -> Result<()> {
+    learner::learning(fit, learner, |variables| {
+        Loop::new(fit, learner, variables, from)?.epochs(sources, history)
+    })
+}
+
+/// The history of a run that was stopped before its first batch.
+pub(crate) fn stopped_before(fit: &Fit, history: &mut History, from: Option<&Checkpoint>) {
+    if let Some(checkpoint) = from {
+        history.epochs.extend(checkpoint.epochs());
+    }
+    let ending = format!("stopped before epoch {}", history.epochs.len() + 1);
+    fit.progress.line(&format!("Note: {ending}"));
+    history.cut(ending);
+}
+
+/// How an epoch went.
+struct Passed {
+    steps: usize,
+    trained: Evaluation,
+    /// After how many steps it was stopped, if it was.
+    stopped_after: Option<usize>,
+}
+
+/// A run between its epochs.
+struct Loop<'a> {
+    fit: &'a Fit,
+    learner: &'a dyn Learner,
+    variables: &'a [Variable],
+    tensors: Vec<Tensor>,
+    optimizer: OptimizerState,
+    best: Option<Best>,
+    /// The weights after the last whole epoch.
+    good: Vec<Tensor>,
+    /// The epochs of an earlier run that this one goes on with.
+    earlier: Vec<Epoch>,
+    /// How many epochs the model had learned before either.
+    before: usize,
+    doing: String,
+}
+
+impl<'a> Loop<'a> {
+    fn new(
+        fit: &'a Fit,
+        learner: &'a dyn Learner,
+        variables: &'a [Variable],
+        from: Option<&Checkpoint>,
+    ) -> Result<Self> {
+        let doing = format!(
+            "training on {}",
+            crate::machine::device::name(learner.device())
+        );
+        let failed = || Error::batch(doing.clone(), fit.batch_size);
+        let tensors = tensors_of(variables);
+        let mut optimizer = OptimizerState::new(fit.optimizer, &tensors).map_err(failed())?;
+        let mut best = None;
+        let mut earlier = Vec::new();
+        let mut before = learner.epochs_before();
+        if let Some(checkpoint) = from {
+            best = checkpoint.recall(fit, &learner.facts(), variables, &mut optimizer)?;
+            earlier = checkpoint.epochs().to_vec();
+            before = checkpoint.before();
+        }
+        Ok(Self {
+            fit,
+            learner,
+            variables,
+            good: copies_of(&tensors).map_err(failed())?,
+            tensors,
+            optimizer,
+            best,
+            earlier,
+            before,
+            doing,
+        })
+    }
+
+    fn epochs(&mut self, sources: &mut Sources<'_>, history: &mut History) -> Result<()> {
+        history.epochs.extend(&self.earlier);
+        let first = self.earlier.len() + 1;
+        // The run may have been over when its checkpoint was written.
+        let mut is_over = self.has_waited(first - 1, history);
+        let mut number = first;
+        while !is_over && number <= self.fit.epochs {
+            let steps_before = history.steps;
+            match self.whole_epoch(sources, history, number) {
+                Ok(goes_on) => is_over = !goes_on,
+                Err(error) => {
+                    variable::put_back(&self.tensors, &self.good)?;
+                    history.steps = steps_before;
+                    if number == first {
+                        return Err(error);
+                    }
+                    history.cut(format!("epoch {number} failed: {error}"));
+                    if self.best.is_none() {
+                        history.end(format!("the weights are those of epoch {}", number - 1));
+                    }
+                    is_over = true;
+                }
+            }
+            number += 1;
+        }
+        self.finish(history)
+    }
+
+    /// An epoch with its validation, line and checkpoint; whether there may be another.
+    fn whole_epoch(
+        &mut self,
+        sources: &mut Sources<'_>,
+        history: &mut History,
+        number: usize,
+    ) -> Result<bool> {
+        let fit = self.fit;
+        let start = Instant::now();
+        let passed = self.train(&mut *sources.train, number)?;
+        history.steps += passed.steps;
+        if let Some(steps) = passed.stopped_after {
+            history.cut(match steps {
+                0 => format!("stopped before epoch {number}"),
+                1 => format!("stopped in epoch {number}, after 1 step"),
+                _ => format!("stopped in epoch {number}, after {steps} steps"),
+            });
+            return Ok(false);
+        }
+        let source = &mut *sources.validation;
+        let validation = match evaluate(self.learner, source, &fit.progress, "validating") {
+            Ok(evaluation) => Some(evaluation),
+            Err(Error::Stopped { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(validation) = validation {
+            // The last step has gone too far; its own loss was measured before it.
+            check_finite(validation.loss, number, passed.steps)?;
+        }
+        let epoch = Epoch {
+            loss: passed.trained.loss,
+            accuracy: passed.trained.accuracy,
+            val_loss: validation.map(|v| v.loss),
+            val_accuracy: validation.map(|v| v.accuracy),
+            seconds: start.elapsed().as_secs_f64(),
+        };
+        fit.progress
+            .line(&epoch.line(number, fit.epochs, passed.steps));
+        self.good =
+            copies_of(&self.tensors).map_err(Error::compute("keeping the last good weights"))?;
+        history.epochs.push(epoch);
+        let Some(validation) = validation else {
+            // No checkpoint: a run that goes on does this epoch again, with its validation.
+            history.cut(format!(
+                "stopped after epoch {number}, before its validation"
+            ));
+            return Ok(false);
+        };
+        self.watch(number, validation);
+        let has_waited = self.has_waited(number, history);
+        let is_last = has_waited || number == fit.epochs;
+        if is_last || number.is_multiple_of(fit.checkpoint_every) {
+            self.save(history, number);
+        }
+        Ok(!is_last)
+    }
+
+    /// Puts the best weights back, if they are watched, and says how the run has ended.
+    fn finish(&self, history: &mut History) -> Result<()> {
+        if let Some(best) = &self.best {
+            variable::put_back(&self.tensors, &best.weights)?;
+            history.end(format!("the weights are those of epoch {}", best.epoch));
+        }
+        if let Some(ending) = history.ending() {
+            self.fit.progress.line(&format!("Note: {ending}"));
+        }
+        Ok(())
+    }
+
+    /// One pass over an epoch's batches. On a GPU reads from the device once, at the end.
+    fn train(&mut self, source: &mut dyn Source, number: usize) -> Result<Passed> {
+        let fit = self.fit;
+        let doing = self.doing.clone();
+        let failed = || Error::batch(doing.clone(), fit.batch_size);
+        let device = self.learner.device();
+        let Order { pictures, sizes } = Order::shuffled(fit, source.len(), number - 1, self.before);
+        let draws = Draws::new(fit.seed, self.before + number, pictures.len());
+        let masks = self.learner.dropout().masks(&draws, device)?;
+        source.begin(&pictures, Some(&draws))?;
+        let name = format!("Epoch {number}/{}", fit.epochs);
+        let mut task = fit
+            .progress
+            .slower()
+            .task(&name, "steps", Some(sizes.len()));
+        let mut first = 0;
+        let mut steps = Vec::with_capacity(sizes.len());
+        for (done, &count) in sizes.iter().enumerate() {
+            if fit.progress.is_stopped() {
+                break;
+            }
+            let step = (number - 1) * sizes.len() + done;
+            let factor = fit.schedule.factor(step, sizes.len(), fit.epochs);
+            let rates = variable::rates(fit, self.variables, factor);
+            let mask = dropout::rows_of(masks.as_ref(), first, count).map_err(failed())?;
+            let measured = source
+                .next(count)
+                .and_then(|batch| {
+                    let (tensors, optimizer) = (&self.tensors, &mut self.optimizer);
+                    learner::step(
+                        self.learner,
+                        &batch,
+                        mask.as_ref(),
+                        tensors,
+                        optimizer,
+                        &rates,
+                    )
+                })
+                .map_err(failed())?;
+            if device == Device::Cpu {
+                // Free here; on a GPU it would make the host wait in every step.
+                let loss = measured.loss.f_double_value(&[]).map_err(failed())?;
+                check_finite(loss, number, done + 1)?;
+            }
+            steps.push(numbers_of(&measured).map_err(failed())?);
+            first += count;
+            task.done(done + 1);
+        }
+        let stopped_after = (steps.len() < sizes.len()).then_some(steps.len());
+        let numbers = if steps.is_empty() {
+            Vec::new()
+        } else {
+            Tensor::f_stack(&steps, 0)
+                .and_then(|all| Vec::<f64>::try_from(&all.f_to_device(Device::Cpu)?.f_view(-1)?))
+                .map_err(failed())?
+        };
+        // The loss is a mean over the batch: weighed by its size, so that a short last one counts less.
+        let (mut loss, mut correct) = (0.0, 0.0);
+        for (done, (step, &count)) in numbers.chunks_exact(2).zip(&sizes).enumerate() {
+            check_finite(step[0], number, done + 1)?;
+            loss += step[0] * count as f64;
+            correct += step[1];
+        }
+        let pictures = first.max(1) as f64;
+        Ok(Passed {
+            steps: steps.len(),
+            trained: Evaluation {
+                loss: loss / pictures,
+                accuracy: correct / pictures,
+            },
+            stopped_after,
+        })
+    }
+
+    /// Remembers the best weights for early stopping.
+    fn watch(&mut self, number: usize, validation: Evaluation) {
+        let is_better = |best: &Best| validation.loss < best.val_loss;
+        if self.fit.early_stopping.is_some() && self.best.as_ref().is_none_or(is_better) {
+            self.best = Some(Best {
+                epoch: number,
+                val_loss: validation.loss,
+                weights: self.good.iter().map(Tensor::shallow_clone).collect(),
+            });
+        }
+    }
+
+    /// Whether no epoch up to `number` has been the best one for as long as the run waits for a better
+    /// one, which is then its ending.
+    fn has_waited(&self, number: usize, history: &mut History) -> bool {
+        let watched = self.best.as_ref().zip(self.fit.early_stopping);
+        let waited = watched.map(|(best, patience)| (number - best.epoch, patience));
+        match waited {
+            Some((waited, patience)) if waited >= patience => {
+                history.end(format!("not better for {waited} epochs"));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Writes the checkpoint, if one is asked for. A full disk must not cost a run of hours: it is
+    /// reported, and the run goes on.
+    fn save(&self, history: &History, number: usize) {
+        let fit = self.fit;
+        let Some(path) = &fit.checkpoint else { return };
+        let run = Run {
+            fit,
+            facts: self.learner.facts(),
+            before: self.before,
+            history,
+            earlier: self.earlier.len(),
+            variables: self.variables,
+            optimizer: &self.optimizer,
+            best: self.best.as_ref(),
+        };
+        if let Err(error) = self.learner.checkpoint(path, &run) {
+            fit.progress.line(&format!(
+                "Note: no checkpoint after epoch {number}: {error}"
+            ));
+        }
+    }
+}
+
+/// Loss and right answers of a step in one small tensor, on the device.
+fn numbers_of(measured: &Measured) -> std::result::Result<Tensor, TchError> {
+    let numbers = [
+        measured.loss.f_to_kind(Kind::Double)?,
+        measured.correct.f_to_kind(Kind::Double)?,
+    ];
+    Tensor::f_stack(&numbers, 0)
+}
+
+fn check_finite(loss: f64, epoch: usize, step: usize) -> Result<()> {
+    if loss.is_finite() {
+        return Ok(());
+    }
+    Err(Error::NotFinite { loss, epoch, step })
+}

@@ -1,0 +1,56 @@
+//! Measuring a learner on pictures that it does not learn from.
+
+use tch::{Kind, TchError, Tensor};
+
+use crate::error::{Error, Result};
+use crate::machine::fitting_batch::FittingBatch;
+use crate::show::progress::Progress;
+use crate::training::evaluation::{Evaluation, Sums};
+use crate::training::learner::Learner;
+use crate::training::order::Order;
+use crate::training::source::{Batch, Source};
+
+/// Loss and accuracy of `learner` on all pictures of `source`, as they are.
+pub(crate) fn evaluate(
+    learner: &dyn Learner,
+    source: &mut dyn Source,
+    progress: &Progress,
+    doing: &str,
+) -> Result<Evaluation> {
+    let _no_grad = tch::no_grad_guard();
+    let at_once = learner.pictures_at_once();
+    let order = Order::straight(source.len(), at_once);
+    source.begin(&order.pictures, None)?;
+    let mut sums = Sums::default();
+    let mut fitting = FittingBatch::new(at_once);
+    for count in order.sizes {
+        progress.check(doing)?;
+        source
+            .next(count)
+            .and_then(|batch| {
+                let logits = logits_in_parts(learner, &batch, &mut fitting)?;
+                sums.add(&batch.targets.measure(&logits)?, count)
+            })
+            .map_err(Error::batch(doing, at_once))?;
+    }
+    sums.read().map_err(Error::batch(doing, at_once))
+}
+
+/// The logits of a batch, in parts where memory does not suffice for the whole.
+fn logits_in_parts(
+    learner: &dyn Learner,
+    batch: &Batch,
+    fitting: &mut FittingBatch,
+) -> std::result::Result<Tensor, TchError> {
+    let options = (Kind::Int64, learner.device());
+    let rows = Tensor::f_arange(batch.targets.len() as i64, options)?;
+    let whole = rows.numel();
+    fitting.run(&rows, &|rows| {
+        if rows.numel() == whole {
+            return learner.logits(&batch.inputs, None);
+        }
+        let select = |input: &Tensor| input.f_index_select(0, rows);
+        let part = batch.inputs.iter().map(select);
+        learner.logits(&part.collect::<std::result::Result<Vec<_>, _>>()?, None)
+    })
+}
