@@ -54,7 +54,7 @@ impl Base {
         weights: Option<&[LayerWeights]>,
     ) -> Result<Tensor> {
         let last = self.layers().len().saturating_sub(1);
-        let outputs = self.from_border(crossing, border, weights, &[last])?;
+        let outputs = self.past_border(crossing, border, weights, &[last])?;
         first(outputs)
     }
 
@@ -64,12 +64,12 @@ impl Base {
         let (Some(layer), Some(own)) = (self.layers().last(), self.computing.last()) else {
             return Err(TchError::Shape("there is no top".into()));
         };
-        let inputs = self.from_border(crossing, border, None, &layer.inputs)?;
+        let inputs = self.past_border(crossing, border, None, &layer.inputs)?;
         let sums = layer.operation.without_activation();
         forward::compute(&sums, inputs, false, own)?.f_to_kind(Kind::Float)
     }
 
-    fn from_border(
+    fn past_border(
         &self,
         crossing: &[Tensor],
         border: usize,
