@@ -117,7 +117,7 @@ impl Lab {
         self
     }
 
-    /// Takes the drawn pictures and seeded weights even where the real ones are at hand.
+    /// Takes the drawn sample pictures, 60 + 30, and seeded weights even where the real ones are at hand.
     pub fn samples(mut self) -> Self {
         self.samples_only = true;
         self.offline()
@@ -195,13 +195,18 @@ impl Lab {
             }
         };
         let pictures = if self.samples_only {
-            Choice::asked_for("drawn samples".to_owned())
+            Choice::asked_for(self.drawn_in_words())
         } else if data_folder::is_unpacked(&self.folder.value) {
             Choice::new("cats and dogs".to_owned(), "in the data folder")
         } else {
-            self.source(&official::pictures(), "cats and dogs", "drawn samples")
+            self.source(
+                &official::pictures(),
+                "cats and dogs",
+                &self.drawn_in_words(),
+            )
         };
-        let is_stand_in = weights.value.starts_with("seeded") || pictures.value == "drawn samples";
+        let is_stand_in =
+            weights.value.starts_with("seeded") || pictures.value.starts_with("drawn");
         let network = match self.online.value {
             true => "online",
             false => "offline",

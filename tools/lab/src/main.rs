@@ -19,6 +19,7 @@ mod convert;
 mod data;
 mod disk;
 mod doctor;
+mod drawn;
 mod finding;
 mod graphics;
 mod kernel;
@@ -59,7 +60,8 @@ cargo lab: sets this project up and runs it
   cargo lab test                        set up what is missing, then format check, lints, documentation and tests
   cargo lab references [--check]        set up what is missing, then make tests/golden/ anew with Keras, PyTorch and Pillow;
                                         --check only holds the committed files against them
-  cargo lab setup [--use-python PATH]   make .venv with JupyterLab and PyTorch 2.11, build the kernel, register it
+  cargo lab setup [--use-python PATH]   make .venv with JupyterLab and PyTorch 2.11, build the kernel, register it, draw
+                                        the pictures that stand in for the lesson's without a network
   cargo lab doctor                      look at this machine: what is ready, what is missing, how to get it
   cargo lab convert IN.pth [OUT]        rewrite a PyTorch state dict as OUT (default: IN.safetensors)
   cargo lab clean                       remove .venv, .lab and target; data/ stays

@@ -1,7 +1,7 @@
 //! The set-up: an ordered list of steps, each of which is skipped when its work is done already.
 //!
 //! ```text
-//! .venv -> packages -> libtorch -> kernel -> the crate as cells need it (-> packages for the tests)
+//! .venv -> packages -> libtorch -> kernel -> the crate as cells need it -> drawn pictures (-> packages for the tests)
 //! ```
 //! An interrupted set-up starts again where it was.
 
@@ -13,6 +13,7 @@ use checkout::say;
 
 use crate::choice::Choice;
 use crate::compiler;
+use crate::drawn;
 use crate::kernel;
 use crate::link;
 use crate::lock;
@@ -71,12 +72,18 @@ const REGISTRATION: Step = Step {
     work: |plan| registration::make(plan.place),
 };
 
+const DRAWN: Step = Step {
+    title: "drawn pictures (data/drawn)",
+    is_done: |plan| drawn::are_complete(plan.place),
+    work: |plan| drawn::draw(plan.place),
+};
+
 /// What building the crate and its examples needs.
 const BASIC: [Step; 3] = [ENVIRONMENT, PACKAGES, LIBTORCH];
 /// What the references of the tests need on top.
 const FOR_REFERENCES: [Step; 1] = [TEST_PACKAGES];
 /// What notebooks need on top of the basis.
-const FOR_NOTEBOOKS: [Step; 4] = [STANDARD_SOURCES, KERNEL, TEMPLATE, REGISTRATION];
+const FOR_NOTEBOOKS: [Step; 5] = [STANDARD_SOURCES, KERNEL, TEMPLATE, REGISTRATION, DRAWN];
 
 /// `cargo lab setup [--use-python PATH]`
 pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
