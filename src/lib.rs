@@ -91,6 +91,7 @@ pub use inside::filters::Filters;
 pub use inside::grad_cam::{GradCam, GradCamMap};
 pub use inside::occlusion::{Occlusion, OcclusionMap};
 pub use inside::pca::Pca;
+pub use lab::durations::Durations;
 pub use lab::lab::Lab;
 pub use machine::precision::Precision;
 pub use machine::stop::Stop;

@@ -10,7 +10,68 @@
 
 mod common;
 
-use evcxr_transfer::{Device, Error, Lab, Precision, Progress};
+use std::path::Path;
+use std::process::Command;
+
+use evcxr_transfer::{Base, Device, Error, Lab, Precision, Progress, Tensor, Weights};
+
+/// Whether this is a process of its own for the test of this name, with `variables`, an empty home folder, and
+/// nothing else that could name weights. Elsewhere the answer is no, after such a process has run the test.
+///
+/// A process has one environment, and what is in the caches of a developer's machine is no test's business.
+fn is_alone(test: &str, variables: &[(&str, &Path)]) -> bool {
+    const ALONE: &str = "EVCXR_TRANSFER_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("EVCXR_TRANSFER_") {
+            command.env_remove(name);
+        }
+    }
+    for name in ["KERAS_HOME", "TORCH_HOME", "XDG_CACHE_HOME"] {
+        command.env_remove(name);
+    }
+    let output = command
+        .env("HOME", home.path())
+        .env("EVCXR_TRANSFER_DATA", home.path().join("data"))
+        .env("EVCXR_TRANSFER_OFFLINE", "1")
+        .env(ALONE, "1")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    false
+}
+
+/// Writes VGG16's convolutions, random ones, as a file that says nothing by its name.
+fn write_vgg16(path: &Path) {
+    let base = Base::vgg16(32, &Weights::seeded(7), Device::Cpu, Precision::F32).unwrap();
+    let mut named = Vec::new();
+    for layer in base.layers().iter().filter(|layer| layer.has_weights()) {
+        let weights = base.layer_weights(&layer.name).unwrap();
+        for part in ["kernel", "bias"] {
+            let tensor = Tensor::try_from(weights.array(part).unwrap()).unwrap();
+            named.push((format!("{}.{part}", layer.name), tensor));
+        }
+    }
+    Tensor::write_safetensors(&named, path).unwrap();
+}
+
+/// The reader's row of a table.
+fn row<'a>(table: &'a str, name: &str) -> &'a str {
+    let row = table.lines().find(|line| line.starts_with(name));
+    row.unwrap_or_else(|| panic!("there is no row {name:?} in\n{table}"))
+}
 
 /// A lab with a data folder of its own, which never looks for the network.
 fn lab(folder: &std::path::Path) -> Lab {
@@ -24,6 +85,9 @@ fn lab(folder: &std::path::Path) -> Lab {
 
 #[test]
 fn each_choice_is_shown_with_its_reason() {
+    if !is_alone("each_choice_is_shown_with_its_reason", &[]) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let text = lab(folder.path())
         .precision(Precision::F32)
@@ -67,6 +131,10 @@ fn the_data_folder_is_named_as_seen_from_here() {
 
 #[test]
 fn offline_the_drawn_pictures_and_seeded_weights_stand_in_and_say_so() {
+    let test = "offline_the_drawn_pictures_and_seeded_weights_stand_in_and_say_so";
+    if !is_alone(test, &[]) {
+        return;
+    }
     let folder = common::samples_alone();
     let lab = lab(folder.path());
     let data = lab.cats_and_dogs().unwrap();
@@ -182,28 +250,113 @@ fn what_is_asked_for_stays_when_the_device_is_chosen_later() {
     assert!(text.contains("30 epochs") && text.contains("f32"), "{text}");
 }
 
-/// What a session was started with is read in another process, so that other tests keep their own.
 #[test]
 fn what_the_environment_says_is_shown() {
-    if std::env::var_os("SHOW_LAB").is_some() {
-        println!("{}", Lab::open().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [
+        ("EVCXR_TRANSFER_MIRROR", folder.path().to_owned()),
+        ("EVCXR_TRANSFER_WEIGHTS", folder.path().join("x.h5")),
+    ];
+    let variables = variables.each_ref().map(|(name, value)| (*name, &**value));
+    if !is_alone("what_the_environment_says_is_shown", &variables) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let shown = std::process::Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "what_the_environment_says_is_shown",
-            "--nocapture",
-        ])
-        .env("SHOW_LAB", "1")
-        .env("EVCXR_TRANSFER_DATA", folder.path())
-        .env("EVCXR_TRANSFER_OFFLINE", "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8(shown.stdout).unwrap();
-    for variable in ["DATA says so", "OFFLINE is set"] {
+    let text = Lab::open().unwrap().to_string();
+    for variable in [
+        "DATA says so",
+        "OFFLINE is set",
+        "MIRROR says so",
+        "WEIGHTS says so",
+    ] {
         let variable = format!("EVCXR_TRANSFER_{variable}");
         assert!(text.contains(&variable), "{variable} is missing in\n{text}");
     }
+    // Why the file cannot be taken is seen at once.
+    let weights = row(&text, "weights");
+    assert!(
+        weights.contains("x.h5") && weights.contains("cannot read"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_for_one_network_does_not_stand_in_the_way_of_another() {
+    let test = "a_file_for_one_network_does_not_stand_in_the_way_of_another";
+    if !is_alone(test, &[]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("my_file");
+    write_vgg16(&path);
+    let lab = lab(folder.path()).precision(Precision::F32).weights(&path);
+    let text = lab.to_string();
+    let weights = row(&text, "weights");
+    assert!(
+        weights.contains("my_file") && weights.contains("asked for"),
+        "{text}"
+    );
+    let summary = |base: Base| base.summary().to_string();
+    assert!(summary(lab.vgg16(32).unwrap()).contains("my_file"));
+    let other = summary(lab.vgg19(32).unwrap());
+    assert!(other.contains("seeded random weights"), "{other}");
+}
+
+#[test]
+fn a_folder_that_the_environment_names_gives_what_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [("EVCXR_TRANSFER_WEIGHTS", folder.path())];
+    if !is_alone(
+        "a_folder_that_the_environment_names_gives_what_is_in_it",
+        &variables,
+    ) {
+        return;
+    }
+    let folder = std::env::var_os("EVCXR_TRANSFER_WEIGHTS").unwrap();
+    write_vgg16(&Path::new(&folder).join("my_file"));
+    std::fs::write(Path::new(&folder).join("a_note"), "no weights").unwrap();
+    let lab = Lab::open().unwrap().device(Device::Cpu);
+    let lab = lab.progress(Progress::quiet());
+    let text = lab.to_string();
+    let weights = row(&text, "weights");
+    assert!(weights.contains("my_file"), "{text}");
+    assert!(weights.contains("EVCXR_TRANSFER_WEIGHTS says so"), "{text}");
+    assert!(
+        lab.vgg16(32)
+            .unwrap()
+            .summary()
+            .to_string()
+            .contains("my_file")
+    );
+}
+
+#[test]
+fn how_long_the_lesson_takes_is_measured_and_quick_or_full_chosen_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let unmeasured = lab(folder.path()).precision(Precision::F32);
+    let text = unmeasured.to_string();
+    let run = row(&text, "run");
+    assert!(run.contains("quick") && !run.contains("hours"), "{text}");
+    let lab = unmeasured.measured();
+    let durations = lab.durations().unwrap();
+    assert!(durations.pictures_per_second() > 0.0);
+    assert!(durations.full() > durations.quick());
+    let table = durations.to_string();
+    for part in [
+        "part 1",
+        "part 2",
+        "part 3",
+        "all three",
+        "about",
+        "cpu in f32",
+    ] {
+        assert!(table.contains(part), "{part} is missing in\n{table}");
+    }
+    let is_full = durations.full().as_secs() <= 15 * 60;
+    assert_eq!(lab.fit().epochs == 30, is_full);
+    let text = lab.to_string();
+    assert!(row(&text, "run").contains("measured"), "{text}");
+    // What was measured in one precision says nothing of another.
+    let text = lab.clone().precision(Precision::BFloat16).to_string();
+    assert!(!row(&text, "run").contains("measured: "), "{text}");
+    assert_eq!(lab.quick().fit().epochs, 10);
 }

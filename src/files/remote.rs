@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 pub(crate) const CHUNK: usize = 64 * 1024;
 
 /// A file on a server, and what is known about it beforehand.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Remote {
     /// The address, `https://...` or `http://...`.
     pub(crate) url: String,
@@ -39,6 +39,14 @@ impl Remote {
             bytes: None,
             md5: None,
             patience: Duration::from_secs(30),
+        }
+    }
+
+    /// The same file from a mirror, which has it under its name at this address.
+    pub(crate) fn at(self, mirror: &str) -> Self {
+        Self {
+            url: format!("{}/{}", mirror.trim_end_matches('/'), self.file_name),
+            ..self
         }
     }
 

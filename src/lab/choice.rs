@@ -1,9 +1,8 @@
 //! What the machine chooses, each choice with its reason.
 
-use std::path::PathBuf;
-
 use tch::Device;
 
+use crate::lab::named_weights::NamedWeights;
 use crate::machine::cuda::{Cuda, cuda};
 use crate::machine::device;
 use crate::machine::precision::Precision;
@@ -40,12 +39,13 @@ impl<T> Choice<T> {
     }
 }
 
-/// Where a base's weights come from.
+/// Which weights the cell asks for.
 #[derive(Debug, Clone)]
 pub(crate) enum WeightsChoice {
-    /// Keras' file from the network; seeded ones if it cannot be had.
-    Official,
-    File(PathBuf),
+    /// Those that the environment names, or Keras' official ones; seeded ones if neither can be had.
+    Any,
+    /// These, for the networks that they are for.
+    Named(NamedWeights),
     Seeded(u64),
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn run_for(device: Device) -> Choice<bool> {
     match device {
         Device::Cpu => Choice::new(
             false,
-            "on a CPU the whole lesson, with parts 2 and 3, takes hours",
+            "on a CPU; `lab.durations()?` measures how long either takes here",
         ),
         _ => Choice::new(true, "on a GPU it takes minutes"),
     }

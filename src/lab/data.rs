@@ -7,6 +7,11 @@ use crate::lab::{data_folder, official};
 use crate::pictures::data::Data;
 
 impl Lab {
+    /// Whether the lesson's pictures are in the data folder, ready for use.
+    pub(crate) fn has_unpacked_pictures(&self) -> bool {
+        !self.samples_only && data_folder::is_unpacked(&self.folder.value)
+    }
+
     /// The lesson's cats and dogs, 2,000 + 1,000 pictures: downloaded once, checked and unpacked
     /// into the data folder. A quick run takes 400 + 200 of them. Where they cannot be had, drawn pictures
     /// stand in, with a note: the 400 + 200 of `data/drawn`, or the 60 + 30 samples where nobody has
@@ -17,7 +22,7 @@ impl Lab {
     /// is in the data folder cannot be used.
     pub fn cats_and_dogs(&self) -> Result<Data> {
         let folder = &self.folder.value;
-        if self.samples_only || !(self.online.value || data_folder::has_pictures(folder)) {
+        if !(self.can_have(&official::pictures()) || self.has_unpacked_pictures()) {
             return self.drawn_pictures();
         }
         let unpacked = data_folder::unpacked_pictures(folder);

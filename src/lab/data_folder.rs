@@ -2,9 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::files::remote::Remote;
-use crate::lab::official;
-
 /// Where the lesson's pictures are unpacked.
 const PICTURES_FOLDER: &str = "cats_and_dogs_filtered";
 
@@ -51,14 +48,4 @@ pub(crate) fn is_unpacked(folder: &Path) -> bool {
     let unpacked = unpacked_pictures(folder);
     let mut parts = ["train", "validation"].iter();
     parts.all(|part| unpacked.join(part).is_dir())
-}
-
-/// Whether they are there, unpacked or not.
-pub(crate) fn has_pictures(folder: &Path) -> bool {
-    is_unpacked(folder) || has(folder, &official::pictures())
-}
-
-/// Whether a file is there, whole or not: a cut one is an error, not a reason to do without.
-pub(crate) fn has(folder: &Path, file: &Remote) -> bool {
-    folder.join(&file.file_name).is_file()
 }

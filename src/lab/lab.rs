@@ -12,23 +12,25 @@
 //! ```
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tch::Device;
 
 use crate::error::{Error, Result};
-use crate::files::remote::Remote;
 use crate::lab::choice::{self, Choice, WeightsChoice};
-use crate::lab::data_folder::{self, has_pictures, project_data};
+use crate::lab::data_folder::project_data;
+use crate::lab::durations::Durations;
+use crate::lab::mirror::Mirror;
+use crate::lab::named_weights::NamedWeights;
 use crate::lab::official;
+use crate::lab::pretrained::Pretrained;
+use crate::lab::weights_source::WeightsSource;
 use crate::machine::precision::Precision;
 use crate::machine::{device, environment};
-use crate::network::architecture::Architecture;
 use crate::show::progress::Progress;
 use crate::show::saved::from_here;
 use crate::show::table::Table;
-use crate::training::fit::Fit;
 
 /// What this machine can do, and what the lesson does with it.
 #[derive(Debug, Clone)]
@@ -39,6 +41,12 @@ pub struct Lab {
     pub(crate) online: Choice<bool>,
     pub(crate) full: Choice<bool>,
     pub(crate) weights: WeightsChoice,
+    pub(crate) environment_weights: Option<NamedWeights>,
+    pub(crate) mirror: Option<Mirror>,
+    pub(crate) keras_cache: Option<PathBuf>,
+    pub(crate) torch_cache: Option<PathBuf>,
+    /// How long the lesson takes, once that is measured.
+    pub(crate) durations: Option<Durations>,
     pub(crate) samples_only: bool,
     pub(crate) progress: Progress,
 }
@@ -61,29 +69,46 @@ impl Lab {
         std::fs::create_dir_all(&folder.value)
             .map_err(Error::file(&folder.value, "create the folder"))?;
         let device = choice::device();
-        let online = if environment::is_offline() {
-            Choice::new(false, "EVCXR_TRANSFER_OFFLINE is set")
-        } else if has_all(&folder.value) {
-            Choice::new(
-                true,
-                "not looked at: pictures and weights are in the data folder",
-            )
-        } else {
-            match official::pictures().reachable(Duration::from_secs(2)) {
-                Ok(()) => Choice::new(true, "the download site answers"),
-                Err(reason) => Choice::new(false, reason),
-            }
-        };
-        Ok(Self {
+        let weights_named = |path| NamedWeights::new(path, "EVCXR_TRANSFER_WEIGHTS says so");
+        let mut lab = Self {
             precision: choice::precision_for(device.value),
             full: choice::run_for(device.value),
             device,
             folder,
-            online,
-            weights: WeightsChoice::Official,
+            online: Choice::new(false, "EVCXR_TRANSFER_OFFLINE is set"),
+            weights: WeightsChoice::Any,
+            environment_weights: environment::weights().map(weights_named),
+            mirror: environment::mirror().map(Mirror::new),
+            keras_cache: environment::keras_cache(),
+            torch_cache: environment::torch_cache(),
+            durations: None,
             samples_only: false,
             progress: Progress::lines(),
-        })
+        };
+        if !environment::is_offline() {
+            lab.online = lab.look_for_network();
+        }
+        Ok(lab)
+    }
+
+    /// Whether the download site or the mirror answers; not asked where nothing has to be downloaded.
+    fn look_for_network(&self) -> Choice<bool> {
+        let pictures = official::pictures();
+        let has_pictures = self.has_unpacked_pictures() || !self.lying(&pictures).is_empty();
+        // Asked offline: what is at hand then needs no network.
+        let weights = self.weights_for(Pretrained::LESSON).value;
+        if has_pictures && !matches!(weights, WeightsSource::Seeded(_)) {
+            return Choice::new(true, "not looked at: pictures and weights are at hand");
+        }
+        let remote = self.mirrored(pictures);
+        let site = match &self.mirror {
+            Some(Mirror::Address(_)) => "the mirror",
+            _ => "the download site",
+        };
+        match remote.reachable(Duration::from_secs(2)) {
+            Ok(()) => Choice::new(true, format!("{site} answers")),
+            Err(reason) => Choice::new(false, reason),
+        }
     }
 
     /// Computes on this device; precision and length of the run follow it unless they are asked for.
@@ -92,8 +117,14 @@ impl Lab {
         if !self.precision.is_asked_for {
             self.precision = choice::precision_for(device);
         }
+        self.unmeasured()
+    }
+
+    /// Forgets what was measured, and what was chosen by it.
+    fn unmeasured(mut self) -> Self {
+        self.durations = None;
         if !self.full.is_asked_for {
-            self.full = choice::run_for(device);
+            self.full = choice::run_for(self.device.value);
         }
         self
     }
@@ -101,7 +132,7 @@ impl Lab {
     /// Computes in this precision.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = Choice::asked_for(precision);
-        self
+        self.unmeasured()
     }
 
     /// Keeps downloads in this folder, and looks for them there.
@@ -123,21 +154,12 @@ impl Lab {
         self.offline()
     }
 
-    /// The whole lesson: all pictures, 30 epochs.
-    pub fn full(mut self) -> Self {
-        self.full = Choice::asked_for(true);
-        self
-    }
-
-    /// A quick run: 400 + 200 pictures, 10 epochs.
-    pub fn quick(mut self) -> Self {
-        self.full = Choice::asked_for(false);
-        self
-    }
-
-    /// Takes the base's weights from this file instead of the official download.
+    /// Takes weights from this file, or from the files in this folder (not in folders in it), of any kind that
+    /// [`Weights::load`](crate::Weights::load) reads. Their layers tell which network each is for; a network that
+    /// none is for gets its weights as without this.
     pub fn weights(mut self, path: impl Into<PathBuf>) -> Self {
-        self.weights = WeightsChoice::File(path.into());
+        let named = NamedWeights::new(path.into(), "asked for in this cell");
+        self.weights = WeightsChoice::Named(named);
         self
     }
 
@@ -153,60 +175,12 @@ impl Lab {
         self
     }
 
-    /// The lesson's training options; fewer epochs for a quick run.
-    pub fn fit(&self) -> Fit {
-        let fit = Fit::default().progress(self.progress.clone());
-        if self.full.value { fit } else { fit.epochs(10) }
-    }
-
-    /// Whether an official file is to be had, from the data folder or the network.
-    pub(crate) fn can_have(&self, file: &Remote) -> bool {
-        !self.samples_only && (self.online.value || data_folder::has(&self.folder.value, file))
-    }
-
-    /// An official file: from the network if need be, otherwise from the data folder.
-    pub(crate) fn fetch(&self, remote: &Remote) -> Result<PathBuf> {
-        if !self.online.value {
-            let path = self.folder.value.join(&remote.file_name);
-            return match remote.misfit(&path)? {
-                None => Ok(path),
-                Some(problem) => Err(Error::Weights {
-                    path,
-                    problem: format!("the file {problem}"),
-                    remedy: "It is cut or changed: copy it again, or remove it to go on without"
-                        .into(),
-                }),
-            };
-        }
-        remote.fetch(&self.folder.value, &self.progress)
-    }
-
     /// Each choice with its reason.
     pub fn table(&self) -> Table {
-        let weights = match &self.weights {
-            WeightsChoice::File(path) => Choice::asked_for(path.display().to_string()),
-            WeightsChoice::Seeded(seed) => {
-                Choice::asked_for(format!("seeded random (seed {seed})"))
-            }
-            _ if self.samples_only => Choice::asked_for("seeded random".to_owned()),
-            WeightsChoice::Official => {
-                let file = official::weights(Architecture::Vgg16, false);
-                self.source(&file, "ImageNet", "seeded random")
-            }
-        };
-        let pictures = if self.samples_only {
-            Choice::asked_for(self.drawn_in_words())
-        } else if data_folder::is_unpacked(&self.folder.value) {
-            Choice::new("cats and dogs".to_owned(), "in the data folder")
-        } else {
-            self.source(
-                &official::pictures(),
-                "cats and dogs",
-                &self.drawn_in_words(),
-            )
-        };
-        let is_stand_in =
-            weights.value.starts_with("seeded") || pictures.value.starts_with("drawn");
+        let weights = self.weights_for(Pretrained::LESSON);
+        let pictures = self.pictures_source();
+        let is_stand_in = matches!(weights.value, WeightsSource::Seeded(_))
+            || pictures.value.starts_with("drawn");
         let network = match self.online.value {
             true => "online",
             false => "offline",
@@ -216,21 +190,41 @@ impl Lab {
             false => "quick: at most 400 + 200 pictures, 10 epochs",
         };
         let folder = from_here(&self.folder.value).display().to_string();
-        let rows = [
-            ("device", self.device.named(device::name(self.device.value))),
+        let mut rows = vec![
             (
-                "precision",
+                "device".to_owned(),
+                self.device.named(device::name(self.device.value)),
+            ),
+            (
+                "precision".into(),
                 self.precision.named(self.precision.value.to_string()),
             ),
-            ("data folder", self.folder.named(folder)),
-            ("network", self.online.named(network.into())),
-            ("weights", weights),
-            ("pictures", pictures),
-            ("run", self.full.named(run.into())),
+            ("data folder".into(), self.folder.named(folder)),
+            ("network".into(), self.online.named(network.into())),
         ];
+        if let Some(mirror) = &self.mirror {
+            let mirror = Choice::new(mirror.to_string(), mirror.reason());
+            rows.push(("mirror".into(), mirror));
+        }
+        rows.push(("weights".into(), weights.named(weights.value.to_string())));
+        for network in Pretrained::ALL {
+            let other = self.weights_for(network);
+            let is_at_hand = matches!(
+                other.value,
+                WeightsSource::File(_) | WeightsSource::AtHand(_)
+            );
+            if is_at_hand && other.value != weights.value {
+                rows.push((
+                    format!("of {network}"),
+                    other.named(other.value.to_string()),
+                ));
+            }
+        }
+        rows.push(("pictures".into(), pictures));
+        rows.push(("run".into(), self.full.named(run.into())));
         let mut table = Table::new("Lab", &["", "choice", "why"]);
         for (what, choice) in rows {
-            table.push([what.to_owned(), choice.value, choice.reason]);
+            table.push([what, choice.value, choice.reason]);
         }
         if is_stand_in {
             table = table.note(
@@ -241,17 +235,27 @@ impl Lab {
         table
     }
 
-    /// What is taken, the real thing of an official file or what stands in for it.
-    fn source(&self, file: &Remote, real: &str, stand_in: &str) -> Choice<String> {
+    /// The lesson's pictures, or what stands in for them.
+    fn pictures_source(&self) -> Choice<String> {
+        const CATS_AND_DOGS: &str = "cats and dogs";
+        let file = official::pictures();
         let name = &file.file_name;
-        if data_folder::has(&self.folder.value, file) {
-            Choice::new(real.into(), format!("{name} is in the data folder"))
+        let (pictures, reason) = if self.samples_only {
+            return Choice::asked_for(self.drawn_in_words());
+        } else if self.has_unpacked_pictures() {
+            (CATS_AND_DOGS.to_owned(), "in the data folder".into())
+        } else if let Some((_, place)) = self.lying(&file).first() {
+            (CATS_AND_DOGS.to_owned(), format!("{name} is in {place}"))
         } else if self.online.value {
-            Choice::new(real.into(), format!("{name} will be downloaded once"))
+            (
+                CATS_AND_DOGS.to_owned(),
+                format!("{name} will be downloaded once"),
+            )
         } else {
             let reason = format!("offline, and {name} is not in the data folder");
-            Choice::new(stand_in.into(), reason)
-        }
+            (self.drawn_in_words(), reason)
+        };
+        Choice::new(pictures, reason)
     }
 
     /// Shows each choice with its reason under a notebook cell.
@@ -264,9 +268,4 @@ impl fmt::Display for Lab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.table().fmt(f)
     }
-}
-
-/// Whether a data folder has all that the lesson begins with.
-fn has_all(folder: &Path) -> bool {
-    has_pictures(folder) && data_folder::has(folder, &official::weights(Architecture::Vgg16, false))
 }

@@ -7,10 +7,17 @@
 pub(crate) mod choice;
 pub(crate) mod data;
 pub(crate) mod data_folder;
+pub(crate) mod durations;
 #[allow(
     clippy::module_inception,
     reason = "a room is named by the lesson's word, and so is its main noun"
 )]
 pub(crate) mod lab;
+pub(crate) mod mirror;
+pub(crate) mod named_weights;
 pub(crate) mod official;
+pub(crate) mod official_places;
+pub(crate) mod pretrained;
+pub(crate) mod run;
 pub(crate) mod weights;
+pub(crate) mod weights_source;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::files::remote::Remote;
+use crate::lab::pretrained::Pretrained;
 use crate::network::architecture::Architecture;
 
 /// Where Keras keeps its weight files; their sums are in keras/src/applications/vgg16.py, vgg19.py.
@@ -21,8 +22,12 @@ pub(crate) fn pictures() -> Remote {
     Remote::new(PICTURES_URL).bytes(PICTURES_BYTES)
 }
 
-/// The official weight file of an architecture.
-pub(crate) fn weights(architecture: Architecture, with_top: bool) -> Remote {
+/// The official weight file of a network.
+pub(crate) fn weights(network: Pretrained) -> Remote {
+    let Pretrained {
+        architecture,
+        with_top,
+    } = network;
     let md5 = match (architecture, with_top) {
         (Architecture::Vgg16, false) => "6d6bbae143d832006294945121d1f1fc",
         (Architecture::Vgg16, true) => "64373286793e3c8b2b4e3219cbf3544b",

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::lab::choice::WeightsChoice;
+use crate::lab::choice::{Choice, WeightsChoice};
 use crate::lab::lab::Lab;
 use crate::lab::official;
+use crate::lab::pretrained::Pretrained;
+use crate::lab::weights_source::WeightsSource;
 use crate::machine::device;
 use crate::model::classifier::Classifier;
 use crate::network::architecture::Architecture;
@@ -98,19 +100,177 @@ impl Lab {
         Ok(model.progress(self.progress.clone()))
     }
 
+    /// Where the weights of a network come from, with the reason: the first of what this cell asks for,
+    /// what the environment names, the official file on this machine or from the network, and seeded ones.
+    pub(crate) fn weights_for(&self, network: Pretrained) -> Choice<WeightsSource> {
+        let mut reasons = Vec::new();
+        let asked_for = match &self.weights {
+            WeightsChoice::Seeded(seed) => return Choice::asked_for(WeightsSource::Seeded(*seed)),
+            WeightsChoice::Named(named) => Some(named),
+            WeightsChoice::Any => None,
+        };
+        let environment = self.environment_weights.as_ref();
+        let environment = environment.filter(|_| !self.samples_only);
+        for named in asked_for.into_iter().chain(environment) {
+            match named.file_for(network) {
+                Ok((path, reason)) => {
+                    reasons.push(reason);
+                    return Choice::new(WeightsSource::File(path.to_owned()), reasons.join("; "));
+                }
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        let file = official::weights(network);
+        let name = &file.file_name;
+        let lying = self.lying(&file);
+        let (source, reason) = if self.samples_only {
+            let asked_for = Choice::asked_for(WeightsSource::Seeded(STAND_IN_SEED));
+            (asked_for.value, asked_for.reason)
+        } else if let Some((_, place)) = lying.first() {
+            let reason = format!("{name} is in {place}");
+            (WeightsSource::AtHand(file), reason)
+        } else if self.online.value {
+            let reason = format!("{name} will be downloaded once");
+            (WeightsSource::Download(file), reason)
+        } else {
+            let reason = format!("offline, and {name} is not in the data folder");
+            let reason = reason + &self.torchvision_hint(network);
+            (WeightsSource::Seeded(STAND_IN_SEED), reason)
+        };
+        reasons.push(reason);
+        Choice::new(source, reasons.join("; "))
+    }
+
+    /// How torchvision's file becomes one that can be named, if PyTorch has downloaded it.
+    fn torchvision_hint(&self, network: Pretrained) -> String {
+        let file = self.torch_cache.as_ref();
+        let file = file.map(|folder| folder.join(network.torchvision_file()));
+        match file.filter(|file| file.is_file()) {
+            None => String::new(),
+            Some(file) => format!(
+                "; torchvision's is in PyTorch's cache: `cargo lab convert {} {architecture}.safetensors`, \
+                 then `lab.weights(\"{architecture}.safetensors\")`",
+                file.display(),
+                architecture = network.architecture
+            ),
+        }
+    }
+
     fn load_weights(&self, architecture: Architecture, with_top: bool) -> Result<Weights> {
         architecture.check_pretrained()?;
         // Before a download of half a gigabyte, and before anything is put on the device.
         device::check(self.device.value)?;
-        match &self.weights {
-            WeightsChoice::Official => {}
-            WeightsChoice::File(path) => return Weights::load(path),
-            WeightsChoice::Seeded(seed) => return Ok(Weights::seeded(*seed)),
+        let network = Pretrained::new(architecture, with_top);
+        let Choice { value, reason, .. } = self.weights_for(network);
+        let is_named = matches!(self.weights, WeightsChoice::Named(_));
+        if is_named && !matches!(value, WeightsSource::File(_)) {
+            // Nobody should take these for the ones that the cell asked for.
+            let note = format!("Note: weights of {network}: {value} ({reason})");
+            self.progress.line(&note);
         }
-        let remote = official::weights(architecture, with_top);
-        if !self.can_have(&remote) {
-            return Ok(Weights::seeded(STAND_IN_SEED));
+        match value {
+            WeightsSource::File(path) => Weights::load(path),
+            WeightsSource::AtHand(file) | WeightsSource::Download(file) => {
+                Weights::load(self.fetch(&file)?)
+            }
+            WeightsSource::Seeded(seed) => Ok(Weights::seeded(seed)),
         }
-        Weights::load(self.fetch(&remote)?)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+    use crate::files::remote::Remote;
+    use crate::lab::mirror::Mirror;
+    use crate::lab::named_weights::NamedWeights;
+
+    /// An offline lab whose folders are in `home`.
+    fn lab(home: &Path) -> Lab {
+        Lab {
+            keras_cache: Some(home.join("keras")),
+            torch_cache: Some(home.join("torch")),
+            environment_weights: None,
+            mirror: None,
+            ..Lab::open().unwrap().folder(home.join("data")).offline()
+        }
+    }
+
+    #[test]
+    fn weights_come_from_the_first_place_that_has_them() {
+        let home = tempfile::tempdir().unwrap();
+        let official = official::weights(Pretrained::LESSON);
+        let put = |folder: &str, name: &str| {
+            let folder = home.path().join(folder);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(name), "x").unwrap();
+        };
+        let mut lab = lab(home.path());
+        let expect = |lab: &Lab, value: WeightsSource, reason: &str| {
+            let found = lab.weights_for(Pretrained::LESSON);
+            assert_eq!(found.value, value);
+            assert!(found.reason.contains(reason), "{reason}: {}", found.reason);
+        };
+        // From the last place to the first.
+        expect(&lab, WeightsSource::Seeded(0), "is not in the data folder");
+        put("torch", "vgg16-397923af.pth");
+        expect(&lab, WeightsSource::Seeded(0), "cargo lab convert");
+        lab.online.value = true;
+        expect(&lab, WeightsSource::Download(official.clone()), "once");
+        lab.online.value = false;
+        let at_hand = WeightsSource::AtHand(official.clone());
+        put("mirror", &official.file_name);
+        lab.mirror = Some(Mirror::Folder(home.path().join("mirror")));
+        expect(&lab, at_hand.clone(), "is in the mirror");
+        put("keras", &official.file_name);
+        expect(&lab, at_hand.clone(), "is in Keras' cache");
+        put("data", &official.file_name);
+        expect(&lab, at_hand, "is in the data folder");
+        put("", "environment.h5");
+        let path = home.path().join("environment.h5");
+        lab.environment_weights = Some(NamedWeights::new(path.clone(), "X says so"));
+        expect(&lab, WeightsSource::File(path), "X says so");
+        put("", "cell.h5");
+        let path = home.path().join("cell.h5");
+        let lab = lab.weights(&path);
+        expect(&lab, WeightsSource::File(path), "asked for in this cell");
+        expect(
+            &lab.seeded_weights(3),
+            WeightsSource::Seeded(3),
+            "asked for",
+        );
+    }
+
+    #[test]
+    fn drawn_samples_go_with_seeded_weights_whatever_the_environment_names() {
+        let home = tempfile::tempdir().unwrap();
+        let mut lab = lab(home.path()).samples();
+        lab.environment_weights = Some(NamedWeights::new(home.path().join("x"), "X says so"));
+        let found = lab.weights_for(Pretrained::LESSON);
+        assert_eq!(found.value, WeightsSource::Seeded(0));
+    }
+
+    #[test]
+    fn an_official_file_elsewhere_is_checked_and_taken_from_there() {
+        let home = tempfile::tempdir().unwrap();
+        // The sum of "a".
+        let official =
+            Remote::new("https://example.org/x.json").md5("0cc175b9c0f1b6a831c399e269772661");
+        let (keras, mirror) = (home.path().join("keras"), home.path().join("mirror"));
+        for folder in [&keras, &mirror] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        std::fs::write(keras.join("x.json"), "b").unwrap();
+        let mut lab = lab(home.path());
+        let error = lab.fetch(&official).unwrap_err().to_string();
+        assert!(error.contains("MD5") && error.contains("keras"), "{error}");
+        lab.mirror = Some(Mirror::Folder(mirror.clone()));
+        std::fs::write(mirror.join("x.json"), "a").unwrap();
+        assert_eq!(lab.fetch(&official).unwrap(), mirror.join("x.json"));
+        std::fs::write(keras.join("x.json"), "a").unwrap();
+        assert_eq!(lab.fetch(&official).unwrap(), keras.join("x.json"));
+        // Nothing is copied.
+        assert!(!home.path().join("data/x.json").exists());
     }
 }

@@ -4,14 +4,53 @@
 //! | --- | --- |
 //! | `EVCXR_TRANSFER_DATA` | the data folder |
 //! | `EVCXR_TRANSFER_OFFLINE` | with any value: the network is not to be used |
+//! | `EVCXR_TRANSFER_WEIGHTS` | a weight file, or a folder with some |
+//! | `EVCXR_TRANSFER_MIRROR` | an address or a folder that has the official files under their names |
 //! | `EVCXR_TRANSFER_STOP` | a file: while it exists, long work ends at its next batch. The kernel makes it when a cell is interrupted |
+//! | `KERAS_HOME`, `TORCH_HOME`, `XDG_CACHE_HOME`, `HOME` | where Keras and PyTorch keep what they have downloaded |
 
 use std::env::var_os;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// The folder that downloads are kept in, if somebody names one.
 pub(crate) fn data_folder() -> Option<PathBuf> {
     var_os("EVCXR_TRANSFER_DATA").map(PathBuf::from)
+}
+
+/// The weight file that somebody names, or the folder with some.
+pub(crate) fn weights() -> Option<PathBuf> {
+    said("EVCXR_TRANSFER_WEIGHTS").map(PathBuf::from)
+}
+
+/// What somebody names in place of the official download sites.
+pub(crate) fn mirror() -> Option<String> {
+    Some(
+        said("EVCXR_TRANSFER_MIRROR")?
+            .to_string_lossy()
+            .into_owned(),
+    )
+}
+
+/// Where Keras keeps weight files and the names of ImageNet's classes (keras/src/utils/file_utils.py).
+pub(crate) fn keras_cache() -> Option<PathBuf> {
+    let keras = || Some(PathBuf::from(said("HOME")?).join(".keras"));
+    let home = said("KERAS_HOME").map(PathBuf::from).or_else(keras)?;
+    Some(home.join("models"))
+}
+
+/// Where torchvision keeps weight files (torch/hub.py).
+pub(crate) fn torch_cache() -> Option<PathBuf> {
+    let home = || Some(PathBuf::from(said("HOME")?).join(".cache"));
+    let cache = || said("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+    let torch = || Some(cache()?.join("torch"));
+    let home = said("TORCH_HOME").map(PathBuf::from).or_else(torch)?;
+    Some(home.join("hub").join("checkpoints"))
+}
+
+/// A variable's value; an empty one says nothing.
+fn said(variable: &str) -> Option<OsString> {
+    var_os(variable).filter(|value| !value.is_empty())
 }
 
 /// Whether the network is forbidden.

@@ -8,7 +8,7 @@ use hdf5_reader::{Datatype, Hdf5File};
 use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
-use crate::network::weights::stored_layer::{f32_tensor, unusable};
+use crate::network::weights::stored_layer::{Reading, f32_tensor, shape_only, unusable};
 
 /// How many bytes a tensor in chunks, which may be compressed, may have for each byte of the file: trained
 /// weights need less than 2. A damaged size would otherwise be allocated before it is doubted.
@@ -23,6 +23,7 @@ const MOST_VALUES_IN_ALL: u64 = 2 * 143_667_240;
 /// An open HDF5 file.
 pub(crate) struct Hdf5 {
     path: PathBuf,
+    reading: Reading,
     /// How many bytes it has.
     length: u64,
     /// How many values may be read from it still.
@@ -33,7 +34,7 @@ pub(crate) struct Hdf5 {
 
 impl Hdf5 {
     /// Opens the file. In the file of a whole model the weights are below `/model_weights`.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path, reading: Reading) -> Result<Self> {
         let length = std::fs::metadata(path)
             .map_err(Error::file(path, "read"))?
             .len();
@@ -42,6 +43,7 @@ impl Hdf5 {
         let root = file.root_group().map_err(damaged)?;
         Ok(Self {
             path: path.to_owned(),
+            reading,
             length,
             // What is not in chunks has two bytes a value at least.
             left: Cell::new(length / 2 + MOST_VALUES_IN_ALL),
@@ -59,7 +61,7 @@ impl Hdf5 {
         unusable(&self.path, problem, remedy)
     }
 
-    /// The dataset at `name`, which may hold slashes, as f32.
+    /// The dataset at `name`, which may hold slashes, as f32; its shape only if no more is read of the file.
     pub(crate) fn tensor(&self, group: &Group, name: &str) -> Result<Tensor> {
         let mut parts = name.split('/').collect::<Vec<_>>();
         let last = parts.pop().unwrap_or_default();
@@ -90,6 +92,9 @@ impl Hdf5 {
             .iter()
             .map(|&n| n as usize)
             .collect::<Vec<_>>();
+        if self.reading == Reading::Shapes {
+            return shape_only(&shape).map_err(Error::compute(format!("reading {name}")));
+        }
         let bytes = dataset.read_native_bytes().map_err(damaged)?;
         f32_tensor(&bytes, &shape, kind).map_err(Error::compute(format!("reading {name}")))
     }

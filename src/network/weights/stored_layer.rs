@@ -3,10 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::network::weights::layer_weights::LayerWeights;
+
+/// How much of a file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Whole,
+    /// Names and shapes: the tensors have no values, and no memory.
+    Shapes,
+}
 
 /// A layer of a file: f32 on the CPU, in the file's own order of axes.
 pub(crate) struct StoredLayer {
@@ -73,6 +81,13 @@ pub(crate) fn unusable(
         problem: problem.into(),
         remedy: remedy.into(),
     }
+}
+
+/// A tensor of this shape that takes the memory of one number.
+pub(crate) fn shape_only(shape: &[usize]) -> std::result::Result<Tensor, TchError> {
+    let size = shape.iter().map(|&n| n as i64).collect::<Vec<_>>();
+    let number: [i64; 0] = [];
+    Tensor::f_zeros(number, (Kind::Float, Device::Cpu))?.f_expand(&size, false)
 }
 
 /// Bytes in row-major order as an f32 tensor, whatever the kind of number.

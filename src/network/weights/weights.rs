@@ -26,7 +26,7 @@ use crate::network::weights::hdf5::Hdf5;
 use crate::network::weights::kind::WeightsKind;
 use crate::network::weights::layer_weights::{LayerWeights, check_shape, keras_order, torch_order};
 use crate::network::weights::seeded::seeded;
-use crate::network::weights::stored_layer::{StoredLayer, unusable};
+use crate::network::weights::stored_layer::{Reading, StoredLayer, unusable};
 use crate::network::weights::{keras_h5, keras3_h5, ot, safetensors};
 use crate::pictures::scaling::Scaling;
 use crate::show::notebook;
@@ -52,9 +52,21 @@ impl Weights {
     /// [`Error::File`] if the file cannot be read; [`Error::Weights`] if it is damaged, cut short, holds
     /// a head or features, or is of a kind that has to be converted first, with the command that does it.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        Self::read(path.as_ref(), Reading::Whole)
+    }
+
+    /// The same without the numbers, for [`Weights::check_fits`]: reads names and shapes only, which takes
+    /// milliseconds. (A .ot is read whole: its shapes are in a pickle.)
+    ///
+    /// # Errors
+    /// As [`Weights::load`]; a file that is cut short may pass.
+    pub(crate) fn look(path: &Path) -> Result<Self> {
+        Self::read(path, Reading::Shapes)
+    }
+
+    fn read(path: &Path, reading: Reading) -> Result<Self> {
         // Readers of binary formats have panicked on damaged files before; a cell must survive one.
-        let read = std::panic::catch_unwind(|| read(path));
+        let read = std::panic::catch_unwind(|| read(path, reading));
         let mut weights = read.unwrap_or_else(|_| {
             Err(unusable(
                 path,
@@ -146,26 +158,45 @@ impl Weights {
             return seeded(self.seed, layers).map_err(Error::compute("drawing weights"));
         }
         self.check_names(layers)?;
+        let stored = self.stored(layers);
+        let weights = layers
+            .iter()
+            .zip(stored)
+            .map(|(layer, stored)| self.layer(layer, stored));
+        weights.collect()
+    }
+
+    /// Refuses weights that are not this network's. No value of them is looked at.
+    ///
+    /// # Errors
+    /// As [`Weights::layers`].
+    pub(crate) fn check_fits(&self, graph: &Graph) -> Result<()> {
+        let layers = graph.layers();
+        self.check_names(layers)?;
+        for (layer, stored) in layers.iter().zip(self.stored(layers)) {
+            self.parameters(layer, stored)?;
+        }
+        Ok(())
+    }
+
+    /// Whether they were a classifier's, and may have learned what that was trained on.
+    pub(crate) fn is_of_classifier(&self) -> bool {
+        self.kind == WeightsKind::Classifier
+    }
+
+    /// What the file has for each layer: by its name, or in order where the names are not the network's.
+    fn stored(&self, layers: &[Layer]) -> Vec<Option<&StoredLayer>> {
         let has_names = self
             .layers
             .iter()
             .any(|layer| layer.name.starts_with("block1_conv1"));
-        let mut index = 0;
-        let mut weights = Vec::with_capacity(layers.len());
-        for layer in layers {
-            if !layer.has_weights() {
-                weights.push(LayerWeights::default());
-                continue;
-            }
-            let stored = if has_names {
-                self.layers.iter().find(|stored| stored.name == layer.name)
-            } else {
-                self.layers.get(index)
-            };
-            weights.push(self.layer(layer, stored)?);
-            index += 1;
-        }
-        Ok(weights)
+        let mut in_order = self.layers.iter();
+        let stored = layers.iter().map(|layer| match layer.has_weights() {
+            true if has_names => self.layers.iter().find(|stored| stored.name == layer.name),
+            true => in_order.next(),
+            false => None,
+        });
+        stored.collect()
     }
 
     /// Refuses weights with convolutions that the network does not have: VGG19's would otherwise fill
@@ -184,8 +215,13 @@ impl Weights {
         }
     }
 
-    /// The weights of one layer from what the file has for it.
-    fn layer(&self, layer: &Layer, stored: Option<&StoredLayer>) -> Result<LayerWeights> {
+    /// The parameters of one layer with what the file has for each, of the right shape; none for a layer
+    /// that has none.
+    fn parameters<'a>(
+        &self,
+        layer: &'a Layer,
+        stored: Option<&'a StoredLayer>,
+    ) -> Result<Vec<(&'a Parameter, &'a Tensor)>> {
         let name = &layer.name;
         let missing = |what: &str| {
             let remedy = match layer.kernel_shape().len() {
@@ -194,25 +230,34 @@ impl Weights {
             };
             unusable(&self.path, format!("there is no {what} in it"), remedy)
         };
-        let stored = stored.ok_or_else(|| missing(&format!("layer {name}")))?;
-        let failed = || Error::compute(format!("reading the weights of {name}"));
-        let mut tensors = Vec::with_capacity(layer.parameters.len());
+        let mut found = Vec::with_capacity(layer.parameters.len());
         for parameter in &layer.parameters {
+            let stored = stored.ok_or_else(|| missing(&format!("layer {name}")))?;
             let what = || format!("{name} {}", parameter.role);
             let tensor = stored.weights.get(parameter.role);
             let tensor = tensor.ok_or_else(|| missing(&what()))?;
             let in_keras_order = match self.kind.is_torch() {
-                true => keras_order(tensor).map_err(failed())?,
+                true => keras_order(tensor).map_err(failed(name))?,
                 false => tensor.shallow_clone(),
             };
             // Checked before libtorch sees them: it would spread a bias of one value over the layer.
             check_shape(&in_keras_order, &parameter.shape, &self.path, what)?;
+            found.push((parameter, tensor));
+        }
+        Ok(found)
+    }
+
+    /// The weights of one layer from what the file has for it.
+    fn layer(&self, layer: &Layer, stored: Option<&StoredLayer>) -> Result<LayerWeights> {
+        let name = &layer.name;
+        let mut tensors = Vec::with_capacity(layer.parameters.len());
+        for (parameter, tensor) in self.parameters(layer, stored)? {
             let tensor = match self.kind.is_torch() {
                 true if name == "fc1" => flattened_as_in_keras(tensor, parameter),
                 true => Ok(tensor.shallow_clone()),
                 false => torch_order(tensor),
             };
-            tensors.push((parameter.role, tensor.map_err(failed())?));
+            tensors.push((parameter.role, tensor.map_err(failed(name))?));
         }
         Ok(LayerWeights::new(tensors))
     }
@@ -221,6 +266,10 @@ impl Weights {
     pub fn evcxr_display(&self) {
         notebook::Bundle::text(&self.to_string()).show();
     }
+}
+
+fn failed(layer: &str) -> impl FnOnce(TchError) -> Error {
+    Error::compute(format!("reading the weights of {layer}"))
 }
 
 /// torchvision flattens (C, H, W) before its first dense layer, 512 channels of 7 x 7; Keras (H, W, C).
@@ -239,7 +288,7 @@ fn flattened_as_in_keras(
 }
 
 /// Looks at the content and hands the file to the reader of its kind.
-fn read(path: &Path) -> Result<Weights> {
+fn read(path: &Path, reading: Reading) -> Result<Weights> {
     let mut start = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(512).read_to_end(&mut start))
@@ -248,7 +297,7 @@ fn read(path: &Path) -> Result<Weights> {
     match start.as_slice() {
         [] => Err(unusable(path, "the file is empty", "Download it again")),
         [0x89, b'H', b'D', b'F', ..] => {
-            let file = Hdf5::open(path)?;
+            let file = Hdf5::open(path, reading)?;
             match keras_h5::read(&file)? {
                 Some(layers) => of(WeightsKind::KerasH5, layers),
                 None => of(WeightsKind::Keras3H5, keras3_h5::read(&file)?),
@@ -257,7 +306,7 @@ fn read(path: &Path) -> Result<Weights> {
         [b'P', b'K', 3, 4, ..] => of(WeightsKind::TorchOt, ot::read(path)?),
         [0x80, 2..=5, ..] => Err(ot::needs_conversion(path)),
         [_, _, _, _, _, _, _, _, b'{', ..] => {
-            let found = safetensors::read(path)?;
+            let found = safetensors::read(path, reading)?;
             Ok(Weights {
                 recorded: found.origin,
                 ..Weights::of(found.kind, path, found.layers)

@@ -1,0 +1,57 @@
+//! How much of the lesson a lab does: all of it, or a quick run; asked for, or chosen by the time it takes.
+
+use crate::error::Result;
+use crate::lab::choice::Choice;
+use crate::lab::durations::Durations;
+use crate::lab::lab::Lab;
+use crate::training::fit::Fit;
+
+impl Lab {
+    /// The whole lesson: all pictures, 30 epochs.
+    pub fn full(mut self) -> Self {
+        self.full = Choice::asked_for(true);
+        self
+    }
+
+    /// A quick run: 400 + 200 pictures, 10 epochs.
+    pub fn quick(mut self) -> Self {
+        self.full = Choice::asked_for(false);
+        self
+    }
+
+    /// The lesson's training options; fewer epochs for a quick run.
+    pub fn fit(&self) -> Fit {
+        let fit = Fit::default().progress(self.progress.clone());
+        if self.full.value { fit } else { fit.epochs(10) }
+    }
+
+    /// How long the lesson takes on this machine, measured within a second (see [`Durations`]) by sending a
+    /// few pictures through VGG16, on the lab's device and in its precision.
+    ///
+    /// # Errors
+    /// [`Error::Device`] or [`Error::Compute`] if the device cannot do it.
+    pub fn durations(&self) -> Result<Durations> {
+        match &self.durations {
+            Some(durations) => Ok(durations.clone()),
+            None => Durations::measure(self.device.value, self.precision.value),
+        }
+    }
+
+    /// Measures how long the lesson takes, and takes all of it where that is no longer than a quarter of
+    /// an hour, a quick run elsewhere; [`Lab::full`] and [`Lab::quick`] keep their word. Ask for it after
+    /// device and precision. Where nothing can be measured, the run stays as it is.
+    pub fn measured(mut self) -> Self {
+        match self.durations() {
+            Ok(durations) => {
+                if !self.full.is_asked_for {
+                    self.full = durations.run();
+                }
+                self.durations = Some(durations);
+            }
+            Err(error) => self
+                .progress
+                .line(&format!("Note: nothing measured: {error}")),
+        }
+        self
+    }
+}
