@@ -255,7 +255,7 @@ pub(crate) fn pictures<'a>(
             let outputs = base.outputs_before(&base.input(pixels)?, trainable_from)?;
             for (stored, output) in stored.iter().zip(&outputs) {
                 let mut rows = stored.f_narrow(0, first as i64 + place, pixels.size()[0])?;
-                let _ = rows.f_copy_(&lesson_order(output)?)?;
+                rows.f_copy_(&lesson_order(output)?)?;
             }
             Ok(())
         };
