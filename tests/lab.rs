@@ -219,7 +219,6 @@ fn what_is_asked_for_stays_when_the_device_is_chosen_later() {
 fn what_the_environment_says_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let variables = [
-        ("EVCXR_TRANSFER_STOP", folder.path().join("stop")),
         ("EVCXR_TRANSFER_MIRROR", folder.path().to_owned()),
         ("EVCXR_TRANSFER_WEIGHTS", folder.path().join("x.h5")),
     ];
@@ -231,7 +230,6 @@ fn what_the_environment_says_is_shown() {
     for variable in [
         "DATA says so",
         "OFFLINE is set",
-        "STOP is set",
         "MIRROR says so",
         "WEIGHTS says so",
     ] {
