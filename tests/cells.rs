@@ -498,7 +498,7 @@ fn a_changed_crate_is_built_at_the_next_start_and_the_cell_says_so() {
     // without touching the sources that other tests are built from.
     {
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        std::fs::remove_file(common::repository(".lab/seed.stamp")).unwrap();
+        std::fs::remove_file(common::repository(".lab/template.stamp")).unwrap();
     }
     let answers = cells(&[OPEN]);
     assert_fine(OPEN, &answers[0]);

@@ -749,6 +749,14 @@ fn transfer_trains_the_head_and_then_the_last_block() {
     let (model, history) = Classifier::transfer(&base(SIZE), &data, &fit().epochs(1)).unwrap();
     assert_eq!(history.epochs.len(), 2);
     assert_eq!(model.history().epochs.len(), 2);
+    // The seam between the two, in each curve.
+    for history in [history, model.history()] {
+        let drawn = history.plot().to_svg().unwrap();
+        let seams = drawn.matches("fine-tuning from block5_conv1 on").count();
+        assert_eq!(seams, 2);
+        // The table and the numbers are those of one run.
+        assert_eq!(history.to_csv().lines().count(), 3);
+    }
     assert_eq!(model.trainable_weights()[0], "block5_conv1 kernel");
 }
 

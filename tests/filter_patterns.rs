@@ -126,8 +126,8 @@ fn every_step_is_pytorchs() {
         let (reached, unreached): (Vec<_>, Vec<_>) = each
             .into_iter()
             .zip(begin_heights)
-            .partition(|(_, height)| *height > 0.0);
-        // Without any gradient nothing moves.
+            .partition(|(_, height)| *height > 0.0 || !layer.ends_with("pool"));
+        // A pooling's map of zeros has no gradient, and nothing moves.
         assert!(unreached.iter().all(|(apart, _)| *apart == 0.0));
         let mut reached = reached.into_iter().map(|pair| pair.0).collect::<Vec<_>>();
         reached.sort_by(f64::total_cmp);
@@ -162,12 +162,34 @@ fn an_ascent_ends_as_high_as_pytorchs() {
     let height = apart(&heights(&patterns), &expected.heights(20));
     println!("after 20 steps, which moved {moved:.1}: {mean:.1e} apart, heights {height:.1e}");
     // Each step carries the differences of those before it on: pixels part, heights hardly. Measured at
-    // 0.27 of 14 and 8e-5; other kernels round elsewhere, so some times that.
-    assert!(height < 1e-3, "{height}");
-    assert!(mean < 0.1 * moved, "{mean} of {moved}");
+    // 1.1 of 13 and 7e-3; other kernels round elsewhere, so some times that.
+    assert!(height < 0.03, "{height}");
+    assert!(mean < 0.25 * moved, "{mean} of {moved}");
     for (before, after) in patterns.activations() {
         assert!(after > before, "{before} -> {after}");
     }
+}
+
+#[test]
+fn a_filter_that_the_noise_does_not_reach_is_climbed_from_before_its_relu() {
+    let base = base(32, Scaling::Unit);
+    let ascent = ActivationMaximization::at("block5_conv3");
+    let all = (0..64).collect::<Vec<_>>();
+    let start = base.filter_patterns(ascent.clone().steps(0), &all).unwrap();
+    let nothing = start.activations().iter().map(|pair| pair.1 == 0.0);
+    let unreached = all.iter().zip(nothing).filter(|(_, is_zero)| *is_zero);
+    let unreached = unreached.map(|(&filter, _)| filter).collect::<Vec<_>>();
+    assert!(
+        !unreached.is_empty(),
+        "each filter finds something in noise"
+    );
+    let patterns = base.filter_patterns(ascent, &unreached).unwrap();
+    let reached = heights(&patterns)
+        .iter()
+        .filter(|&&height| height > 0.0)
+        .count();
+    println!("{reached} of {unreached:?} find something now");
+    assert!(reached * 2 > unreached.len(), "{reached} of {unreached:?}");
 }
 
 #[test]

@@ -8,6 +8,8 @@
     reason = "a test fails by panicking, and a process tells its test by printing"
 )]
 
+mod common;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -133,7 +135,7 @@ fn offline_the_drawn_pictures_and_seeded_weights_stand_in_and_say_so() {
     if !is_alone(test, &[]) {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let folder = common::samples_alone();
     let lab = lab(folder.path());
     let data = lab.cats_and_dogs().unwrap();
     assert_eq!((data.train.len(), data.validation.len()), (60, 30));
@@ -151,6 +153,39 @@ fn offline_the_drawn_pictures_and_seeded_weights_stand_in_and_say_so() {
     for note in ["drawn sample pictures", "seeded random weights"] {
         assert!(text.contains(note), "{text}");
     }
+}
+
+#[test]
+fn offline_the_drawn_pictures_come_before_the_few_samples() {
+    let folder = common::samples_alone();
+    let counts = |lab: &Lab| {
+        let data = lab.cats_and_dogs().unwrap();
+        (data.train.len(), data.validation.len())
+    };
+    let lab = lab(folder.path());
+    assert_eq!(counts(&lab), (60, 30));
+    assert!(lab.to_string().contains("drawn samples, 60 + 30"), "{lab}");
+    for (part, count) in [("train", 5), ("validation", 2)] {
+        for class in ["cats", "dogs"] {
+            let class = folder.path().join("drawn").join(part).join(class);
+            std::fs::create_dir_all(&class).unwrap();
+            for number in 0..count {
+                std::fs::write(class.join(format!("{number}.jpg")), b"").unwrap();
+            }
+        }
+    }
+    assert_eq!(counts(&lab), (10, 4));
+    assert!(lab.to_string().contains("drawn samples, 10 + 4"), "{lab}");
+    let data = lab.cats_and_dogs().unwrap();
+    assert!(data.tree().starts_with("drawn\n"), "{data}");
+    assert!(data.to_string().contains("drawn sample pictures"), "{data}");
+    // Whoever asks for the samples gets those.
+    let samples = lab.samples();
+    assert_eq!(counts(&samples), (60, 30));
+    assert!(
+        samples.to_string().contains("drawn samples, 60 + 30"),
+        "{samples}"
+    );
 }
 
 #[test]

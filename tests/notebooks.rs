@@ -13,13 +13,15 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// Runs notebooks into `folder`, offline, as `cargo lab run` does.
+/// Runs notebooks into `folder`, offline and on the few samples, as `cargo lab run` does.
 fn execute(folder: &std::path::Path, notebooks: &[&std::path::Path]) -> Output {
+    let data = common::samples_alone();
     Command::new(common::repository(".venv/bin/python"))
         .arg(common::repository("tools/lab/execute.py"))
         .arg(folder)
         .args(notebooks)
         .env("EVCXR_TRANSFER_OFFLINE", "1")
+        .env("EVCXR_TRANSFER_DATA", data.path())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .expect("`cargo lab test` installs the notebook's Python")
@@ -91,6 +93,7 @@ fn fresh(name: &str) -> Vec<Value> {
 
     let cells = code_cells(&out.join(name));
     let committed = code_cells(&committed);
+    let (counts, committed_counts) = (counts(&cells), counts(&committed));
     assert_eq!(cells.len(), committed.len());
     for (number, (cell, committed)) in cells.iter().zip(&committed).enumerate() {
         assert_eq!(cell["execution_count"], number + 1, "{cell}");
@@ -107,9 +110,9 @@ fn fresh(name: &str) -> Vec<Value> {
             (
                 committed["execution_count"].as_u64(),
                 kinds(committed),
-                shapes(committed)
+                shapes(committed, &committed_counts)
             ),
-            (Some(number as u64 + 1), found, shapes(cell)),
+            (Some(number as u64 + 1), found, shapes(cell, &counts)),
             "{}: the committed outputs (first) are not those of a fresh run. If that is meant, run \
              `EVCXR_TRANSFER_OFFLINE=1 cargo lab run notebooks/*.ipynb` and copy .lab/run/*.ipynb to notebooks/",
             cell["id"]
@@ -153,17 +156,37 @@ fn pictures(cell: &Value) -> Vec<String> {
     all.filter(|picture| !picture.is_empty()).collect()
 }
 
-/// All sizes such as "(60, 4, 4, 512)" that a cell's texts have, in order.
-fn shapes(cell: &Value) -> Vec<String> {
+/// A cell's texts, one after the other.
+fn texts(cell: &Value) -> String {
+    let of_one =
+        |output: &Value| joined(&output["data"], "text/plain") + &joined(output, "text") + "\n";
+    outputs(cell).iter().map(of_one).collect()
+}
+
+/// How many pictures the notebook's data have, as in "Found 60 images belonging to 2 classes".
+fn counts(cells: &[Value]) -> Vec<String> {
+    let all = cells.iter().map(texts).collect::<String>();
+    let found = all
+        .split("Found ")
+        .skip(1)
+        .filter_map(|text| text.split_once(" images"));
+    found.map(|(count, _)| count.to_owned()).collect()
+}
+
+/// All sizes such as "(N, 4, 4, 512)" that a cell's texts have, in order. N stands for a number of pictures:
+/// the committed outputs may come from other data than a fresh run.
+fn shapes(cell: &Value, counts: &[String]) -> Vec<String> {
     let mut found = Vec::new();
-    for output in outputs(cell) {
-        let text = joined(&output["data"], "text/plain") + &joined(output, "text");
-        for part in text.split('(').skip(1) {
-            let inside = part.split(')').next().unwrap_or_default();
-            let is_size = |word: &str| word == "None" || word.trim().parse::<usize>().is_ok();
-            if inside.contains(',') && inside.trim_end_matches(',').split(", ").all(is_size) {
-                found.push(inside.to_owned());
-            }
+    for part in texts(cell).split('(').skip(1) {
+        let inside = part.split(')').next().unwrap_or_default();
+        let is_size = |word: &str| word == "None" || word.trim().parse::<usize>().is_ok();
+        let Some((first, rest)) = inside.split_once(',') else {
+            continue;
+        };
+        if inside.trim_end_matches(',').split(", ").all(is_size) {
+            let is_count = counts.iter().any(|count| count == first);
+            let first = if is_count { "N" } else { first };
+            found.push(format!("{first},{rest}"));
         }
     }
     found
@@ -212,12 +235,13 @@ fn the_lesson_runs_from_top_to_bottom() {
     );
     assert!(joined(result(&cells, "open-vgg"), "text/plain").contains("(None, 224, 224, 64)"));
     assert!(joined(result(&cells, "block-maps"), "text/plain").contains("320 pictures"));
-    for id in ["train-frozen", "fine-tune", "train-small"] {
+    for (id, last) in [
+        ("train-frozen", "Epoch 10/10"),
+        ("fine-tune", "Epoch 10/10"),
+        ("train-small", "Epoch 20/20"),
+    ] {
         let cell = cells.iter().find(|cell| cell["id"] == id).unwrap();
-        assert!(
-            joined(&cell["outputs"][0], "text").contains("Epoch 10/10"),
-            "{cell}"
-        );
+        assert!(joined(&cell["outputs"][0], "text").contains(last), "{cell}");
     }
     let tables = [
         "open-lab",
@@ -236,6 +260,7 @@ fn the_lesson_runs_from_top_to_bottom() {
         "show-pictures",
         "resized-picture",
         "curves",
+        "compare-scalings",
         "augment-show",
         "frozen-curves",
         "tuned-curves",

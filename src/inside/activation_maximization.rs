@@ -1,7 +1,9 @@
 //! Activation maximization: gradient ascent to the pictures that excite filters most.
 //!
 //! F. Chollet, "How convolutional neural networks see the world" (The Keras Blog, 2016): a picture begins
-//! as grey noise, and each step moves its pixels the way that raises the mean of the filter's map.
+//! as grey noise, and each step moves its pixels the way that raises the mean of the filter's map. That of
+//! a convolution is climbed before its ReLU (the article: after it): a filter that the noise does not reach
+//! has a map of zeros after it, which has no slope.
 //! [`Base::filter_patterns`] runs it and shows what comes out.
 //!
 //! ```
@@ -249,7 +251,21 @@ impl Hill<'_> {
     fn height(&self, pixels: &Tensor, own: &Tensor) -> std::result::Result<Tensor, TchError> {
         let input = self.base.input(pixels)?;
         let maps = self.base.outputs_of(&input, &[self.number])?;
-        let means = maps[0].f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?;
+        Self::means(&maps[0], own)
+    }
+
+    /// The same before the layer's ReLU, if it has one.
+    fn height_before_relu(
+        &self,
+        pixels: &Tensor,
+        own: &Tensor,
+    ) -> std::result::Result<Tensor, TchError> {
+        let input = self.base.input(pixels)?;
+        Self::means(&self.base.sums_of(&input, self.number)?, own)
+    }
+
+    fn means(maps: &Tensor, own: &Tensor) -> std::result::Result<Tensor, TchError> {
+        let means = maps.f_mean_dim([2i64, 3].as_slice(), false, Kind::Float)?;
         means.f_gather(1, &own.f_view([-1, 1])?, false)?.f_view(-1)
     }
 
@@ -258,7 +274,7 @@ impl Hill<'_> {
         let pixels = pixels.f_detach()?.f_set_requires_grad(true)?;
         let gradients = tch::with_grad(|| {
             // No picture has a part in another's height: the gradient of the sum is each one's own.
-            let sum = self.height(&pixels, own)?.f_sum(Kind::Float)?;
+            let sum = self.height_before_relu(&pixels, own)?.f_sum(Kind::Float)?;
             Tensor::f_run_backward(&[sum], &[&pixels], false, false)
         })?;
         let gradient = gradients

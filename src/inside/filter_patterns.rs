@@ -62,8 +62,9 @@ impl FilterPatterns {
         self.pixels.clone()
     }
 
-    /// For each filter the mean of its map, over the noise and over its pattern. Both are 0 for a filter
-    /// that the noise does not reach: nothing says which way is up there.
+    /// For each filter the mean of its map, over the noise and over its pattern; 0 where the filter finds
+    /// nothing. What is climbed is the value before a convolution's ReLU, so that the pattern of a filter
+    /// that the noise does not reach grows too; a pooling's map of zeros says nowhere which way is up.
     pub fn activations(&self) -> &[(f64, f64)] {
         &self.activations
     }

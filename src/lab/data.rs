@@ -13,7 +13,9 @@ impl Lab {
     }
 
     /// The lesson's cats and dogs, 2,000 + 1,000 pictures: downloaded once, checked and unpacked
-    /// into the data folder. A quick run takes 400 + 200 of them.
+    /// into the data folder. A quick run takes 400 + 200 of them. Where they cannot be had, drawn pictures
+    /// stand in, with a note: the 400 + 200 of `data/drawn`, or the 60 + 30 samples where nobody has
+    /// drawn those. With [`Lab::samples`] it is always the samples.
     ///
     /// # Errors
     /// [`Error::Download`] if they cannot be fetched, [`Error::Dataset`] or [`Error::File`] if what
@@ -21,11 +23,7 @@ impl Lab {
     pub fn cats_and_dogs(&self) -> Result<Data> {
         let folder = &self.folder.value;
         if !(self.can_have(&official::pictures()) || self.has_unpacked_pictures()) {
-            let mut data = Data::open(data_folder::sample_folder(folder))?;
-            for part in [&mut data.train, &mut data.validation] {
-                *part = part.clone().with_note("drawn sample pictures");
-            }
-            return Ok(data);
+            return self.drawn_pictures();
         }
         let unpacked = data_folder::unpacked_pictures(folder);
         if !data_folder::is_unpacked(folder) {
@@ -46,5 +44,29 @@ impl Lab {
         let mut data = data.take(400, 200);
         data.train = data.train.with_note("quick run, 400 + 200 pictures");
         Ok(data)
+    }
+
+    /// The drawn pictures, with the note that they are not the real ones.
+    fn drawn_pictures(&self) -> Result<Data> {
+        let folder = &self.folder.value;
+        let mut data = Data::open(if self.samples_only {
+            data_folder::sample_folder(folder)
+        } else {
+            data_folder::stand_in_folder(folder)
+        })?;
+        for part in [&mut data.train, &mut data.validation] {
+            *part = part.clone().with_note("drawn sample pictures");
+        }
+        Ok(data)
+    }
+
+    /// What the table says of them, such as "drawn samples, 400 + 200".
+    pub(crate) fn drawn_in_words(&self) -> String {
+        const WORDS: &str = "drawn samples";
+        match self.drawn_pictures() {
+            Ok(data) => format!("{WORDS}, {} + {}", data.train.len(), data.validation.len()),
+            // The cell that asks for them says why.
+            Err(_) => WORDS.to_owned(),
+        }
     }
 }

@@ -12,14 +12,30 @@ pub(crate) fn project_data() -> PathBuf {
     folder.canonicalize().unwrap_or(folder)
 }
 
-/// The drawn pictures: in the data folder, or in the project's own.
+/// The few drawn pictures that come with the project, for tests.
+const SAMPLES: &str = "samples";
+/// The drawn pictures of a lesson without a network; the set-up puts them there as a whole.
+const DRAWN: &str = "drawn";
+
+/// The sample pictures: in the data folder, or in the project's own.
 pub(crate) fn sample_folder(folder: &Path) -> PathBuf {
-    let here = folder.join("samples");
-    if here.is_dir() {
-        here
-    } else {
-        project_data().join("samples")
-    }
+    first(folder, &[SAMPLES])
+}
+
+/// The pictures that stand in for photographs: the drawn ones, or the samples where there are none. What is
+/// in the data folder comes before what is in the project's own.
+pub(crate) fn stand_in_folder(folder: &Path) -> PathBuf {
+    first(folder, &[DRAWN, SAMPLES])
+}
+
+/// The first of these that is there, in the data folder or in the project's own.
+fn first(folder: &Path, names: &[&str]) -> PathBuf {
+    let project = project_data();
+    let mut all = [folder, &project]
+        .into_iter()
+        .flat_map(|data| names.iter().map(|name| data.join(name)));
+    all.find(|place| place.is_dir())
+        .unwrap_or_else(|| project.join(SAMPLES))
 }
 
 /// Where the lesson's pictures are, once they are unpacked.

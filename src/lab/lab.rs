@@ -148,7 +148,7 @@ impl Lab {
         self
     }
 
-    /// Takes the drawn pictures and seeded weights even where the real ones are at hand.
+    /// Takes the drawn sample pictures, 60 + 30, and seeded weights even where the real ones are at hand.
     pub fn samples(mut self) -> Self {
         self.samples_only = true;
         self.offline()
@@ -179,8 +179,8 @@ impl Lab {
     pub fn table(&self) -> Table {
         let weights = self.weights_for(Pretrained::LESSON);
         let pictures = self.pictures_source();
-        let is_stand_in =
-            matches!(weights.value, WeightsSource::Seeded(_)) || pictures.value == "drawn samples";
+        let is_stand_in = matches!(weights.value, WeightsSource::Seeded(_))
+            || pictures.value.starts_with("drawn");
         let network = match self.online.value {
             true => "online",
             false => "offline",
@@ -237,21 +237,25 @@ impl Lab {
 
     /// The lesson's pictures, or what stands in for them.
     fn pictures_source(&self) -> Choice<String> {
+        const CATS_AND_DOGS: &str = "cats and dogs";
         let file = official::pictures();
         let name = &file.file_name;
         let (pictures, reason) = if self.samples_only {
-            return Choice::asked_for("drawn samples".into());
+            return Choice::asked_for(self.drawn_in_words());
         } else if self.has_unpacked_pictures() {
-            ("cats and dogs", "in the data folder".into())
+            (CATS_AND_DOGS.to_owned(), "in the data folder".into())
         } else if let Some((_, place)) = self.lying(&file).first() {
-            ("cats and dogs", format!("{name} is in {place}"))
+            (CATS_AND_DOGS.to_owned(), format!("{name} is in {place}"))
         } else if self.online.value {
-            ("cats and dogs", format!("{name} will be downloaded once"))
+            (
+                CATS_AND_DOGS.to_owned(),
+                format!("{name} will be downloaded once"),
+            )
         } else {
             let reason = format!("offline, and {name} is not in the data folder");
-            ("drawn samples", reason)
+            (self.drawn_in_words(), reason)
         };
-        Choice::new(pictures.into(), reason)
+        Choice::new(pictures, reason)
     }
 
     /// Shows each choice with its reason under a notebook cell.

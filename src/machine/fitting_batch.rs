@@ -53,7 +53,7 @@ impl FittingBatch {
             Ok(())
         })?;
         match outputs.len() {
-            // All that there is, or nothing: then the answer has no rows, in the shape of one that has.
+            // No rows: the answer has the shape of one that has some.
             0 => pass(rows),
             1 => Ok(outputs.remove(0)),
             _ => Tensor::f_cat(&outputs, 0),

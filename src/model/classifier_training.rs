@@ -58,7 +58,7 @@ impl Classifier {
     /// epoch. Call it again to go on; the optimiser starts afresh then.
     ///
     /// A stop ends the run at the next batch: the history has the whole epochs, the model keeps what it
-    /// has learned.
+    /// has learned, and the next call goes on from there.
     ///
     /// # Errors
     /// [`Error::Argument`] for options that make no sense, [`Error::Mismatch`] if the pictures are of
@@ -127,7 +127,8 @@ impl Classifier {
             .set_precision(fit.precision.unwrap_or(precision))?;
         self.warn_of_a_new_head(trainable_from, fit);
         let notes = data.train.notes().iter().chain(data.validation.notes());
-        let mut history = History::new(notes.chain(&self.base.origin().notes));
+        let mut history = History::new(notes.chain(&self.base.origin().notes))
+            .named(self.name_of_run(trainable_from));
         let outcome = match self.learn(trainable_from, data, augment, fit, &mut history, from) {
             // While the pictures were read.
             Err(Error::Stopped { .. }) => {
@@ -211,6 +212,19 @@ impl Classifier {
         )
     }
 
+    /// What a run with the layers from `trainable_from` on is called.
+    pub(crate) fn name_of_run(&self, trainable_from: usize) -> String {
+        let layers = self.base.layers();
+        let mut open = layers.iter().skip(trainable_from);
+        match layers.get(trainable_from) {
+            Some(layer) if open.any(|layer| layer.has_weights()) => match trainable_from {
+                0 => "all layers".into(),
+                _ => format!("fine-tuning from {} on", layer.name),
+            },
+            _ => "head on the frozen base".into(),
+        }
+    }
+
     /// A head that knows nothing spoils the pretrained layers that learn with it.
     fn warn_of_a_new_head(&self, trainable_from: usize, fit: &Fit) {
         let mut open = self.base.layers().iter().skip(trainable_from);
@@ -268,6 +282,7 @@ impl Classifier {
 mod tests {
     use super::*;
     use crate::machine::precision::Precision;
+    use crate::machine::stop::Stop;
     use crate::model::head::Head;
     use crate::network::base::Base;
     use crate::network::weights::weights::Weights;
@@ -305,6 +320,51 @@ mod tests {
             !lines(&again)
                 .iter()
                 .any(|line| line.contains("train_frozen"))
+        );
+    }
+
+    #[test]
+    fn transfer_names_its_parts_before_they_begin() {
+        let (_, data, fit) = model();
+        let weights = Weights::seeded(0);
+        let base = Base::vgg16(32, &weights, Device::Cpu, Precision::F32).unwrap();
+        Classifier::transfer(&base, &data, &fit).unwrap();
+        let lines = fit.progress.kept();
+        let names = lines.iter().filter(|line| line.starts_with("Part "));
+        let expected = [
+            "Part 1 of 2: head on the frozen base",
+            "Part 2 of 2: fine-tuning from block5_conv1 on",
+        ];
+        assert_eq!(names.collect::<Vec<_>>(), expected, "{lines:?}");
+    }
+
+    #[test]
+    fn a_stop_says_that_the_model_is_kept_and_how_to_go_on() {
+        let (mut model, data, fit) = model();
+        let stop = Stop::new();
+        let progress = Progress::keeping().stop(&stop);
+        let fit = fit.progress(progress).epochs(1_000_000);
+        let asker = std::thread::spawn({
+            let stop = stop.clone();
+            move || {
+                std::thread::sleep(std::time::Duration::from_secs(2));
+                stop.request();
+            }
+        });
+        let history = model.train_frozen(&data, &Augment::none(), &fit).unwrap();
+        asker.join().unwrap();
+        let note = fit.progress.kept().pop().unwrap();
+        let end = "; the model keeps what it has learned, and its `fit` goes on from there";
+        assert!(
+            note.starts_with("Note: stopped ") && note.ends_with(end),
+            "{note}"
+        );
+        assert!(!history.ending().unwrap().contains(';'), "{history}");
+        // Nothing has been learned before the first batch.
+        model.train_frozen(&data, &Augment::none(), &fit).unwrap();
+        assert_eq!(
+            fit.progress.kept().pop().unwrap(),
+            "Note: stopped before epoch 1"
         );
     }
 

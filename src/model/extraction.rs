@@ -47,7 +47,7 @@ impl Base {
                 let output = self.forward_pixels(pixels)?;
                 let count = output.size()[0];
                 let mut rows = stored.f_narrow(0, first as i64 + place, count)?;
-                rows.f_copy_(&output).map(|_| ())
+                rows.f_copy_(&output)
             };
             fitting
                 .each(&pixels, store)

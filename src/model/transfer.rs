@@ -15,8 +15,8 @@ impl Classifier {
     ///
     /// A head of 256 units learns on pictures as they are, which pass the base once; then the last
     /// block learns with it on augmented ones ([`Augment::lesson`]), at half the learning rate. Each
-    /// takes the epochs of `fit`; the history has both, one after the other. A checkpoint is written in
-    /// the second part only. Where that part fails the model of the first is given back, and the
+    /// takes the epochs of `fit`; the history has both, one after the other, and its plot marks the seam.
+    /// A checkpoint is written in the second part only. Where that part fails the model of the first is given back, and the
     /// history's ending says so.
     ///
     /// # Errors
@@ -27,6 +27,10 @@ impl Classifier {
             checkpoint: None,
             ..fit.clone()
         };
+        let announce = |number: usize, name: &str| {
+            fit.progress.line(&format!("Part {number} of 2: {name}"));
+        };
+        announce(1, &model.name_of_run(base.layers().len()));
         let mut history = model.train_frozen(data, &Augment::none(), &first)?;
         if !history.is_cut {
             let layers = base.layers().iter();
@@ -36,6 +40,7 @@ impl Classifier {
             let pools = pools.map(|(number, _)| number).collect::<Vec<_>>();
             // The layer after the last pooling but one.
             let trainable_from = pools.iter().rev().nth(1).map_or(0, |number| number + 1);
+            announce(2, &model.name_of_run(trainable_from));
             let trainable_from = base.layers()[trainable_from].name.clone();
             let second = Fit {
                 learning_rate: fit.learning_rate / 2.0,

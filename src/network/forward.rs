@@ -23,11 +23,11 @@ pub(crate) fn outputs<'a>(
     weights: &dyn Fn(usize) -> Option<&'a LayerWeights>,
 ) -> Result<Vec<Tensor>> {
     let layers = graph.layers();
-    let mut outputs = (0..layers.len())
+    let mut values = (0..layers.len())
         .map(|_| None::<Tensor>)
         .collect::<Vec<_>>();
     for (&number, input) in given.iter().zip(inputs) {
-        outputs[number] = Some(input.shallow_clone());
+        values[number] = Some(input.shallow_clone());
     }
     let uses = uses(graph, given, wanted);
     let mut left = uses.clone();
@@ -39,8 +39,8 @@ pub(crate) fn outputs<'a>(
         for &input in &layer.inputs {
             left[input] -= 1;
             let output = match left[input] {
-                0 => outputs[input].take(),
-                _ => outputs[input].as_ref().map(Tensor::shallow_clone),
+                0 => values[input].take(),
+                _ => values[input].as_ref().map(Tensor::shallow_clone),
             };
             taken.push(output.ok_or_else(|| missing(&layers[input].name))?);
         }
@@ -51,10 +51,10 @@ pub(crate) fn outputs<'a>(
             _ => false,
         };
         let own = weights(number).ok_or_else(|| missing(&layer.name))?;
-        outputs[number] = Some(compute(&layer.operation, taken, is_free, own)?);
+        values[number] = Some(compute(&layer.operation, taken, is_free, own)?);
     }
     let found = wanted.iter().map(|&number| {
-        let output = outputs[number].as_ref().map(Tensor::shallow_clone);
+        let output = values[number].as_ref().map(Tensor::shallow_clone);
         output.ok_or_else(|| missing(&layers[number].name))
     });
     found.collect()

@@ -15,7 +15,6 @@ use crate::network::parameter::{Parameter, Role};
 
 /// One layer of a network.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
 pub struct Layer {
     /// Keras' name, such as `block5_conv1`.
     pub name: String,

@@ -54,22 +54,35 @@ impl Base {
         weights: Option<&[LayerWeights]>,
     ) -> Result<Tensor> {
         let last = self.layers().len().saturating_sub(1);
-        let outputs = self.from_border(crossing, border, weights, &[last])?;
+        let outputs = self.past_border(crossing, border, weights, &[last])?;
         first(outputs)
     }
 
     /// The scores of a network with its top, without the softmax at the end, from what crosses a border:
     /// [N, 1000] in f32.
     pub(crate) fn logits_after(&self, crossing: &[Tensor], border: usize) -> Result<Tensor> {
-        let (Some(layer), Some(own)) = (self.layers().last(), self.computing.last()) else {
-            return Err(TchError::Shape("there is no top".into()));
-        };
-        let inputs = self.from_border(crossing, border, None, &layer.inputs)?;
-        let sums = layer.operation.without_activation();
-        forward::compute(&sums, inputs, false, own)?.f_to_kind(Kind::Float)
+        let last = self.layers().len().saturating_sub(1);
+        let before = |inputs: &[usize]| self.past_border(crossing, border, None, inputs);
+        self.sums(last, &before)?.f_to_kind(Kind::Float)
     }
 
-    fn from_border(
+    /// What a layer makes of an input, without the ReLU or softmax that follows.
+    pub(crate) fn sums_of(&self, input: &Tensor, number: usize) -> Result<Tensor> {
+        self.sums(number, &|inputs| self.outputs_of(input, inputs))
+    }
+
+    fn sums(
+        &self,
+        number: usize,
+        outputs: &dyn Fn(&[usize]) -> Result<Vec<Tensor>>,
+    ) -> Result<Tensor> {
+        let layer = self.layers().get(number).zip(self.computing.get(number));
+        let (layer, own) = layer.ok_or_else(|| TchError::Shape("there is no layer".into()))?;
+        let inputs = outputs(&layer.inputs)?;
+        forward::compute(&layer.operation.without_activation(), inputs, false, own)
+    }
+
+    fn past_border(
         &self,
         crossing: &[Tensor],
         border: usize,

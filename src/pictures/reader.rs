@@ -12,8 +12,8 @@ use std::thread::available_parallelism;
 
 use crate::error::Result;
 
-/// The bytes of results that may wait for an older file. Much: one photograph of a phone takes as long as
-/// two hundred of the lesson's pictures, and the other cores go on meanwhile.
+/// The bytes of results that may wait for an older file. Much: a photograph from a phone takes as long as
+/// eighty of the lesson's pictures, and the other cores go on meanwhile.
 const MOST_WAITING: usize = 64 << 20;
 
 /// The most results that wait, however small.

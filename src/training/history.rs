@@ -20,12 +20,23 @@ pub struct History {
     pub epochs: Vec<Epoch>,
     notes: Vec<String>,
     ending: Vec<String>,
+    /// The runs that it is made of, if they have names. Files of older versions have none.
+    #[serde(default)]
+    sections: Vec<Section>,
     /// How many steps were taken, those of an epoch that was stopped too.
     #[serde(skip)]
     pub(crate) steps: usize,
     /// Whether it ended otherwise than the options say: stopped, or by an error.
     #[serde(skip)]
     pub(crate) is_cut: bool,
+}
+
+/// Epochs of one run, up to the next section.
+#[derive(Clone, Serialize, Deserialize)]
+struct Section {
+    /// How many epochs come before it.
+    after: usize,
+    name: String,
 }
 
 impl PartialEq for History {
@@ -63,9 +74,16 @@ impl History {
             epochs: Vec::new(),
             notes: distinct(notes),
             ending: Vec::new(),
+            sections: Vec::new(),
             steps: 0,
             is_cut: false,
         }
+    }
+
+    /// The same, as that of a run with a name; where another follows, the plot shows the seam.
+    pub(crate) fn named(mut self, name: String) -> Self {
+        self.sections = vec![Section { after: 0, name }];
+        self
     }
 
     /// Why the run ended before its last epoch (a stop, an error, no better epoch for long), or which
@@ -88,12 +106,29 @@ impl History {
     pub(crate) fn after(&self, epochs: usize) -> Self {
         Self {
             epochs: self.epochs.iter().skip(epochs).copied().collect(),
+            // One run as a rule: its later part has the same name.
+            sections: (self.sections.iter())
+                .map(|section| Section {
+                    after: section.after.saturating_sub(epochs),
+                    ..section.clone()
+                })
+                .collect(),
             ..self.clone()
         }
     }
 
     /// Adds the epochs of a later run.
     pub(crate) fn extend(&mut self, later: &Self) {
+        for section in later.sections.iter().filter(|_| !later.epochs.is_empty()) {
+            let last = self.sections.last();
+            // The same run gone on with has no seam.
+            if last.is_none_or(|last| last.name != section.name) {
+                self.sections.push(Section {
+                    after: self.epochs.len() + section.after,
+                    ..section.clone()
+                });
+            }
+        }
         self.epochs.extend(&later.epochs);
         self.steps += later.steps;
         self.notes = distinct(self.notes.iter().chain(&later.notes));
@@ -122,7 +157,8 @@ impl History {
             .map(|(number, epoch, _)| (number, *epoch))
     }
 
-    /// Accuracy and loss by epoch, side by side: training dashed, validation solid.
+    /// Accuracy and loss by epoch, side by side: training dashed, validation solid. Where another run
+    /// goes on, as in [`Classifier::transfer`](crate::Classifier::transfer), a thin dashed line stands.
     pub fn plot(&self) -> Figure {
         let panel = |title: &str, y_label: &str, train: Measure, validation: Measure| {
             let series = [
@@ -139,7 +175,9 @@ impl History {
                     colour,
                 }
             });
-            let series = series.filter(|series| !series.points.is_empty()).collect();
+            let series = series.filter(|series| !series.points.is_empty());
+            let mut series = series.collect::<Vec<_>>();
+            self.mark_seams(&mut series);
             Panel {
                 title: title.to_owned(),
                 x_label: "epoch".into(),
@@ -156,6 +194,28 @@ impl History {
                 panel("Loss", "mean cross-entropy", loss, val_loss),
             ],
         )
+    }
+
+    /// Adds a line between the epochs of two sections, as high as the curves.
+    fn mark_seams(&self, series: &mut Vec<Series>) {
+        let values = series.iter().flat_map(|series| &series.points);
+        let values = values
+            .map(|point| point.1)
+            .filter(|value| value.is_finite());
+        let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), value| {
+            (low.min(value), high.max(value))
+        });
+        let seams = self.sections.iter().filter(|section| section.after > 0);
+        series.extend((2..).zip(seams).map(|(colour, section)| {
+            Series {
+                name: section.name.clone(),
+                points: [low, high]
+                    .map(|y| (section.after as f64 + 0.5, y))
+                    .to_vec(),
+                mark: Mark::Seam,
+                colour,
+            }
+        }));
     }
 
     /// The validation curves of several runs in one figure, each by its name: accuracy and loss, side

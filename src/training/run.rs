@@ -208,9 +208,19 @@ impl<'a> Loop<'a> {
             variable::put_back(&self.tensors, &best.weights)?;
             history.end(format!("the weights are those of epoch {}", best.epoch));
         }
-        if let Some(ending) = history.ending() {
-            self.fit.progress.line(&format!("Note: {ending}"));
-        }
+        let Some(ending) = history.ending() else {
+            return Ok(());
+        };
+        let progress = &self.fit.progress;
+        let was_stopped = history.is_cut && progress.is_stopped();
+        let advice = match self.best {
+            // Nothing has moved.
+            _ if !was_stopped || history.steps == 0 => "",
+            // The ending says which weights it has.
+            Some(_) => "; `fit` goes on from there",
+            None => "; the model keeps what it has learned, and its `fit` goes on from there",
+        };
+        progress.line(&format!("Note: {ending}{advice}"));
         Ok(())
     }
 

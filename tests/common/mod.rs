@@ -35,3 +35,13 @@ pub fn python(script: &str, arguments: &[&Path]) -> String {
 pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
+
+/// A data folder for runs without a network: it has the committed samples, 60 + 30 pictures. Without it the
+/// lab would take the 400 + 200 that `cargo lab setup` draws, which take long and are not on every machine.
+#[allow(dead_code, reason = "not every test file needs it")]
+pub fn samples_alone() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::os::unix::fs::symlink(repository("data/samples"), folder.path().join("samples"))
+        .expect("a link to the samples");
+    folder
+}

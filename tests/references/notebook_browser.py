@@ -1,8 +1,8 @@
 """Runs a notebook as a reader does, in JupyterLab in a headless Chromium: notebook_browser.py NOTEBOOK FOLDER
 
-Run > Run All Cells, offline, on a copy of the notebook's folder and in a JupyterLab of its own. Then the page itself
-is examined, and photographed from top to bottom into FOLDER, in JupyterLab's light and dark theme: the page that
-begins with the notebook's third heading is light-03-1.png, and so on. Prints, as JSON,
+Run > Run All Cells, offline and on the few committed samples, on a copy of the notebook's folder and in a JupyterLab
+of its own. Then the page itself is examined, and photographed from top to bottom into FOLDER, in JupyterLab's light
+and dark theme: the page that begins with the notebook's third heading is light-03-1.png, and so on. Prints, as JSON,
 {"chromium", "cells": [{"id", "number", "text", "tables", "images"}, ...], "screenshots",
 "seconds": {"open", "run", "all"}}, one entry for each code cell, in the page's order.
 
@@ -91,9 +91,14 @@ class Server:
         settings.mkdir(parents=True)
         # Nothing is fetched, and the reader's first answer is given: the question would cover the page.
         (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+        # Without the pictures that the set-up draws: those take minutes more.
+        pictures = folder / "pictures"
+        pictures.mkdir()
+        (pictures / "samples").symlink_to(pathlib.Path(__file__).resolve().parents[2] / "data/samples")
         environment = {
             **os.environ,
             "EVCXR_TRANSFER_OFFLINE": "1",
+            "EVCXR_TRANSFER_DATA": str(pictures),
             "JUPYTER_CONFIG_DIR": str(folder / "config"),
             "JUPYTER_DATA_DIR": str(folder / "data"),
             "JUPYTER_RUNTIME_DIR": str(self.runtime),

@@ -5,7 +5,8 @@
 MODEL is a file that Classifier::save wrote, START a safetensors file whose tensor `start` is (N, H, W, 3),
 a picture for each FILTER; LAYER is Keras' name of a convolution or pooling, COUNTS are numbers of steps
 with commas. OUT gets, for each count, the pixels after so many steps as `COUNT`, the mean of the filter's
-map there as `COUNT height`, and what is shown of the pixels as `COUNT shown`.
+map there as `COUNT height`, and what is shown of the pixels as `COUNT shown`. The steps climb the mean of a
+convolution's values before its ReLU; the height is that of its output.
 """
 
 import sys
@@ -27,10 +28,11 @@ def scaled(pixels, scaling):
     return (pixels / 255 - column([0.485, 0.456, 0.406])) / column([0.229, 0.224, 0.225])
 
 
-def height(base, layer, pixels, scaling, number):
-    """The mean of the map of filter `number`; a convolution's output is that of its ReLU."""
+def heights(base, layer, pixels, scaling, number):
+    """The means of the map of filter `number`: of a convolution's before its ReLU, and of the output."""
     x, block, conv = scaled(pixels, scaling), 1, 0
     for module in base:
+        sums = x
         x = torch.relu(x) if isinstance(module, torch.nn.ReLU) else module(x)
         if isinstance(module, torch.nn.ReLU):
             conv += 1
@@ -41,7 +43,8 @@ def height(base, layer, pixels, scaling, number):
         else:
             continue
         if name == layer:
-            return x[0, number].mean()
+            climbed = sums if isinstance(module, torch.nn.ReLU) else x
+            return climbed[0, number].mean(), x[0, number].mean()
     raise SystemExit(f"no layer {layer}")
 
 
@@ -61,9 +64,9 @@ def main(path, start, out, layer, counts, *numbers):
         pixels = picture.permute(2, 0, 1)[None].clone()
         for count in range(max(counts) + 1):
             pixels = pixels.detach().requires_grad_()
-            up = height(base, layer, pixels, scaling, number)
+            up, height = heights(base, layer, pixels, scaling, number)
             if count in counts:
-                results[count].append((pixels.detach()[0].permute(1, 2, 0).contiguous(), up.item()))
+                results[count].append((pixels.detach()[0].permute(1, 2, 0).contiguous(), height.item()))
             (gradient,) = torch.autograd.grad(up, pixels)
             size = gradient.square().mean().sqrt()
             pixels = pixels + (gradient / size if size > 0 else 0)

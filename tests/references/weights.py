@@ -193,8 +193,8 @@ def main():
         "keras3.weights.h5": lambda p: keras_model(args, weights).save_weights(p),
         "keras3_renamed.weights.h5": lambda p: keras_model(args, weights, True).save_weights(p),
         "cyclic.weights.h5": cyclic,
-        # 1 MB in a file of a few kB; more values than any layer has, and many times a few.
-        "claims.h5": lambda p: claims(p, (512, 512)),
+        # 256 kB in a file of 14; more values than any layer has, and many times a few.
+        "claims.h5": lambda p: claims(p, (128, 512), None, 10_000),
         "claims_in_chunks.h5": lambda p: claims(p, (25_089, 4_096), (512, 512), 10_000_000),
         "claims_often.h5": lambda p: claims(p, (4_096, 4_096), (512, 512), 10_000_000, 100),
         "whole_model.keras": lambda p: keras_model(args, weights).save(p),

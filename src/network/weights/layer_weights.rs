@@ -162,12 +162,12 @@ impl LayerWeights {
         what: &str,
     ) -> Result<Self> {
         let take = |parameter: &Parameter| {
-            let name = format!("{name}.{}", parameter.role.torch());
-            let tensor = store.tensors.remove(&name);
+            let part = parameter.role.torch();
+            let tensor = store.tensors.remove(&format!("{name}.{part}"));
             let tensor = tensor.ok_or_else(|| tensors::not_saved_here(path, what))?;
             // libtorch would spread a bias of one value over a whole layer without a word.
             check_shape(&tensor, &parameter.torch_shape(), path, || {
-                name.replace('.', " ")
+                format!("{name} {part}")
             })?;
             Ok((parameter.role, tensor))
         };

@@ -9,4 +9,8 @@ pub(crate) mod ot;
 pub(crate) mod safetensors;
 pub(crate) mod seeded;
 pub(crate) mod stored_layer;
+#[allow(
+    clippy::module_inception,
+    reason = "the room has the name of what it is about"
+)]
 pub(crate) mod weights;

@@ -198,9 +198,10 @@ impl Frame {
                         mark(at, radius, series.colour, drawing);
                     }
                 }
-                Mark::Line | Mark::Dashed => {
+                Mark::Line | Mark::Dashed | Mark::Seam => {
                     // One or two points make no line that one could see.
-                    if points.len() == 1 || num_points < 3 {
+                    let is_seam = series.mark == Mark::Seam;
+                    if points.len() == 1 || num_points < 3 && !is_seam {
                         for &at in &points {
                             drawing.shapes.push(Shape::Dot {
                                 at,
@@ -224,7 +225,7 @@ fn legend(panel: &Panel, left: f64, frame: Frame, drawing: &mut Drawing) -> Resu
     let mut bottom = y;
     for (number, series) in panel.series.iter().enumerate() {
         let sample = match series.mark {
-            Mark::Line | Mark::Dashed => SAMPLE,
+            Mark::Line | Mark::Dashed | Mark::Seam => SAMPLE,
             Mark::Points | Mark::Bars(_) => 24.0,
         };
         let name = font.fit(&series.legend_name(), frame.right - left - sample - 14.0)?;

@@ -6,6 +6,8 @@ use crate::show::draw::drawing::{Drawing, Shape, dashes};
 
 /// The width of a line.
 const LINE: f64 = 4.5;
+/// The width of a line that parts others.
+const THIN: f64 = 2.5;
 
 /// How the points of a series are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -15,6 +17,8 @@ pub(crate) enum Mark {
     Line,
     /// The same, dashed.
     Dashed,
+    /// The same, thin: where one part of a chart ends and the next begins.
+    Seam,
     /// A mark at each point, of another shape for each colour.
     Points,
     /// A bar of this width, in units of x, around each x from 0 to y.
@@ -76,13 +80,13 @@ pub(crate) fn stroke(points: &[(f64, f64)], mark: Mark, colour: Colour, drawing:
     if points.len() < 2 {
         return;
     }
-    let pieces = if mark == Mark::Dashed {
-        dashes(points, 17.0, 11.0)
-    } else {
-        vec![points.to_vec()]
+    let (pieces, width) = match mark {
+        Mark::Dashed => (dashes(points, 17.0, 11.0), LINE),
+        Mark::Seam => (dashes(points, 9.0, 7.0), THIN),
+        _ => (vec![points.to_vec()], LINE),
     };
     for piece in pieces {
-        drawing.line(piece, LINE, colour);
+        drawing.line(piece, width, colour);
     }
 }
 

@@ -1,22 +1,23 @@
-//! What the engine finds in its environment: the same while the seed is prepared and in a session,
+//! What the engine finds in its environment: the same while the template is made and in a session,
 //! or cargo would build everything again.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use crate::place::Place;
+use checkout::environment::forget_package;
+use checkout::place::Place;
 
-/// The crates that cells are checked against, for rust-analyzer, are chosen by this `--cfg`: see
-/// [`crate::view`].
-pub const ANALYSIS: &str = "cell_analysis";
+use crate::rust_src;
+use crate::stop;
+use crate::view::{self, ANALYSIS};
 
 /// Where a session looks for the sign that its copy is complete.
 pub const SESSION: &str = "EVCXR_TRANSFER_SESSION";
 
 /// The engine, ready to be started on the folder `work` with the configuration in `config`.
 pub fn engine(place: &Place, work: &Path, config: &Path) -> Command {
-    let mut command = Command::new(place.engine());
+    let mut command = Command::new(place.program("engine"));
     surround(place, &mut command);
     command
         .env("EVCXR_TMPDIR", work)
@@ -25,6 +26,9 @@ pub fn engine(place: &Place, work: &Path, config: &Path) -> Command {
         .env("RUST_SRC_PATH", place.rust_src())
         // Seen by the queries of rust-analyzer alone: evcxr sets flags of its own for each build.
         .env("RUSTFLAGS", format!("--cfg {ANALYSIS}"))
+        // Of another session, where a cell of that one has started this program.
+        .env_remove(SESSION)
+        .env_remove(stop::VARIABLE)
         // evcxr renews the user's own stock kernel where it finds an old one: it shall find none.
         .env("JUPYTER_PATH", config)
         // rust-analyzer allocates a gigabyte in small pieces: fewer, larger pages save 0.3 s.
@@ -58,7 +62,7 @@ fn surround(place: &Place, command: &mut Command) {
     command
         .env("LIBTORCH", place.libtorch())
         .env("LD_LIBRARY_PATH", search);
-    if let Some(rustc) = rustc(place) {
+    if let Some(rustc) = rust_src::rustc(place) {
         // Past rustup's stand-in, which rust-analyzer's queries start a dozen times.
         command.env("RUSTC", rustc);
     }
@@ -76,22 +80,8 @@ fn surround(place: &Place, command: &mut Command) {
     ] {
         command.env_remove(name);
     }
-    // `cargo lab` is run by cargo, which describes that package in the environment; build scripts of
-    // others would be run again for it.
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        let of_a_package = [
-            "CARGO_PKG_",
-            "CARGO_MANIFEST_",
-            "CARGO_BIN_",
-            "CARGO_CRATE_",
-        ]
-        .iter()
-        .any(|start| text.starts_with(start));
-        if of_a_package || text == "CARGO_PRIMARY_PACKAGE" || text == "OUT_DIR" {
-            command.env_remove(&name);
-        }
-    }
+    // As `cargo lab` says them, which is run by cargo.
+    forget_package(command);
 }
 
 /// Writes both for an engine that gets `folder` as its configuration.
@@ -103,15 +93,6 @@ pub fn write_configuration(place: &Place, folder: &Path) -> std::io::Result<()> 
     std::fs::create_dir_all(folder)?;
     std::fs::write(folder.join("init.evcxr"), FIRST_CELL)?;
     std::fs::write(folder.join("evcxr.toml"), configuration(place))
-}
-
-/// The file beside the standard library's sources that says where they come from.
-pub const SYSROOT: &str = "sysroot";
-
-/// The compiler that the seed was made with.
-pub fn rustc(place: &Place) -> Option<PathBuf> {
-    let sysroot = std::fs::read_to_string(place.rust_src().join(SYSROOT)).ok()?;
-    Some(Path::new(sysroot.trim()).join("bin/rustc")).filter(|path| path.is_file())
 }
 
 /// The path of this program.
@@ -129,7 +110,7 @@ pub const FIRST_CELL: &str = "let _ = Ok::<(), std::fmt::Error>(())?;\n";
 /// the folder. It has to happen here: evcxr has built an empty crate before, and cargo has dropped
 /// every version from the lock file that the empty crate does not need.
 pub fn configuration(place: &Place) -> String {
-    let view = crate::view::package(place);
+    let view = view::package(place);
     // A path inside TOML inside the command; JSON's escapes are also TOML's.
     let path = serde_json::Value::from(view.to_string_lossy());
     let prelude = format!(

@@ -3,39 +3,58 @@
 //! Jupyter starts it for each notebook. It stands between Jupyter and evcxr_jupyter (`tools/engine`):
 //!
 //! ```text
-//! Jupyter <-> front <-> engine (evcxr_jupyter) <-> the process that holds the cells' variables
-//!               |
-//!             seed -> session (a private copy of the ready-built crate)
+//! Jupyter <-> jupyter <-> front <-> backend <-> engine (evcxr_jupyter) <-> the process with the variables
+//!                           |
+//!                         start -> template -> session (a private copy of the ready-built crate)
 //! ```
 //! - [`front`] answers Jupyter at once, hands cells on when the engine is ready, and says in the
-//!   notebook what it is waiting for or why there is no engine.
-//! - [`backend`] starts an engine in its session and speaks to it.
-//! - [`density`] tells Jupyter how wide a fine picture is.
+//!   notebook what it is waiting for or why there is no engine. What happens around it are [`event`]s, and
+//!   [`cells`] those that wait or run.
+//! - [`jupyter`] has Jupyter's sockets, which the [`connection`] file names, [`publisher`] those who read
+//!   iopub (over [`zmtp`]), [`outbox`] what is to go out over any other; [`message`] is what travels there.
+//! - [`start`] starts an engine in its session, [`backend`] speaks to it.
+//! - [`amendment`] is what Jupyter is told otherwise than evcxr tells it, such as, by [`density`], how wide
+//!   a fine picture is.
 //! - [`stop`] is how an interrupt ends a cell, and where it can keeps the variables.
-//! - [`seed`] keeps the folder up to date in which the crate is built as cells need it.
-//! - [`session`] copies that folder for one kernel, and removes the copy at the end; [`spare`] makes
-//!   the next one's copy in advance.
-//! - [`view`] and [`environment`] are what makes the first cell quick and the versions ours.
+//! - [`template`] keeps the folder up to date in which the crate is built as cells need it, by running the
+//!   [`first_cells`] there; [`compiler`] is what the reader learns of the compiler's text.
+//! - [`session`] copies that folder for one kernel, into the folder of all [`sessions`]; [`spare`] makes
+//!   the next one's copy in advance, and the [`janitor`] removes what is left at the end.
+//! - [`view`], [`rust_src`] and [`environment`] are what makes the first cell quick and the versions ours.
 
 #[cfg(not(unix))]
 compile_error!("the kernel works on Linux and macOS; on Windows use it inside WSL");
 
+mod amendment;
 mod backend;
+mod cells;
+mod compiler;
+mod connection;
 mod density;
 mod environment;
+mod event;
+mod first_cells;
 mod front;
+mod janitor;
+mod jupyter;
 mod message;
-mod place;
-mod seed;
+mod outbox;
+mod publisher;
+mod rust_src;
 mod session;
+mod sessions;
 mod spare;
+mod start;
 mod stop;
+mod template;
 mod view;
+mod zmtp;
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use place::Place;
+use checkout::place::Place;
+use checkout::say;
 
 const USAGE: &str = "\
 usage: kernel CONNECTION_FILE   started by Jupyter: serves one notebook
@@ -48,30 +67,49 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["janitor", folder] => {
-            session::janitor(Path::new(folder));
+            janitor::run(Path::new(folder));
             Ok(())
         }
-        ["ready"] => Place::find().and_then(|place| session::ready(&place)),
-        ["check"] => Place::find().and_then(|place| {
-            seed::is_fresh(&place)
+        ["ready"] => place().and_then(|place| session::ready(&place)),
+        ["check"] => place().and_then(|place| {
+            template::is_fresh(&place)
                 .then_some(())
                 .ok_or_else(|| "the crate is not built for notebooks yet".to_owned())
         }),
-        ["prepare"] => Place::find().and_then(|place| {
-            seed::prepare(&place, &session::say)?;
+        ["prepare"] => place().and_then(|place| {
+            template::prepare(&place, &|line| say::error(line))?;
             spare::make(&place);
             Ok(())
         }),
         [file] if !file.starts_with('-') => {
-            Place::find().and_then(|place| front::serve(place, Path::new(file)))
+            place().and_then(|place| front::serve(place, Path::new(file)))
         }
         _ => Err(USAGE.to_owned()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            session::say(&error);
+            say::error(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// The repository that this program was installed into, as `.lab/bin/kernel`.
+fn place() -> Result<Place, String> {
+    let program = std::env::current_exe()
+        .and_then(|program| program.canonicalize())
+        .map_err(|error| format!("cannot find the kernel's own program: {error}"))?;
+    let root = program.ancestors().nth(3).filter(|root| {
+        program.starts_with(root.join(".lab/bin")) && root.join("Cargo.toml").is_file()
+    });
+    root.map(|root| Place {
+        root: root.to_owned(),
+    })
+    .ok_or_else(|| {
+        format!(
+            "{} is not inside a repository's .lab/bin; run `cargo lab setup`",
+            program.display()
+        )
+    })
 }

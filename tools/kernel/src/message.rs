@@ -1,7 +1,7 @@
 //! Jupyter's messages as they travel: frames in, a [`Message`] out, and back.
 //!
 //! A message is: routing identities, a delimiter, an HMAC signature, then header, parent header,
-//! metadata and content as JSON
+//! metadata and content as JSON, then binary buffers. The signature is that of the four parts alone
 //! (<https://jupyter-client.readthedocs.io/en/stable/messaging.html#the-wire-protocol>).
 
 use bytes::Bytes;
@@ -11,6 +11,19 @@ use sha2::Sha256;
 use zeromq::ZmqMessage;
 
 const DELIMITER: &[u8] = b"<IDS|MSG>";
+
+/// Jupyter's channels, but for the heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Channel {
+    /// Cells, completion, help.
+    Shell,
+    /// Interrupt and the end.
+    Control,
+    /// Questions to the user.
+    Stdin,
+    /// What everybody sees.
+    Iopub,
+}
 
 /// The protocol version whose messages this kernel sends; evcxr_jupyter names the same.
 const VERSION: &str = "5.3";
@@ -36,47 +49,35 @@ impl Signer {
         }
     }
 
-    fn sign(&self, parts: &[Bytes]) -> String {
+    /// The signature of header, parent header, metadata and content.
+    fn sign(&self, parts: &[Bytes; 4]) -> String {
         let Some(mut mac) = self.mac.clone() else {
             return String::new();
         };
-        for part in parts {
-            mac.update(part);
-        }
+        parts.iter().for_each(|part| mac.update(part));
         hex::encode(mac.finalize().into_bytes())
     }
 
-    fn accepts(&self, signature: &[u8], parts: &[Bytes]) -> bool {
+    fn accepts(&self, signature: &[u8], parts: &[Bytes; 4]) -> bool {
         let Some(mut mac) = self.mac.clone() else {
             return true;
         };
-        for part in parts {
-            mac.update(part);
-        }
+        parts.iter().for_each(|part| mac.update(part));
         hex::decode(signature).is_ok_and(|bytes| mac.verify_slice(&bytes).is_ok())
     }
 
     /// Reads a message; `None` for one that is damaged or that somebody else signed.
     pub fn read(&self, raw: &ZmqMessage) -> Option<Message> {
-        let frames: Vec<&Bytes> = raw.iter().collect();
-        let delimiter = frames.iter().position(|frame| &frame[..] == DELIMITER)?;
-        let signature = frames.get(delimiter + 1)?;
-        let parts: Vec<Bytes> = frames
-            .iter()
-            .skip(delimiter + 2)
-            .map(|&part| part.clone())
-            .collect();
-        let [header, parent, _metadata, content, ..] = parts.as_slice() else {
-            return None;
-        };
-        if !self.accepts(signature, &parts) {
+        let (identities, signature, parts, _buffers) = divided(raw)?;
+        if !self.accepts(&signature, &parts) {
             return None;
         }
+        let [header, parent, _metadata, content] = parts;
         Some(Message {
-            identities: frames[..delimiter].iter().map(|&id| id.clone()).collect(),
-            header: serde_json::from_slice(header).ok()?,
-            parent: serde_json::from_slice(parent).ok()?,
-            content: serde_json::from_slice(content).ok()?,
+            identities,
+            header: serde_json::from_slice(&header).ok()?,
+            parent: serde_json::from_slice(&parent).ok()?,
+            content: serde_json::from_slice(&content).ok()?,
         })
     }
 
@@ -96,15 +97,28 @@ impl Signer {
             "msg_type": kind,
             "version": VERSION,
         });
-        let parts: Vec<Bytes> = [&header, parent, &json!({}), content]
-            .into_iter()
-            .map(|part| Bytes::from(part.to_string()))
-            .collect();
-        let signature = self.sign(&parts);
-        let mut frames = identities.to_vec();
+        let parts = [&header, parent, &json!({}), content].map(|part| part.to_string().into());
+        self.joined(identities.to_vec(), parts, Vec::new())
+    }
+
+    /// The message with other content; everything else stays as it came, to the byte.
+    pub fn with_content(&self, raw: &ZmqMessage, content: &Value) -> Option<ZmqMessage> {
+        let (identities, _signature, [header, parent, metadata, _content], buffers) = divided(raw)?;
+        let parts = [header, parent, metadata, content.to_string().into()];
+        self.joined(identities, parts, buffers)
+    }
+
+    fn joined(
+        &self,
+        identities: Vec<Bytes>,
+        parts: [Bytes; 4],
+        buffers: Vec<Bytes>,
+    ) -> Option<ZmqMessage> {
+        let mut frames = identities;
         frames.push(Bytes::from_static(DELIMITER));
-        frames.push(Bytes::from(signature));
+        frames.push(Bytes::from(self.sign(&parts)));
         frames.extend(parts);
+        frames.extend(buffers);
         // Fails for no frames at all only.
         ZmqMessage::try_from(frames).ok()
     }
@@ -113,6 +127,17 @@ impl Signer {
     pub fn wrote(&self, header: &Value) -> bool {
         header["session"] == self.session.as_str()
     }
+}
+
+/// Identities, signature, the four parts and the buffers of a message; `None` for a damaged one.
+fn divided(raw: &ZmqMessage) -> Option<(Vec<Bytes>, Bytes, [Bytes; 4], Vec<Bytes>)> {
+    let mut frames: Vec<Bytes> = raw.iter().cloned().collect();
+    let delimiter = frames.iter().position(|frame| frame[..] == *DELIMITER)?;
+    // The delimiter itself, the signature and the four parts.
+    let rest = frames.split_off(delimiter);
+    let buffers = rest.get(6..)?.to_vec();
+    let parts = <[Bytes; 4]>::try_from(rest.get(2..6)?.to_vec()).ok()?;
+    Some((frames, rest.get(1)?.clone(), parts, buffers))
 }
 
 /// One message, read.
@@ -132,6 +157,11 @@ impl Message {
     /// `"execute_request"`, `"status"` and so on.
     pub fn kind(&self) -> &str {
         self.header["msg_type"].as_str().unwrap_or_default()
+    }
+
+    /// Whether it asks for a cell to be run.
+    pub fn is_cell(&self) -> bool {
+        self.kind() == "execute_request"
     }
 }
 
@@ -173,11 +203,42 @@ mod tests {
     /// `hmac.new(b"k", b"{}" * 4, "sha256").hexdigest()`.
     #[test]
     fn signatures_are_those_of_python() {
-        let parts = vec![Bytes::from_static(b"{}"); 4];
+        let parts = [const { Bytes::from_static(b"{}") }; 4];
         assert_eq!(
             Signer::new("k").sign(&parts),
             "6f7c3dea506a2fb840fc9377d65462646f8e8df4acfafa710cf0c50bb2db8de2"
         );
+    }
+
+    /// A message as a widget sends it, with metadata and two buffers, signed as Jupyter's own `Session`
+    /// does: `hmac.new(b"k", b"".join(parts), "sha256")`.
+    fn with_buffers() -> ZmqMessage {
+        let frames = [
+            &b"comm"[..],
+            DELIMITER,
+            b"46ac8273182d15499a33c277399548fbf583865cfcc5cfd63292fd6046e96f2f",
+            b"{\"msg_type\": \"comm_msg\"}",
+            b"{}",
+            b"{\"a\":  0.10}",
+            b"{\"n\": 2}",
+            b"\0\x01",
+            b"",
+        ];
+        let frames = frames.map(Bytes::from_static).to_vec();
+        ZmqMessage::try_from(frames).unwrap()
+    }
+
+    #[test]
+    fn buffers_are_not_signed_and_stay_with_their_message() {
+        let signer = Signer::new("k");
+        let raw = with_buffers();
+        assert_eq!(signer.read(&raw).unwrap().kind(), "comm_msg");
+        let changed = signer.with_content(&raw, &json!({"n": 1})).unwrap();
+        assert_eq!(signer.read(&changed).unwrap().content, json!({"n": 1}));
+        for frame in [0, 1, 3, 4, 5, 7, 8] {
+            assert_eq!(changed.get(frame), raw.get(frame), "frame {frame}");
+        }
+        assert_eq!(changed.len(), raw.len());
     }
 
     #[test]

@@ -5,16 +5,18 @@
 //! in the crate's public types. So cells depend on a package made here, `.lab/cells/evcxr_transfer`,
 //! whose source is the repository's `src` and whose dependencies are
 //! - for the compiler those of the repository's `Cargo.toml`,
-//! - for rust-analyzer (`--cfg cell_analysis`, see [`crate::environment`]) `ndarray` and the source
+//! - for rust-analyzer (`--cfg cell_analysis`, [`ANALYSIS`]) `ndarray` and the source
 //!   of `tch` without what tch itself depends on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::environment::ANALYSIS;
-use crate::place::Place;
-use crate::session::{copy_file, copy_folder};
+use checkout::place::Place;
+use checkout::tree;
+
+/// The crates that cells are checked against, for rust-analyzer, are chosen by this `--cfg`.
+pub const ANALYSIS: &str = "cell_analysis";
 
 /// The package that cells depend on.
 pub fn package(place: &Place) -> PathBuf {
@@ -36,7 +38,7 @@ pub fn write(place: &Place) -> Result<(), String> {
     put(&package.join("Cargo.toml"), &manifest_for_cells(&manifest)?)?;
     // With its time: a newer one would make cargo build the crate again.
     let build = place.root.join("build.rs");
-    copy_file(&build, &package.join("build.rs"))
+    tree::copy_file(&build, &package.join("build.rs"))
         .map_err(|error| format!("cannot copy {}: {error}", build.display()))?;
     for name in ["src", "data"] {
         let link = package.join(name);
@@ -49,7 +51,7 @@ pub fn write(place: &Place) -> Result<(), String> {
          [lib]\nname = \"tch\"\n\n[dependencies]\nndarray = \"*\"\n",
     )?;
     let source = source_of_tch(place)?;
-    copy_folder(&source, &tch.join("src"), &|_| true)
+    tree::copy(&source, &tch.join("src"), &|_| true)
         .map_err(|error| format!("cannot copy {}: {error}", source.display()))
 }
 

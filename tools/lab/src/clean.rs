@@ -3,15 +3,14 @@
 use std::process::ExitCode;
 
 use crate::disk;
-use crate::lock::Lock;
-use crate::place::Place;
-use crate::python::remove;
-use crate::say;
+use crate::lock;
 use crate::trouble::Result;
+use checkout::place::Place;
+use checkout::say;
 
 /// Removes `.venv`, `.lab` and `target`.
 pub fn command(place: &Place) -> Result<ExitCode> {
-    let _lock = Lock::take(place)?;
+    let _lock = lock::take(place)?;
     // `target` holds this very program, which keeps running: the system removes the file behind
     // its back. `.lab` holds the lock and goes last.
     for name in [".venv", "target", ".lab"] {
@@ -21,7 +20,7 @@ pub fn command(place: &Place) -> Result<ExitCode> {
             continue;
         }
         let bytes = disk::used(&path);
-        remove(&path)?;
+        disk::remove(&path)?;
         say::line(format!("{name}: removed, {} freed", say::size(bytes)));
     }
     say::line("data/ stays as it is: downloaded weights and pictures are kept");

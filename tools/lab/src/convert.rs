@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
-use crate::place::Place;
+use crate::programs;
 use crate::trouble::{Result, Trouble};
+use checkout::place::Place;
 
 const PROGRAM: &str = include_str!("../convert.py");
 
@@ -38,8 +39,7 @@ pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
             "run `cargo lab setup` first",
         ));
     }
-    let answer = place
-        .venv_python()
+    let answer = programs::python(place)
         // -I: a `torch.py` or `pickle.py` in the user's folder is not PyTorch's.
         .args(["-I", "-W", "ignore", "-c", PROGRAM])
         .arg(input)

@@ -1,8 +1,12 @@
-//! Free space on a disk, and the space that a folder takes.
+//! Free space on a disk, the space that a folder takes, and taking it back.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
+
+use checkout::tree;
+
+use crate::trouble::{Result, Trouble};
 
 /// The free bytes on the disk that holds `folder`, as `df` sees them; `None` if it does not say.
 pub fn free(folder: &Path) -> Option<u64> {
@@ -40,6 +44,11 @@ pub fn used(path: &Path) -> u64 {
         .flatten()
         .map(|entry| used(&entry.path()))
         .sum::<u64>()
+}
+
+/// Removes a file, link or folder, whichever it is; nothing there is fine.
+pub fn remove(path: &Path) -> Result<()> {
+    tree::remove(path).map_err(|error| Trouble::file("remove", path, &error))
 }
 
 #[cfg(test)]

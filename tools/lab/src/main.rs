@@ -2,7 +2,7 @@
 //!
 //! This file picks the command; each command has a file of its own. The order in which a fresh
 //! machine meets them: [`setup`] (`.venv`, libtorch and the kernel), [`run`] or [`notebook`] for the
-//! lesson, [mod@test], [`references`] where golden numbers are to change, and [`checks`] when something does not work.
+//! lesson, [mod@test], [`references`] where golden numbers are to change, and [`doctor`] when something does not work.
 //!
 //! ```text
 //! cargo lab
@@ -12,28 +12,43 @@
 #[cfg(not(unix))]
 compile_error!("cargo lab works on Linux and macOS; on Windows use it inside WSL");
 
-mod checks;
+mod choice;
 mod clean;
 mod compiler;
 mod convert;
+mod data;
 mod disk;
+mod doctor;
+mod drawn;
+mod finding;
+mod graphics;
 mod kernel;
 mod libtorch;
+mod link;
 mod lock;
 mod notebook;
+mod packages;
 mod pip;
-mod place;
+mod pip_failure;
+mod pip_progress;
+mod programs;
 mod python;
 mod references;
+mod registration;
 mod run;
-mod say;
 mod setup;
+mod standard_sources;
+mod step;
 mod test;
 mod trouble;
+mod venv;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use place::Place;
+use checkout::place::Place;
+use checkout::say;
+
 use trouble::{Result, Trouble};
 
 const USAGE: &str = "\
@@ -45,7 +60,8 @@ cargo lab: sets this project up and runs it
   cargo lab test                        set up what is missing, then format check, lints, documentation and tests
   cargo lab references [--check]        set up what is missing, then make tests/golden/ anew with Keras, PyTorch and Pillow;
                                         --check only holds the committed files against them
-  cargo lab setup [--use-python PATH]   make .venv with JupyterLab and PyTorch 2.11, build the kernel, register it
+  cargo lab setup [--use-python PATH]   make .venv with JupyterLab and PyTorch 2.11, build the kernel, register it, draw
+                                        the pictures that stand in for the lesson's without a network
   cargo lab doctor                      look at this machine: what is ready, what is missing, how to get it
   cargo lab convert IN.pth [OUT]        rewrite a PyTorch state dict as OUT (default: IN.safetensors)
   cargo lab clean                       remove .venv, .lab and target; data/ stays
@@ -87,13 +103,13 @@ fn main() -> ExitCode {
         say::line(USAGE);
         return ExitCode::SUCCESS;
     }
-    let outcome = Place::find().and_then(|place| match command {
+    let outcome = place().and_then(|place| match command {
         "setup" => setup::command(&place, rest),
         "test" => none(rest).and_then(|()| test::command(&place)),
         "references" => references::command(&place, rest),
         "run" => run::command(&place, rest),
         "notebook" => notebook::command(&place, rest),
-        "doctor" => none(rest).and_then(|()| checks::command(&place)),
+        "doctor" => none(rest).and_then(|()| doctor::command(&place)),
         "clean" => none(rest).and_then(|()| clean::command(&place)),
         "convert" => convert::command(&place, rest),
         unknown => {
@@ -114,6 +130,22 @@ fn main() -> ExitCode {
             ExitCode::from(trouble.exit_code)
         }
     }
+}
+
+/// The repository that this program belongs to.
+fn place() -> Result<Place> {
+    // Cargo sets the variable when it runs the program, which is right even after the
+    // repository was moved; the compiled-in path serves when the program is started by hand.
+    let package =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let root = PathBuf::from(package).join("../..");
+    let root = root.canonicalize().map_err(|_| {
+        Trouble::new(
+            format!("the repository is not at {}", root.display()),
+            "start the tool as `cargo lab` inside the repository",
+        )
+    })?;
+    Ok(Place { root })
 }
 
 /// Refuses arguments for a command that takes none, so that a typing slip is not dropped in silence.

@@ -2,17 +2,17 @@
 
 use std::process::ExitCode;
 
-use crate::place::Place;
-use crate::say;
+use crate::programs;
 use crate::setup;
 use crate::trouble::{Result, Trouble};
+use checkout::place::Place;
+use checkout::say;
 
 /// Sets up what is missing, then runs JupyterLab until it is stopped; `arguments` are JupyterLab's.
 pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
     setup::for_notebooks(place)?;
     say::line("JupyterLab: open notebooks/01_transfer_learning.ipynb; Ctrl-C here ends it");
-    let status = place
-        .venv_python()
+    let status = programs::python(place)
         .args(["-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"])
         .arg(format!(
             "--ServerApp.root_dir={}",

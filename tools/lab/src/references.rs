@@ -5,17 +5,17 @@
 use std::os::unix::process::CommandExt;
 use std::process::{ExitCode, Stdio};
 
-use crate::place::Place;
+use crate::programs;
 use crate::setup;
 use crate::trouble::{Result, Trouble};
+use checkout::place::Place;
 
 /// Sets up what is missing, then makes the files, or checks them.
 pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
     check(arguments)?;
     setup::for_references(place)?;
     // In place of this program, as for `cargo lab run`. It comes back only if there is nothing to start.
-    let error = place
-        .venv_python()
+    let error = programs::python(place)
         .args(["-W", "ignore"])
         .arg(place.root.join("tests/references/golden.py"))
         .args(arguments)

@@ -6,9 +6,10 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
-use crate::place::Place;
+use crate::programs;
 use crate::setup;
 use crate::trouble::{Result, Trouble};
+use checkout::place::Place;
 
 const PROGRAM: &str = include_str!("../execute.py");
 
@@ -26,8 +27,7 @@ pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
     setup::for_notebooks(place)?;
     // In place of this program: Ctrl-C then waits for the end of the kernel, and the exit code is
     // the user's. It comes back only if there is nothing to start.
-    let error = place
-        .venv_python()
+    let error = programs::python(place)
         // -I: a `queue.py` in the user's folder is not Python's. Kernels are started without it.
         .args(["-I", "-W", "ignore", "-c", PROGRAM])
         .arg(&order.results)

@@ -6,10 +6,11 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use crate::compiler::on_path;
-use crate::place::Place;
-use crate::say;
+use crate::programs;
 use crate::setup;
 use crate::trouble::{Result, Trouble};
+use checkout::place::Place;
+use checkout::say;
 
 /// Before the tests: what is checked, the cargo command, and how to mend a failure.
 const CHECKS: [(&str, &[&str], &str); 3] = [
@@ -40,9 +41,20 @@ const CHECKS: [(&str, &[&str], &str); 3] = [
 /// The engine has no tests of its own and would be compiled once more for them: eight minutes.
 const TESTS: [&str; 4] = ["test", "--workspace", "--exclude", "engine"];
 
-/// The tests that `TESTS` passes over, since they fail without a browser. The same packages: with
+/// The tests that `TESTS` passes over, since they fail without what a machine may lack. The same packages: with
 /// others cargo would build the dependencies once more.
 const BROWSER_TESTS: [&str; 4] = ["--test", "browser", "--", "--ignored"];
+const LESSON_TESTS: [&str; 4] = ["--test", "lesson", "--", "--ignored"];
+
+/// The photographs and weights that `tests/lesson.rs` looks for: one of each.
+const PHOTOGRAPHS: [&str; 2] = [
+    "data/cats_and_dogs_filtered",
+    "../shared/data/cats_and_dogs_filtered.zip",
+];
+const WEIGHTS: [&str; 2] = [
+    "data/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "../shared/data/vgg16_imagenet_notop.h5",
+];
 
 /// Chromium under its usual names, tried in this order after `CHROME`.
 const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
@@ -53,8 +65,7 @@ pub fn command(place: &Place) -> Result<ExitCode> {
     setup::for_tests(place)?;
     for (title, words, remedy) in CHECKS {
         let status = timed(title, || {
-            place
-                .cargo(words)
+            programs::cargo(place, words)
                 .env("RUSTDOCFLAGS", "-D warnings")
                 .status()
         })?;
@@ -65,26 +76,45 @@ pub fn command(place: &Place) -> Result<ExitCode> {
             ));
         }
     }
-    let mut tests = place.cargo(TESTS);
+    let mut tests = programs::cargo(place, TESTS);
     let (mut passed_all, mut counts) = timed("tests", || count(&mut tests))?;
-    if passed_all && let Some(program) = &browser {
-        let mut tests = place.cargo(TESTS);
-        tests.args(BROWSER_TESTS).env("CHROME", program);
-        let (passed, more) = timed("tests in a browser", || count(&mut tests))?;
+    let mut optional = |title: &str, words: &[&str], variable: Option<(&str, &PathBuf)>| {
+        if !passed_all {
+            return Ok(());
+        }
+        let mut tests = programs::cargo(place, TESTS);
+        tests.args(words).envs(variable);
+        let (passed, more) = timed(title, || count(&mut tests))?;
         if passed && more.passed == 0 {
             return Err(Trouble::new(
-                "no test ran in the browser",
-                "the tests in `tests/browser.rs` have to be marked #[ignore]: that is how they are chosen",
+                format!("{title}: no test ran"),
+                "they have to be marked #[ignore]: that is how they are chosen",
             ));
         }
         passed_all = passed;
         counts.make_up(&more);
-    }
-    if browser.is_none() {
-        say::line(format!(
+        Ok(())
+    };
+    match &browser {
+        Some(program) => optional(
+            "tests in a browser",
+            &BROWSER_TESTS,
+            Some(("CHROME", program)),
+        )?,
+        None => say::line(format!(
             "skipped: the notebook in a browser (tests/browser.rs), since there is no {} on this machine\n  \
              what to do: Debian: `sudo apt install chromium`; or set CHROME to a Chromium or Chrome",
             BROWSERS.join(", ")
+        )),
+    }
+    let has = |places: [&str; 2]| places.iter().any(|path| place.root.join(path).exists());
+    if has(PHOTOGRAPHS) && has(WEIGHTS) {
+        optional("the lesson with true weights", &LESSON_TESTS, None)?;
+    } else {
+        say::line(format!(
+            "skipped: the lesson with true weights (tests/lesson.rs), since they or the photographs are not here\n  \
+             what to do: bring {} and {}",
+            PHOTOGRAPHS[0], WEIGHTS[0]
         ));
     }
     say::line(counts.closing_line());

@@ -1,4 +1,4 @@
-//! How the tool talks: whole lines, plain text, and times and sizes as people write them.
+//! How the tools talk: whole lines, plain text, and times and sizes as people write them.
 
 use std::fmt::Display;
 use std::io::Write;

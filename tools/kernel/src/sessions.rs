@@ -1,0 +1,122 @@
+//! The folder in which the sessions' private copies lie.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use checkout::place::Place;
+
+/// The folder, made if it is not there.
+///
+/// evcxr splits the paths that it is given at blanks, and knows only UTF-8: a repository in such a
+/// place has its sessions in the temporary folder, in one of this user's own.
+///
+/// # Errors
+///
+/// What is wrong with the folder, and what to do about it.
+pub fn folder(place: &Place) -> Result<PathBuf, String> {
+    let here = place.lab().join("sessions");
+    if is_plain(&here) {
+        fs::create_dir_all(&here)
+            .map_err(|error| format!("cannot make {}: {error}", here.display()))?;
+        return Ok(here);
+    }
+    let temporary = std::env::temp_dir();
+    if !is_plain(&temporary) {
+        return Err(format!(
+            "the paths of the repository and of the temporary folder, {}, both hold blanks, with which \
+             evcxr cannot build; set TMPDIR to a folder without",
+            temporary.display()
+        ));
+    }
+    let user = rustix::process::geteuid().as_raw();
+    let own = temporary.join(format!("evcxr_transfer-sessions-{user}"));
+    make_private(&own, user)?;
+    Ok(own)
+}
+
+/// Makes a folder that only this user can enter, or makes sure that the one that is there is such a one:
+/// where everybody may make folders, somebody else can have made it before, to read what sessions hold or
+/// to have their programs run.
+fn make_private(folder: &Path, user: u32) -> Result<(), String> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(format!("cannot make {}: {error}", folder.display()));
+        }
+        _ => {}
+    }
+    // Of the name itself, not of what a link leads to.
+    let about = fs::symlink_metadata(folder)
+        .map_err(|error| format!("cannot look at {}: {error}", folder.display()))?;
+    let wrong = if !about.is_dir() {
+        "it is no folder, or a link to one"
+    } else if about.uid() != user {
+        "it belongs to another user"
+    } else if about.mode() & 0o077 != 0 {
+        "other users may enter it"
+    } else {
+        return Ok(());
+    };
+    Err(format!(
+        "sessions are not safe in {}: {wrong}; remove it, or set TMPDIR to a folder of your own",
+        folder.display()
+    ))
+}
+
+/// Whether evcxr can build in `path`.
+fn is_plain(path: &Path) -> bool {
+    path.to_str()
+        .is_some_and(|text| !text.contains(char::is_whitespace))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    const SOMEBODY: u32 = 12_345;
+
+    fn me() -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    #[test]
+    fn sessions_of_a_checkout_with_a_blank_lie_in_a_private_folder_of_the_user() {
+        let place = |root: &str| Place { root: root.into() };
+        let own = folder(&place("/with a/blank")).unwrap();
+        assert!(own.starts_with(std::env::temp_dir()));
+        assert!(own.to_str().unwrap().ends_with(&format!("-{}", me())));
+        let about = fs::symlink_metadata(&own).unwrap();
+        assert_eq!((about.mode() & 0o777, about.uid()), (0o700, me()));
+        let here = tempfile::tempdir().unwrap();
+        let root = here.path().to_str().unwrap();
+        assert!(folder(&place(root)).unwrap().starts_with(here.path()));
+    }
+
+    #[test]
+    fn a_folder_that_somebody_else_could_have_made_is_refused() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path().join("sessions");
+        make_private(&folder, me()).unwrap();
+        make_private(&folder, me()).unwrap();
+        let refused = |words: &str, user: u32| {
+            let error = make_private(&folder, user).unwrap_err();
+            assert!(error.contains(words) && error.contains("TMPDIR"), "{error}");
+        };
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o770)).unwrap();
+        refused("other users may enter it", me());
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+        refused("another user", me() + 1);
+        // Only root may give a folder away.
+        if chown(&folder, Some(SOMEBODY), None).is_ok() {
+            refused("another user", me());
+        }
+        fs::remove_dir(&folder).unwrap();
+        symlink(temporary.path(), &folder).unwrap();
+        refused("a link", me());
+        fs::remove_file(&folder).unwrap();
+        fs::write(&folder, "").unwrap();
+        refused("no folder", me());
+    }
+}

@@ -1,0 +1,182 @@
+//! The template: a folder in which evcxr has built the crate once, so that no session has to.
+//!
+//! `.lab/template` is what evcxr's own code leaves after running a few cells there. A stamp beside it
+//! lists everything that it was built from; a session whose stamp differs has the template brought up to
+//! date first, and says so.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use checkout::lock::Lock;
+use checkout::place::Place;
+use checkout::stamp::{self, Stamp};
+use checkout::tree;
+
+use crate::environment;
+use crate::first_cells;
+use crate::rust_src;
+use crate::view;
+
+/// The stamp that says what the template was built from.
+pub fn stamp(place: &Place) -> Stamp {
+    Stamp::new(place.lab().join("template.stamp"))
+}
+
+/// Whether the template is what the present sources, compiler and engine would give.
+pub fn is_fresh(place: &Place) -> bool {
+    stamp(place).is(&sources(place))
+}
+
+/// Whether there is a template at all, if perhaps an old one.
+pub fn exists(place: &Place) -> bool {
+    place.template().join("target").is_dir()
+}
+
+/// Holds the template as it is while a session copies it.
+///
+/// # Errors
+///
+/// One line: the lock file cannot be used.
+pub fn hold(place: &Place) -> Result<Lock, String> {
+    Lock::share(&lock_file(place)).map_err(no_lock)
+}
+
+/// Brings the template up to date; `say` gets the compiler's lines as they come.
+///
+/// # Errors
+///
+/// What the reader has to know: the compiler's messages, or the file that could not be written.
+pub fn prepare(place: &Place, say: &dyn Fn(&str)) -> Result<(), String> {
+    let _lock = Lock::take(&lock_file(place)).map_err(no_lock)?;
+    if is_fresh(place) {
+        // Another kernel has done it meanwhile.
+        return Ok(());
+    }
+    if !place.program("engine").is_file() {
+        return Err("the kernel is not installed completely; run `cargo lab setup`".to_owned());
+    }
+    let stamp = stamp(place);
+    let _ = stamp.remove();
+    rust_src::write(place)?;
+    let sources = sources(place);
+    view::write(place)?;
+    let config = place.lab().join("template-config");
+    fs::create_dir_all(place.template())
+        .and_then(|()| environment::write_configuration(place, &config))
+        .map_err(|error| format!("cannot write into {}: {error}", config.display()))?;
+    first_cells::run(place, &config, say)?;
+    stamp
+        .write(&sources)
+        .map_err(|error| format!("cannot write into {}: {error}", place.lab().display()))
+}
+
+fn lock_file(place: &Place) -> PathBuf {
+    place.lab().join("template.lock")
+}
+
+fn no_lock(error: io::Error) -> String {
+    format!("cannot lock the ready-built crate: {error}")
+}
+
+/// Everything that the template depends on, one thing a line.
+pub fn sources(place: &Place) -> String {
+    let mut text = environment::FIRST_CELL.to_owned();
+    // Asking rustc itself would take longer than all the rest.
+    if let Some(rustc) = rust_src::rustc(place) {
+        stamp::list(&rustc, &mut text);
+    }
+    let rustup = std::env::var_os("RUSTUP_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".rustup")))
+        .and_then(|folder| fs::read_to_string(folder.join("settings.toml")).ok());
+    text += &rustup.unwrap_or_default();
+    let libtorch = place.libtorch();
+    let _ = writeln!(
+        text,
+        "{}\n{:?}\n{}",
+        environment::configuration(place),
+        fs::canonicalize(&libtorch).unwrap_or(libtorch),
+        first_cells::CELLS.join("\n")
+    );
+    for name in ["Cargo.toml", "Cargo.lock", "build.rs", ".lab/bin/engine"] {
+        stamp::list(&place.root.join(name), &mut text);
+    }
+    stamp::list(&place.root.join("src"), &mut text);
+    text
+}
+
+/// Copies into the folder `work` what a session needs of the template: everything but the traces of the
+/// template's own cells, so that the engine can start while the copy is being made.
+///
+/// # Errors
+///
+/// The system's.
+pub fn copy(place: &Place, work: &Path) -> io::Result<()> {
+    let target = place.template().join("target");
+    tree::copy(&target, &work.join("target"), &|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let of_a_cell = ["ctx-", "libctx", "libcode_"]
+            .iter()
+            .any(|start| name.starts_with(start));
+        !of_a_cell && name != "incremental" && name != ".cargo-lock"
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_source_makes_the_template_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place {
+            root: folder.path().to_owned(),
+        };
+        for name in ["src/a", ".lab"] {
+            fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        fs::write(folder.path().join("src/a/b.rs"), "one").unwrap();
+        assert!(!is_fresh(&place), "there is none");
+        stamp(&place).write(&sources(&place)).unwrap();
+        assert!(is_fresh(&place));
+        fs::write(folder.path().join("src/a/b.rs"), "other").unwrap();
+        assert!(!is_fresh(&place));
+    }
+
+    #[test]
+    fn the_templates_own_cells_stay_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place {
+            root: folder.path().to_owned(),
+        };
+        let work = folder.path().join("work");
+        for name in [
+            "deps/libctx.so",
+            "deps/libtch.rlib",
+            ".fingerprint/ctx-12/lib-ctx",
+            ".fingerprint/tch-12/lib-tch",
+            "incremental/ctx-1/s",
+            "libcode_1.so",
+            ".cargo-lock",
+        ] {
+            let path = place.template().join("target/x/debug").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        copy(&place, &work).unwrap();
+        let debug = work.join("target/x/debug");
+        assert!(debug.join("deps/libtch.rlib").exists());
+        assert!(debug.join(".fingerprint/tch-12/lib-tch").exists());
+        for name in [
+            "deps/libctx.so",
+            ".fingerprint/ctx-12",
+            "incremental",
+            "libcode_1.so",
+            ".cargo-lock",
+        ] {
+            assert!(!debug.join(name).exists(), "{name}");
+        }
+    }
+}
