@@ -26,8 +26,8 @@ use crate::show::table::Table;
 
 /// The lesson's pictures: their side in pixels.
 const SIZE: usize = 150;
-/// How long passes are repeated, once the batch is chosen.
-const MEASURED: Duration = Duration::from_millis(400);
+/// How long passes are repeated. A first pass that takes longer is enough.
+const MEASURED: Duration = Duration::from_millis(500);
 /// How long one pass may take.
 const PASS: Duration = Duration::from_millis(200);
 /// The lesson's batch; larger ones are hardly faster.
@@ -167,11 +167,15 @@ fn pictures_per_second(base: &Base) -> std::result::Result<f64, TchError> {
         }
         Ok::<_, TchError>(start.elapsed())
     };
-    pass(1)?;
+    let start = Instant::now();
+    let first = pass(1)?;
+    if first > MEASURED {
+        // On a machine as slow as this, or as busy, the preparation is small beside it.
+        return Ok(1.0 / first.as_secs_f64());
+    }
     // As many at once as fit the time: a slow machine shows how slow it is with one.
     let one = pass(1)?.as_secs_f64().max(1e-6);
     let count = ((PASS.as_secs_f64() / one) as i64).clamp(1, LARGEST_BATCH);
-    let start = Instant::now();
     let mut quickest = match count {
         1 => one,
         _ => pass(count)?.as_secs_f64(),
