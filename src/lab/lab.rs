@@ -163,7 +163,7 @@ impl Lab {
         self
     }
 
-    /// Takes random weights that follow from `seed`; see [`Weights::seeded`].
+    /// Takes random weights that follow from `seed`; see [`Weights::seeded`](crate::Weights::seeded).
     pub fn seeded_weights(mut self, seed: u64) -> Self {
         self.weights = WeightsChoice::Seeded(seed);
         self
