@@ -156,13 +156,14 @@ fn offline_the_drawn_pictures_and_seeded_weights_stand_in_and_say_so() {
 }
 
 #[test]
-fn offline_the_drawn_pictures_come_before_the_few_samples() {
+fn offline_a_full_run_takes_the_drawn_pictures_before_the_few_samples() {
     let folder = common::samples_alone();
     let counts = |lab: &Lab| {
         let data = lab.cats_and_dogs().unwrap();
         (data.train.len(), data.validation.len())
     };
-    let lab = lab(folder.path());
+    let quick = lab(folder.path()).quick();
+    let lab = quick.clone().full();
     assert_eq!(counts(&lab), (60, 30));
     assert!(lab.to_string().contains("drawn samples, 60 + 30"), "{lab}");
     for (part, count) in [("train", 5), ("validation", 2)] {
@@ -179,6 +180,7 @@ fn offline_the_drawn_pictures_come_before_the_few_samples() {
     let data = lab.cats_and_dogs().unwrap();
     assert!(data.tree().starts_with("drawn\n"), "{data}");
     assert!(data.to_string().contains("drawn sample pictures"), "{data}");
+    assert_eq!(counts(&quick), (60, 30));
     // Whoever asks for the samples gets those.
     let samples = lab.samples();
     assert_eq!(counts(&samples), (60, 30));

@@ -14,8 +14,8 @@ impl Lab {
 
     /// The lesson's cats and dogs, 2,000 + 1,000 pictures: downloaded once, checked and unpacked
     /// into the data folder. A quick run takes 400 + 200 of them. Where they cannot be had, drawn pictures
-    /// stand in, with a note: the 400 + 200 of `data/drawn`, or the 60 + 30 samples where nobody has
-    /// drawn those. With [`Lab::samples`] it is always the samples.
+    /// stand in, with a note: 60 + 30 samples for a quick run, the 400 + 200 of `data/drawn` for a
+    /// full one, if they have been drawn. With [`Lab::samples`] it is always the samples.
     ///
     /// # Errors
     /// [`Error::Download`] if they cannot be fetched, [`Error::Dataset`] or [`Error::File`] if what
@@ -49,10 +49,11 @@ impl Lab {
     /// The drawn pictures, with the note that they are not the real ones.
     fn drawn_pictures(&self) -> Result<Data> {
         let folder = &self.folder.value;
-        let mut data = Data::open(if self.samples_only {
-            data_folder::sample_folder(folder)
-        } else {
-            data_folder::stand_in_folder(folder)
+        // Augmented pictures pass the base in each epoch: on a CPU the drawn ones take minutes then.
+        let few = self.samples_only || !self.full.value;
+        let mut data = Data::open(match few {
+            true => data_folder::sample_folder(folder),
+            false => data_folder::stand_in_folder(folder),
         })?;
         for part in [&mut data.train, &mut data.validation] {
             *part = part.clone().with_note("drawn sample pictures");

@@ -129,8 +129,11 @@ impl Signer {
     }
 }
 
-/// Identities, signature, the four parts and the buffers of a message; `None` for a damaged one.
-fn divided(raw: &ZmqMessage) -> Option<(Vec<Bytes>, Bytes, [Bytes; 4], Vec<Bytes>)> {
+/// Identities, signature, the four parts and the buffers of a message.
+type Divided = (Vec<Bytes>, Bytes, [Bytes; 4], Vec<Bytes>);
+
+/// The frames of a message by what they are for; `None` for a damaged one.
+fn divided(raw: &ZmqMessage) -> Option<Divided> {
     let mut frames: Vec<Bytes> = raw.iter().cloned().collect();
     let delimiter = frames.iter().position(|frame| frame[..] == *DELIMITER)?;
     // The delimiter itself, the signature and the four parts.
