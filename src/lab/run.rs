@@ -29,7 +29,7 @@ impl Lab {
     /// few pictures through VGG16, on the lab's device and in its precision.
     ///
     /// # Errors
-    /// [`Error::Device`] or [`Error::Compute`] if the device cannot do it.
+    /// [`Error::Device`](crate::Error::Device) or [`Error::Compute`](crate::Error::Compute) if the device cannot do it.
     pub fn durations(&self) -> Result<Durations> {
         match &self.durations {
             Some(durations) => Ok(durations.clone()),

@@ -34,7 +34,7 @@ impl Classifier {
     /// `dense_1.bias`. Class names, input size, scaling, what is trainable and history are its metadata.
     ///
     /// # Errors
-    /// [`Error::File`] if the file cannot be written.
+    /// [`Error::File`](crate::Error::File) if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
         self.store(self.base.weights(), &self.history, self.trainable_from)
             .save(path.as_ref())
@@ -78,8 +78,8 @@ impl Classifier {
     /// precision that it was saved with; [`Classifier::set_precision`] changes that.
     ///
     /// # Errors
-    /// [`Error::File`] if the file cannot be read, [`Error::Weights`] or [`Error::LayerShape`] if it
-    /// does not hold a classifier, [`Error::Device`] if the device cannot be used.
+    /// [`Error::File`](crate::Error::File) if the file cannot be read, [`Error::Weights`](crate::Error::Weights) or [`Error::LayerShape`](crate::Error::LayerShape) if it
+    /// does not hold a classifier, [`Error::Device`](crate::Error::Device) if the device cannot be used.
     pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Self> {
         device::check(device)?;
         let path = path.as_ref();
