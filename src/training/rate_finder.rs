@@ -76,7 +76,7 @@ impl LearningRates {
         let variances = 1.0 / before.len() as f64 + share(last);
         let error = scatter(&self.measured[..=last]) * variances.sqrt();
         let fall = start - bottom;
-        let is_clear = fall >= LEAST_FALL * start.abs() && fall > SURE * error;
+        let is_clear = top - bottom >= LEAST_FALL * top.abs() && fall > SURE * error;
         is_clear.then(|| self.rates[half])
     }
 
