@@ -29,9 +29,13 @@ fn run(order: &Value) -> Vec<Vec<Value>> {
     let mut order = order.clone();
     // The lesson's samples and seeded weights; no question to the network.
     order["env"]["EVCXR_TRANSFER_OFFLINE"] = "1".into();
+    // Weights that this machine has elsewhere would give other results.
+    order["env"]["KERAS_HOME"] = env!("CARGO_TARGET_TMPDIR").into();
     let mut child = Command::new(common::repository(".venv/bin/python"))
         .arg(common::repository("tests/references/notebook_cells.py"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env_remove("EVCXR_TRANSFER_WEIGHTS")
+        .env_remove("EVCXR_TRANSFER_MIRROR")
         .env(
             "JUPYTER_PATH",
             order["jupyter_path"].as_str().map_or_else(

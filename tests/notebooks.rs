@@ -22,6 +22,10 @@ fn execute(folder: &std::path::Path, notebooks: &[&std::path::Path]) -> Output {
         .args(notebooks)
         .env("EVCXR_TRANSFER_OFFLINE", "1")
         .env("EVCXR_TRANSFER_DATA", data.path())
+        // Weights that this machine has elsewhere would give other results.
+        .env("KERAS_HOME", data.path())
+        .env_remove("EVCXR_TRANSFER_WEIGHTS")
+        .env_remove("EVCXR_TRANSFER_MIRROR")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .expect("`cargo lab test` installs the notebook's Python")
