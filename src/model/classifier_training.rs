@@ -345,9 +345,12 @@ mod tests {
         let progress = Progress::keeping().stop(&stop);
         let fit = fit.progress(progress).epochs(1_000_000);
         let asker = std::thread::spawn({
-            let stop = stop.clone();
+            let (stop, progress) = (stop.clone(), fit.progress.clone());
             move || {
-                std::thread::sleep(std::time::Duration::from_secs(2));
+                // Once something has been learned.
+                while !progress.kept().iter().any(|line| line.starts_with("Epoch")) {
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                }
                 stop.request();
             }
         });
