@@ -240,7 +240,11 @@ impl Front {
             self.jupyter.print(cell, &stop::line());
         }
         // Nobody has to wait for a cell that does not know.
-        let patience = is_asked.then_some(stop::PATIENCE).unwrap_or_default();
+        let patience = if is_asked {
+            stop::PATIENCE
+        } else {
+            Duration::ZERO
+        };
         let overdue = Event::Overdue(self.number, cell["msg_id"].clone());
         let sender = self.sender.clone();
         tokio::spawn(async move {
