@@ -119,3 +119,24 @@ pub fn configuration(place: &Place) -> String {
     );
     format!("[evcxr]\nprelude = {}\n", serde_json::Value::from(prelude))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_without_a_session_listens_to_the_stop_of_no_other() {
+        let place = Place {
+            root: "/repository".into(),
+        };
+        let command = engine(&place, Path::new("/work"), Path::new("/config"));
+        for name in [SESSION, stop::VARIABLE] {
+            assert!(
+                command
+                    .get_envs()
+                    .any(|change| change == (name.as_ref(), None)),
+                "{name}"
+            );
+        }
+    }
+}

@@ -240,9 +240,10 @@ impl Front {
             self.jupyter.print(cell, &stop::line());
         }
         // Nobody has to wait for a cell that does not know.
-        let patience = match is_asked {
-            true => stop::PATIENCE,
-            false => Duration::ZERO,
+        let patience = if is_asked {
+            stop::PATIENCE
+        } else {
+            Duration::ZERO
         };
         let overdue = Event::Overdue(self.number, cell["msg_id"].clone());
         let sender = self.sender.clone();

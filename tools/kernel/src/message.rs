@@ -68,13 +68,13 @@ impl Signer {
 
     /// Reads a message; `None` for one that is damaged or that somebody else signed.
     pub fn read(&self, raw: &ZmqMessage) -> Option<Message> {
-        let (identities, signature, parts, _buffers) = divided(raw)?;
-        if !self.accepts(&signature, &parts) {
+        let frames = Frames::of(raw)?;
+        if !self.accepts(&frames.signature, &frames.parts) {
             return None;
         }
-        let [header, parent, _metadata, content] = parts;
+        let [header, parent, _metadata, content] = frames.parts;
         Some(Message {
-            identities,
+            identities: frames.identities,
             header: serde_json::from_slice(&header).ok()?,
             parent: serde_json::from_slice(&parent).ok()?,
             content: serde_json::from_slice(&content).ok()?,
@@ -103,9 +103,9 @@ impl Signer {
 
     /// The message with other content; everything else stays as it came, to the byte.
     pub fn with_content(&self, raw: &ZmqMessage, content: &Value) -> Option<ZmqMessage> {
-        let (identities, _signature, [header, parent, metadata, _content], buffers) = divided(raw)?;
-        let parts = [header, parent, metadata, content.to_string().into()];
-        self.joined(identities, parts, buffers)
+        let mut frames = Frames::of(raw)?;
+        frames.parts[3] = content.to_string().into();
+        self.joined(frames.identities, frames.parts, frames.buffers)
     }
 
     fn joined(
@@ -129,18 +129,31 @@ impl Signer {
     }
 }
 
-/// Identities, signature, the four parts and the buffers of a message.
-type Divided = (Vec<Bytes>, Bytes, [Bytes; 4], Vec<Bytes>);
+/// A message in its frames.
+struct Frames {
+    identities: Vec<Bytes>,
+    signature: Bytes,
+    /// Header, parent header, metadata and content.
+    parts: [Bytes; 4],
+    buffers: Vec<Bytes>,
+}
 
-/// The frames of a message by what they are for; `None` for a damaged one.
-fn divided(raw: &ZmqMessage) -> Option<Divided> {
-    let mut frames: Vec<Bytes> = raw.iter().cloned().collect();
-    let delimiter = frames.iter().position(|frame| frame[..] == *DELIMITER)?;
-    // The delimiter itself, the signature and the four parts.
-    let rest = frames.split_off(delimiter);
-    let buffers = rest.get(6..)?.to_vec();
-    let parts = <[Bytes; 4]>::try_from(rest.get(2..6)?.to_vec()).ok()?;
-    Some((frames, rest.get(1)?.clone(), parts, buffers))
+impl Frames {
+    /// `None` for a damaged message.
+    fn of(raw: &ZmqMessage) -> Option<Self> {
+        let mut identities: Vec<Bytes> = raw.iter().cloned().collect();
+        let delimiter = identities
+            .iter()
+            .position(|frame| frame[..] == *DELIMITER)?;
+        // The delimiter itself, the signature, the four parts, the buffers.
+        let rest = identities.split_off(delimiter);
+        Some(Self {
+            identities,
+            signature: rest.get(1)?.clone(),
+            parts: rest.get(2..6)?.to_vec().try_into().ok()?,
+            buffers: rest.get(6..)?.to_vec(),
+        })
+    }
 }
 
 /// One message, read.
