@@ -8,10 +8,6 @@ pub(crate) mod choice;
 pub(crate) mod data;
 pub(crate) mod data_folder;
 pub(crate) mod durations;
-#[allow(
-    clippy::module_inception,
-    reason = "a room is named by the lesson's word, and so is its main noun"
-)]
 pub(crate) mod lab;
 pub(crate) mod mirror;
 pub(crate) mod named_weights;
