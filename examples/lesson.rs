@@ -7,7 +7,8 @@
 //!
 //! Part `finetune` first trains the head on a frozen base, as `frozen` does; the line has the numbers of
 //! the fine-tuning. `--save FILE` keeps the model of these two; `--checkpoint FILE` saves it after every epoch
-//! of the last run, and `--resume FILE` goes on with such a run, given the same arguments.
+//! of the last run, and `--resume FILE` goes on with such a run, given the same arguments. `--model FILE`
+//! takes a model that was saved and has it learn `--part`, without what comes before.
 //!
 //! Without arguments: the machine's best device, the lesson's pictures and weights where they can be
 //! had (drawn pictures and seeded weights otherwise), and as much of the lesson as the machine allows.
@@ -29,14 +30,14 @@ const USAGE: &str = "\
 usage: lesson [--data DIR] [--weights FILE|seed:N] [--part features|frozen|finetune] [--train N]
               [--validation M] [--epochs E] [--batch B] [--seed S] [--device cpu|cuda]
               [--precision f32|bf16|auto] [--plot FILE.png|FILE.svg] [--save FILE]
-              [--checkpoint FILE] [--resume FILE] [--samples]";
+              [--checkpoint FILE] [--resume FILE] [--model FILE] [--samples]";
 
 /// The arguments, by name.
 struct Arguments(Vec<(String, String)>);
 
 impl Arguments {
     fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
-        const NAMES: [&str; 14] = [
+        const NAMES: [&str; 15] = [
             "data",
             "weights",
             "part",
@@ -51,6 +52,7 @@ impl Arguments {
             "save",
             "checkpoint",
             "resume",
+            "model",
         ];
         let mut words = words;
         let mut found = Vec::new();
@@ -201,7 +203,17 @@ fn end_to_end(
             let history = model.resume(data, &last)?;
             (model, history)
         }
-        None => from_the_start(base, data, &augment, fit, &last, tunes)?,
+        None => match arguments.get("model") {
+            Some(path) => {
+                let mut model = lab.load(path)?;
+                let history = match tunes {
+                    true => model.fine_tune("block5_conv1", data, &augment, &last)?,
+                    false => model.train_frozen(data, &augment, &last)?,
+                };
+                (model, history)
+            }
+            None => from_the_start(base, data, &augment, fit, &last, tunes)?,
+        },
     };
     println!("{}", model.summary());
     if let Some(path) = arguments.get("save") {

@@ -1,22 +1,45 @@
-//! The process that compiles and runs cells: evcxr_jupyter, unchanged, in a small program of ours.
+//! The process that compiles and runs cells, with evcxr.
 //!
-//! Started in four ways:
+//! Started in these ways:
 //! ```text
-//! engine --control_file FILE   a session: evcxr_jupyter's kernel (the program `kernel` starts it)
+//! engine                       a session: requests on stdin, events on stdout (the program `kernel` starts it)
 //! engine prepare CELL...       runs cells once, so that everything they need is built in EVCXR_TMPDIR
-//! engine                       evcxr's child that holds the cells' variables (marked by a variable)
+//! engine                       the cells' output on its way to evcxr (marked by a variable)
+//! engine                       behind it, the process that holds the cells' variables (marked by two)
 //! engine RUSTC ...             evcxr's wrapper around rustc (marked by a variable)
 //! ```
+//! - [`serve`] takes requests; [`runner`] runs a cell, [`help`] completes and explains.
+//! - [`outputs`] hands on what cells print. Between the variables' process and evcxr stands [`pump`], which
+//!   brings stdout, stderr and rich results into one order; [`wire`] is how it marks what is no plain line.
+//! - [`failure`] is what Jupyter is told of an error, [`gone`] knows which variables are no more.
+//! - [`prepare`] makes the folder that each session copies.
+
+mod failure;
+mod gone;
+mod help;
+mod outputs;
+mod prepare;
+mod pump;
+mod runner;
+mod serve;
+mod wire;
 
 use std::process::ExitCode;
 
+/// Set by evcxr for its child, which is to hold the variables.
+const IS_RUNTIME: &str = "EVCXR_IS_RUNTIME";
+
 fn main() -> ExitCode {
-    // Returns only where this process is neither evcxr's child nor its rustc.
+    if std::env::var_os(IS_RUNTIME).is_some() && std::env::var_os(pump::INNER).is_none() {
+        return pump::run();
+    }
+    // Returns only where this process is neither the one with the variables nor a rustc.
     evcxr::runtime_hook();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.split_first() {
-        Some((command, cells)) if command == "prepare" => prepare(cells),
-        _ => evcxr_jupyter::main().map_err(|error| format!("{error:#}")),
+        Some((command, cells)) if command == "prepare" => prepare::run(cells),
+        None => serve::run(),
+        _ => Err("usage: engine [prepare CELL...]".to_owned()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -24,39 +47,5 @@ fn main() -> ExitCode {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Loads the configuration as a session does, then runs `cells` in order.
-///
-/// A cell that starts with `// fails` may fail: evcxr checks such a cell with `cargo check`, whose
-/// results are wanted too.
-fn prepare(cells: &[String]) -> Result<(), String> {
-    let (mut context, outputs) = evcxr::CommandContext::new().map_err(|error| error.to_string())?;
-    // A cell ends only when somebody has read what it printed.
-    let stdout = std::thread::spawn(move || outputs.stdout.iter().for_each(drop));
-    let stderr =
-        std::thread::spawn(move || outputs.stderr.iter().for_each(|line| eprintln!("{line}")));
-    let outcome = std::iter::once(":load_config --quiet")
-        .chain(cells.iter().map(String::as_str))
-        .try_for_each(|cell| match context.execute(cell) {
-            Err(_) if cell.starts_with("// fails") => Ok(()),
-            Err(error) => Err(describe(&error)),
-            Ok(_) => Ok(()),
-        });
-    drop(context);
-    let _ = (stdout.join(), stderr.join());
-    outcome
-}
-
-/// The compiler's own text, where there is one.
-fn describe(error: &evcxr::Error) -> String {
-    match error {
-        evcxr::Error::CompilationErrors(errors) => errors
-            .iter()
-            .map(|error| error.rendered())
-            .collect::<Vec<_>>()
-            .join("\n"),
-        other => other.to_string(),
     }
 }

@@ -1,39 +1,44 @@
-//! A running engine as the front sees it: three sockets to send to, and the session's folder.
+//! A running engine as the front sees it: where requests go, and the session's folder.
 
 use checkout::say;
-use zeromq::ZmqMessage;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::process::ChildStdin;
+use tokio::sync::mpsc::{Sender, channel};
 
-use crate::message::Channel;
-use crate::outbox::Outbox;
 use crate::session::Session;
 use crate::stop;
 
+/// How many requests wait for the engine at most: cells go to it one at a time, questions as they come.
+const MOST: usize = 1000;
+
 /// A running engine.
 pub struct Backend {
-    /// To its socket for cells, completion, help.
-    pub shell: Outbox,
-    /// To its socket for interrupts.
-    pub control: Outbox,
-    /// To its socket for answers to its questions.
-    pub stdin: Outbox,
+    requests: Sender<Value>,
     /// Its folder goes with it.
-    pub session: Session,
+    session: Session,
 }
 
 impl Backend {
-    /// Hands a message on; `false` where too many are waiting already. One that cannot be sent later is
-    /// lost with its engine, whose end is an event too.
-    pub fn send(&self, channel: Channel, message: ZmqMessage) -> bool {
-        let outbox = match channel {
-            Channel::Control => &self.control,
-            Channel::Stdin => &self.stdin,
-            Channel::Shell | Channel::Iopub => &self.shell,
-        };
-        let is_sent = outbox.put(message);
-        if !is_sent {
-            say::error("the engine did not take a message: too many are waiting");
-        }
-        is_sent
+    /// The engine that reads from `stdin`.
+    pub fn new(mut stdin: ChildStdin, session: Session) -> Self {
+        let (requests, mut waiting) = channel::<Value>(MOST);
+        tokio::spawn(async move {
+            while let Some(request) = waiting.recv().await {
+                let line = format!("{request}\n");
+                if let Err(error) = stdin.write_all(line.as_bytes()).await {
+                    // Its end is an event of its own.
+                    say::error(format!("the engine did not take a request: {error}"));
+                    break;
+                }
+            }
+        });
+        Self { requests, session }
+    }
+
+    /// Hands a request on; `false` where too many are waiting already.
+    pub fn send(&self, request: Value) -> bool {
+        self.requests.try_send(request).is_ok()
     }
 
     /// Asks the running cell to stop; `false` if it cannot be asked.
@@ -50,5 +55,11 @@ impl Backend {
         if let Err(error) = stop::withdraw(&stop::file(self.session.folder())) {
             say::error(format!("later cells will stop at once: {error}"));
         }
+    }
+
+    /// Ends the running cell, and with it the process that holds the variables.
+    pub fn force(&self) {
+        self.withdraw_stop();
+        self.send(json!({"kill": true}));
     }
 }

@@ -29,8 +29,10 @@ pub fn engine(place: &Place, work: &Path, config: &Path) -> Command {
         // Of another session, where a cell of that one has started this program.
         .env_remove(SESSION)
         .env_remove(stop::VARIABLE)
-        // evcxr renews the user's own stock kernel where it finds an old one: it shall find none.
-        .env("JUPYTER_PATH", config)
+        // The crate's public names, for completion.
+        .env("EVCXR_TRANSFER_SOURCE", place.root.join("src"))
+        // How work shows itself: the front moves results in place.
+        .env("EVCXR_TRANSFER_DISPLAY", "live")
         // rust-analyzer allocates a gigabyte in small pieces: fewer, larger pages save 0.3 s.
         .env("MIMALLOC_ALLOW_LARGE_OS_PAGES", "1");
     command

@@ -11,11 +11,11 @@ use crate::message::Channel;
 pub enum Event {
     /// Jupyter has sent something.
     Asked(Channel, ZmqMessage),
-    /// The engine of this number has sent something.
-    Answered(u32, Channel, ZmqMessage),
+    /// The engine of this number has told something: see its `serve`.
+    Told(u32, Value),
     /// What the engine of this number is being waited for: one line.
     Progress(u32, String),
-    /// The engine of this number runs, and can soon be asked.
+    /// The engine of this number runs, and will say when it is ready.
     Started(u32, Box<Backend>),
     /// The engine of this number is gone or could not be started, and why.
     Ended(u32, String),

@@ -1,12 +1,13 @@
 //! What happens to each message, between Jupyter and the engine.
 //!
-//! A message for the engine goes on to it unchanged, and its answers come back unchanged, but for what
-//! [`crate::amendment`] says. While there is no engine yet, cells wait here, and the one that waits first
-//! shows what is going on; when there can be none, each cell gets the reason as its error, and a later run
-//! of a cell tries again. An interrupt is not handed on at once: see [`crate::stop`].
+//! Cells go to the engine one at a time; what it tells of them becomes Jupyter's messages. While there is no
+//! engine yet, the first cell shows what is going on; when there can be none, each cell gets the reason as its
+//! error, and a later run of a cell tries again. Cells that wait behind one that failed or was stopped are not
+//! run, as Jupyter's own rule has it. An interrupt is not handed on at once: see [`crate::stop`].
 //!
 //! Nothing here waits for anybody: a message that does not fit into its socket's queue is refused.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,11 +17,13 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{Receiver, Sender};
 use zeromq::ZmqMessage;
 
-use crate::amendment::amended;
 use crate::backend::Backend;
 use crate::cells::Cells;
+use crate::completeness;
 use crate::connection::Connection;
+use crate::density;
 use crate::event::{self, Event};
+use crate::history::History;
 use crate::jupyter::{Jupyter, kernel_info};
 use crate::message::{Channel, Message};
 use crate::spare;
@@ -57,13 +60,15 @@ pub fn serve(place: Place, connection_file: &Path) -> Result<(), String> {
             .map_err(|error| format!("cannot open Jupyter's sockets: {error}"))?;
         let mut front = Front {
             place,
-            key: connection.key().to_owned(),
             jupyter,
             sender,
             engine: Engine::Starting(None),
             number: 0,
             cells: Cells::default(),
+            questions: HashMap::new(),
+            history: History::default(),
             stage: None,
+            last: json!({}),
         };
         front.start_engine();
         front.run(events).await;
@@ -75,15 +80,19 @@ pub fn serve(place: Place, connection_file: &Path) -> Result<(), String> {
 
 struct Front {
     place: Place,
-    key: String,
     jupyter: Jupyter,
     sender: Sender<Event>,
     engine: Engine,
     /// Engines are numbered, so that the last words of an old one are not taken for the new one's.
     number: u32,
     cells: Cells,
+    /// Completion and help that the engine has been asked for, by their number.
+    questions: HashMap<String, Message>,
+    history: History,
     /// The last line about the engine's start, for a cell that comes to wait.
     stage: Option<String>,
+    /// The header of the last cell, under which a thread that outlives it prints.
+    last: Value,
 }
 
 impl Front {
@@ -91,29 +100,14 @@ impl Front {
         while let Some(event) = events.recv().await {
             match event {
                 Event::Asked(channel, raw) => {
-                    // What nobody signed is nobody's.
-                    let Some(message) = self.jupyter.signer.read(&raw) else {
-                        continue;
-                    };
-                    let is_end = message.kind() == "shutdown_request";
-                    match channel {
-                        Channel::Shell => self.asked(message, raw),
-                        Channel::Control => self.controlled(&message, raw),
-                        Channel::Stdin | Channel::Iopub => {
-                            self.hand_on(Channel::Stdin, raw);
-                        }
-                    }
-                    if is_end {
+                    if self.asked(channel, &raw) {
                         break;
                     }
                 }
-                Event::Answered(number, channel, raw) if number == self.number => {
-                    self.answered(channel, raw);
-                }
+                Event::Told(number, told) if number == self.number => self.told(told),
                 Event::Progress(number, line) if number == self.number => self.progress(line),
                 Event::Started(number, backend) if number == self.number => {
                     self.engine = Engine::Starting(Some(backend));
-                    self.greet();
                 }
                 Event::Ended(number, reason) if number == self.number => self.ended(reason),
                 Event::Overdue(number, cell) if number == self.number => {
@@ -122,7 +116,7 @@ impl Front {
                     }
                 }
                 Event::Orphaned => break,
-                Event::Answered(..)
+                Event::Told(..)
                 | Event::Progress(..)
                 | Event::Started(..)
                 | Event::Ended(..)
@@ -138,7 +132,6 @@ impl Front {
         self.engine = Engine::Starting(None);
         Start {
             place: self.place.clone(),
-            key: self.key.clone(),
             number: self.number,
             events: self.sender.clone(),
             readers: self.jupyter.iopub.clone(),
@@ -146,87 +139,125 @@ impl Front {
         .begin();
     }
 
-    /// A request of our own, whose answer stops here.
-    fn own_request(&self, kind: &str) -> Option<ZmqMessage> {
-        self.jupyter.signer.write(&[], kind, &json!({}), &json!({}))
-    }
-
-    /// The engine answers this question when it has loaded everything.
-    fn greet(&self) {
-        let question = self.own_request("kernel_info_request");
-        if let (Engine::Starting(Some(backend)), Some(question)) = (&self.engine, question) {
-            backend.send(Channel::Shell, question);
+    /// A message from Jupyter; whether it is the last one.
+    fn asked(&mut self, channel: Channel, raw: &ZmqMessage) -> bool {
+        // What nobody signed is nobody's.
+        let Some(message) = self.jupyter.signer.read(raw) else {
+            return false;
+        };
+        let reply = |content: Value| self.jupyter.reply(channel, &message, &content);
+        match message.kind() {
+            "execute_request" => self.cell(message),
+            "complete_request" | "inspect_request" => self.question(message),
+            "input_reply" => {
+                self.hand_on(json!({"input": message.content["value"]}));
+            }
+            "interrupt_request" => self.interrupted(&message),
+            "shutdown_request" => {
+                let restart = message.content["restart"] == true;
+                reply(json!({"status": "ok", "restart": restart}));
+                return true;
+            }
+            "kernel_info_request" => reply(kernel_info()),
+            "is_complete_request" => {
+                let code = message.content["code"].as_str().unwrap_or_default();
+                reply(completeness::reply(code));
+            }
+            "history_request" => reply(self.history.reply(&message.content)),
+            // There are no widgets here.
+            "comm_info_request" => reply(json!({"status": "ok", "comms": {}})),
+            "comm_open" => {
+                let content = json!({"comm_id": message.content["comm_id"], "data": {}});
+                self.jupyter
+                    .publish("comm_close", &message.header, &content);
+            }
+            _ => {}
         }
+        false
     }
 
-    /// Sends the engine a message; `false` if it cannot take it.
-    fn hand_on(&self, channel: Channel, raw: ZmqMessage) -> bool {
-        matches!(&self.engine, Engine::Ready(backend) if backend.send(channel, raw))
+    /// Sends the engine a request; `false` if it cannot take it.
+    fn hand_on(&self, request: Value) -> bool {
+        matches!(&self.engine, Engine::Ready(backend) if backend.send(request))
     }
 
-    fn asked(&mut self, message: Message, raw: ZmqMessage) {
-        if self.jupyter.knows(&message) {
-            return;
-        }
-        let is_cell = message.is_cell();
+    fn cell(&mut self, message: Message) {
         if let Engine::Failed { reason, sources } = &self.engine {
-            // Completion and help: nobody has to wait for them. And the same crate fails the same way,
-            // anything else may have been mended.
-            let is_same = || !sources.is_empty() && template::sources(&self.place) == *sources;
-            if !is_cell || is_same() {
-                self.jupyter.fail(&message, reason);
+            // The same crate fails the same way, anything else may have been mended.
+            if !sources.is_empty() && template::sources(&self.place) == *sources {
+                let reason = reason.clone();
+                self.cells.wait(message);
+                self.fail_all(&reason);
                 return;
             }
             self.start_engine();
         }
         if self.cells.is_full() {
             let reason = "too many cells are waiting; run it again when they are done";
-            self.jupyter.fail(&message, reason);
+            self.jupyter
+                .reply(Channel::Shell, &message, &failed(&failure(reason), 0));
             return;
         }
-        match &self.engine {
-            Engine::Ready(_) => self.hand_over(message, raw),
-            _ => self.wait(message, raw),
+        self.cells.wait(message);
+        self.advance();
+    }
+
+    /// Has the cell run that is the next one, as soon as there is an engine.
+    fn advance(&mut self) {
+        if let Some(cell) = self.cells.advance() {
+            self.last = cell.message.header.clone();
+            self.jupyter.state(&self.last, "busy");
+            if !cell.is_silent() {
+                let input = json!({"code": cell.code(), "execution_count": cell.number});
+                self.jupyter.publish("execute_input", &self.last, &input);
+            }
+            if cell.is_counted() {
+                self.history.add(cell.number, cell.code());
+            }
+            if let Some(stage) = &self.stage {
+                self.jupyter.print(&self.last, stage);
+            }
+        }
+        let Engine::Ready(backend) = &self.engine else {
+            return;
+        };
+        if let Some(cell) = self.cells.current()
+            && !cell.is_handed_over
+        {
+            cell.is_handed_over = backend.send(json!({"run": cell.code(), "cell": cell.number}));
         }
     }
 
-    /// Gives the engine a cell to run, or a question to answer.
-    fn hand_over(&mut self, message: Message, raw: ZmqMessage) {
-        if !self.hand_on(Channel::Shell, raw) {
-            let reason = "the process that compiles and runs cells takes no more messages now";
-            self.jupyter.fail(&message, reason);
-        } else if message.is_cell() {
-            self.cells.run(message);
-        }
-    }
-
-    fn controlled(&mut self, message: &Message, raw: ZmqMessage) {
-        let (control, jupyter) = (Channel::Control, &self.jupyter);
-        match message.kind() {
-            "kernel_info_request" => jupyter.reply(control, message, &kernel_info()),
-            "shutdown_request" => {
-                let restart = message.content["restart"].as_bool().unwrap_or(false);
-                let content = json!({"status": "ok", "restart": restart});
-                jupyter.reply(control, message, &content);
-            }
-            "interrupt_request" if !matches!(self.engine, Engine::Ready(_)) => {
-                jupyter.reply(control, message, &json!({"status": "ok"}));
-                self.fail_waiting("interrupted before the kernel was ready");
-            }
-            "interrupt_request" => self.interrupted(message),
-            _ => {
-                self.hand_on(control, raw);
-            }
+    /// Completion and help: nobody waits for an engine that is not there.
+    fn question(&mut self, message: Message) {
+        let (code, cursor) = (&message.content["code"], &message.content["cursor_pos"]);
+        let (key, nothing) = match message.kind() {
+            "inspect_request" => ("inspect", json!({"found": false, "data": {}})),
+            _ => (
+                "complete",
+                json!({"matches": [], "cursor_start": cursor, "cursor_end": cursor}),
+            ),
+        };
+        let request = json!({key: code, "cursor": cursor, "id": message.id()});
+        if self.hand_on(request) {
+            self.questions.insert(message.id().to_owned(), message);
+        } else {
+            let mut content = nothing;
+            (content["status"], content["metadata"]) = (json!("ok"), json!({}));
+            self.jupyter.reply(Channel::Shell, &message, &content);
         }
     }
 
     /// Asks the running cell to stop, or ends it if it has been asked before.
     fn interrupted(&mut self, message: &Message) {
         // Without "busy" and "idle": the cell goes on, and Jupyter would show a kernel at rest.
-        let content = json!({"status": "ok"});
-        self.jupyter.answer(Channel::Control, message, &content);
-        // Where none runs, there is nothing to stop: evcxr would end the process with the variables all
-        // the same.
+        self.jupyter
+            .answer(Channel::Control, message, &json!({"status": "ok"}));
+        if !matches!(self.engine, Engine::Ready(_)) {
+            self.fail_all("interrupted before the kernel was ready");
+            return;
+        }
+        // Where none runs, there is nothing to stop.
         match self.cells.interrupted() {
             Some((cell, Step::Ask)) => self.ask(&cell),
             Some((_, Step::Force)) => self.force(),
@@ -253,37 +284,81 @@ impl Front {
         });
     }
 
-    /// Has the engine end the running cell, and with it the process that holds the variables.
+    /// Ends the running cell, and with it the process that holds the variables.
     fn force(&self) {
-        // Jupyter has had an answer for each request of its own.
-        let request = self.own_request("interrupt_request");
-        if let (Engine::Ready(backend), Some(request)) = (&self.engine, request) {
-            backend.withdraw_stop();
-            backend.send(Channel::Control, request);
+        if let Engine::Ready(backend) = &self.engine {
+            backend.force();
         }
     }
 
-    fn answered(&mut self, channel: Channel, raw: ZmqMessage) {
-        let Some(message) = self.jupyter.signer.read(&raw) else {
+    /// What the engine tells.
+    fn told(&mut self, told: Value) {
+        if told["ready"] == true {
+            self.ready();
+        } else if let Some(question) = told["id"].as_str().and_then(|id| self.questions.remove(id))
+        {
+            self.jupyter
+                .reply(Channel::Shell, &question, &told["answer"]);
+        } else if told["done"] == true {
+            self.done(None);
+        } else if told["failed"].is_object() {
+            self.done(Some(&told["failed"]));
+        } else if told["ask"].is_string() {
+            self.question_to_reader(&told);
+        } else {
+            self.show(told);
+        }
+    }
+
+    /// Shows what a cell prints or gives.
+    fn show(&mut self, mut told: Value) {
+        for name in ["stdout", "stderr"] {
+            if let Some(text) = told[name].as_str() {
+                self.jupyter.stream(&self.last, name, text);
+                return;
+            }
+        }
+        let cell = self.cells.current();
+        let mut content = json!({"metadata": {}});
+        if told["result"].is_object() {
+            let Some(cell) = cell.filter(|cell| !cell.is_silent()) else {
+                return;
+            };
+            content["data"] = told["result"].take();
+            content["execution_count"] = json!(cell.number);
+            density::tell_width(&mut content);
+            self.jupyter.publish("execute_result", &self.last, &content);
+        } else if told["display"].is_object() {
+            content["data"] = told["display"].take();
+            content["transient"] = json!({});
+            density::tell_width(&mut content);
+            let mut is_update = false;
+            if let (Some(id), Some(cell)) = (told["id"].as_str(), cell) {
+                let (name, is_known) = cell.display(id);
+                content["transient"] = json!({"display_id": name});
+                is_update = is_known;
+            }
+            let kind = match is_update {
+                true => "update_display_data",
+                false => "display_data",
+            };
+            self.jupyter.publish(kind, &self.last, &content);
+        }
+    }
+
+    /// A cell wants to know something of its reader.
+    fn question_to_reader(&mut self, told: &Value) {
+        let Some(cell) = self.cells.current() else {
             return;
         };
-        if self.jupyter.signer.wrote(&message.parent) {
-            if message.kind() == "kernel_info_reply" {
-                self.ready();
-            }
+        if cell.message.content["allow_stdin"] == true {
+            let content = json!({"prompt": told["ask"], "password": told["is_password"]});
+            self.jupyter.ask(&cell.message, &content);
             return;
         }
-        if message.kind() == "execute_reply" {
-            // Before the next cell runs: evcxr has to compile even one that has waited.
-            if self.cells.ended(&message.parent["msg_id"])
-                && let Engine::Ready(backend) = &self.engine
-            {
-                backend.withdraw_stop();
-            }
-        }
-        let changed = amended(&message);
-        let changed = changed.and_then(|content| self.jupyter.signer.with_content(&raw, &content));
-        self.jupyter.send(channel, changed.unwrap_or(raw));
+        let note = "nobody can be asked here: the cell gets an empty line\n";
+        self.jupyter.stream(&self.last, "stderr", note);
+        self.hand_on(json!({"input": ""}));
     }
 
     fn ready(&mut self) {
@@ -299,32 +374,50 @@ impl Front {
             std::thread::sleep(Duration::from_secs(15));
             spare::make(&place);
         });
-        for (message, raw) in self.cells.take_waiting() {
-            self.hand_over(message, raw);
-        }
+        self.advance();
     }
 
-    /// Keeps a message until the engine is there; the first cell that waits shows why.
-    fn wait(&mut self, message: Message, raw: ZmqMessage) {
-        let is_first_cell = message.is_cell() && self.cells.first_waiting().is_none();
-        if message.is_cell() {
-            let busy = json!({"execution_state": "busy"});
-            self.jupyter.publish("status", &message.header, &busy);
+    /// The current cell has ended, with this error if it has failed.
+    fn done(&mut self, failure: Option<&Value>) {
+        let Some((cell, was_interrupted)) = self.cells.end() else {
+            return;
+        };
+        if was_interrupted && let Engine::Ready(backend) = &self.engine {
+            backend.withdraw_stop();
         }
-        if is_first_cell && let Some(stage) = &self.stage {
-            self.jupyter.print(&message.header, stage);
+        let (question, number) = (&cell.message, cell.number);
+        let content = match failure {
+            None => json!({
+                "status": "ok",
+                "execution_count": number,
+                "user_expressions": {},
+                "payload": [],
+            }),
+            Some(failure) => {
+                self.jupyter.publish("error", &question.header, failure);
+                failed(failure, number)
+            }
+        };
+        self.jupyter.answer(Channel::Shell, question, &content);
+        self.jupyter.state(&question.header, "idle");
+        if was_interrupted || failure.is_some() && cell.stops_on_error() {
+            for message in self.cells.take_waiting() {
+                self.jupyter
+                    .reply(Channel::Shell, &message, &json!({"status": "aborted"}));
+            }
         }
-        self.cells.wait(message, raw);
+        self.advance();
     }
 
     fn progress(&mut self, line: String) {
-        match self.cells.running().or_else(|| self.cells.first_waiting()) {
-            Some(cell) => self.jupyter.print(&cell.header, &line),
+        match self.cells.current() {
+            Some(cell) => self.jupyter.print(&cell.message.header, &line),
             None => say::error(&line),
         }
         self.stage = Some(line);
     }
 
+    /// The engine is gone.
     fn ended(&mut self, reason: String) {
         // Only a crate that does not compile stays as it is until somebody mends it.
         let sources = if reason.contains("does not compile") {
@@ -333,22 +426,40 @@ impl Front {
             String::new()
         };
         say::error(&reason);
-        for cell in self.cells.take_running() {
-            let lost = format!(
-                "{reason}\nThe variables are lost; the next cell starts a new engine, so run the notebook \
-                 from its start"
-            );
-            self.jupyter.fail(&cell, &lost);
+        let was_running = self.cells.current().is_some_and(|cell| cell.is_handed_over);
+        self.engine = Engine::Failed {
+            reason: reason.clone(),
+            sources,
+        };
+        let lost = "\nThe variables are lost; the next cell starts a new engine, so run the notebook from its start";
+        self.fail_all(&(reason + if was_running { lost } else { "" }));
+        for (_, question) in self.questions.drain() {
+            self.jupyter
+                .reply(Channel::Shell, &question, &json!({"status": "error"}));
         }
-        self.fail_waiting(&reason);
-        self.engine = Engine::Failed { reason, sources };
     }
 
-    fn fail_waiting(&mut self, reason: &str) {
-        for (message, _) in self.cells.take_waiting() {
-            if message.is_cell() {
-                self.jupyter.fail(&message, reason);
-            }
+    /// Ends all cells with the reason why they are not run.
+    fn fail_all(&mut self, reason: &str) {
+        self.advance();
+        while self.cells.current().is_some() {
+            self.done(Some(&failure(reason)));
         }
     }
+}
+
+/// An error of the kernel's own.
+fn failure(reason: &str) -> Value {
+    json!({
+        "ename": "Error",
+        "evalue": reason.lines().next().unwrap_or_default(),
+        "traceback": reason.lines().collect::<Vec<_>>(),
+    })
+}
+
+/// The reply to a cell that has failed.
+fn failed(failure: &Value, number: u64) -> Value {
+    let mut content = failure.clone();
+    (content["status"], content["execution_count"]) = (json!("error"), json!(number));
+    content
 }

@@ -10,7 +10,7 @@ use zeromq::{RepSocket, RouterSocket, Socket, SocketRecv, SocketSend, ZmqMessage
 
 use crate::connection::Connection;
 use crate::event::Event;
-use crate::message::{Channel, Message, Signer};
+use crate::message::{Channel, Message, Signer, VERSION};
 use crate::outbox::Outbox;
 use crate::publisher::Publisher;
 
@@ -64,13 +64,11 @@ impl Jupyter {
         })
     }
 
-    /// Hands a message on to who it is for.
-    pub fn send(&self, channel: Channel, message: ZmqMessage) {
+    fn send(&self, channel: Channel, message: ZmqMessage) {
         let outbox = match channel {
             Channel::Shell => &self.shell,
             Channel::Control => &self.control,
             Channel::Stdin => &self.stdin,
-            Channel::Iopub => return self.iopub.publish(&message),
         };
         if !outbox.put(message) {
             say::error("a message was lost: Jupyter does not take its answers");
@@ -88,59 +86,42 @@ impl Jupyter {
 
     /// Prints a line under the cell with this header.
     pub fn print(&self, cell: &Value, line: &str) {
-        let content = json!({"name": "stdout", "text": format!("{line}\n")});
-        self.publish("stream", cell, &content);
+        self.stream(cell, "stdout", &format!("{line}\n"));
+    }
+
+    /// Prints text under the cell with this header, on "stdout" or "stderr".
+    pub fn stream(&self, cell: &Value, name: &str, text: &str) {
+        self.publish("stream", cell, &json!({"name": name, "text": text}));
+    }
+
+    /// Says whether the kernel works on the message with the header `parent`: "busy" or "idle".
+    pub fn state(&self, parent: &Value, state: &str) {
+        self.publish("status", parent, &json!({"execution_state": state}));
     }
 
     /// Answers a question, between "busy" and "idle" as Jupyter wants it.
     pub fn reply(&self, channel: Channel, question: &Message, content: &Value) {
-        let busy = json!({"execution_state": "busy"});
-        self.publish("status", &question.header, &busy);
+        self.state(&question.header, "busy");
         self.answer(channel, question, content);
-        let idle = json!({"execution_state": "idle"});
-        self.publish("status", &question.header, &idle);
-    }
-
-    /// Answers a question on the shell channel that needs no engine; `false` for any other.
-    pub fn knows(&self, question: &Message) -> bool {
-        let content = match question.kind() {
-            "kernel_info_request" => kernel_info(),
-            // evcxr leaves these two without an answer, for which some clients wait.
-            "comm_info_request" => json!({"status": "ok", "comms": {}}),
-            "history_request" => json!({"status": "ok", "history": []}),
-            _ => return false,
-        };
-        self.reply(Channel::Shell, question, &content);
-        true
+        self.state(&question.header, "idle");
     }
 
     /// Answers a question and says nothing else.
     pub fn answer(&self, channel: Channel, question: &Message, content: &Value) {
         let kind = question.kind().replace("_request", "_reply");
-        let (identities, parent) = (&question.identities, &question.header);
-        if let Some(raw) = self.signer.write(identities, &kind, parent, content) {
-            self.send(channel, raw);
-        }
+        self.write(channel, question, &kind, content);
     }
 
-    /// Answers a question with the reason why there is no answer; a cell ends with it as its error.
-    pub fn fail(&self, question: &Message, reason: &str) {
-        if question.is_cell() {
-            let error = json!({
-                "ename": "Error",
-                "evalue": first_line(reason),
-                "traceback": reason.lines().collect::<Vec<_>>(),
-            });
-            self.publish("error", &question.header, &error);
+    /// Asks whoever sent the cell for a line of text.
+    pub fn ask(&self, cell: &Message, content: &Value) {
+        self.write(Channel::Stdin, cell, "input_request", content);
+    }
+
+    fn write(&self, channel: Channel, to: &Message, kind: &str, content: &Value) {
+        let message = self.signer.write(&to.identities, kind, &to.header, content);
+        if let Some(message) = message {
+            self.send(channel, message);
         }
-        let failure = json!({
-            "status": "error",
-            "execution_count": 0,
-            "ename": "Error",
-            "evalue": first_line(reason),
-            "traceback": [],
-        });
-        self.reply(Channel::Shell, question, &failure);
     }
 }
 
@@ -159,16 +140,12 @@ async fn router(channel: Channel, endpoint: String, events: Sender<Event>) -> Zm
     Ok(Outbox::new(half, "Jupyter"))
 }
 
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
-}
-
 /// Who we are
 /// (<https://jupyter-client.readthedocs.io/en/stable/messaging.html#kernel-info>).
 pub fn kernel_info() -> Value {
     json!({
         "status": "ok",
-        "protocol_version": "5.3",
+        "protocol_version": VERSION,
         "implementation": "evcxr_transfer",
         "implementation_version": env!("CARGO_PKG_VERSION"),
         "language_info": {
@@ -179,7 +156,8 @@ pub fn kernel_info() -> Value {
             "pygments_lexer": "rust",
             "codemirror_mode": "rust",
         },
-        "banner": "Rust (transfer): evcxr_jupyter with evcxr_transfer ready",
+        "banner": "Rust (transfer): evcxr with evcxr_transfer ready",
+        "debugger": false,
         "help_links": [
             {"text": "Rust's standard library", "url": "https://doc.rust-lang.org/stable/std/"},
         ],

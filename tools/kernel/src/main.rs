@@ -1,20 +1,21 @@
 //! The Jupyter kernel "Rust (transfer)".
 //!
-//! Jupyter starts it for each notebook. It stands between Jupyter and evcxr_jupyter (`tools/engine`):
+//! Jupyter starts it for each notebook. It stands between Jupyter and the engine (`tools/engine`), which
+//! compiles and runs cells with evcxr:
 //!
 //! ```text
-//! Jupyter <-> jupyter <-> front <-> backend <-> engine (evcxr_jupyter) <-> the process with the variables
+//! Jupyter <-> jupyter <-> front <-> backend <-> engine (evcxr) <-> the process with the variables
 //!                           |
 //!                         start -> template -> session (a private copy of the ready-built crate)
 //! ```
-//! - [`front`] answers Jupyter at once, hands cells on when the engine is ready, and says in the
+//! - [`front`] answers Jupyter at once, gives the engine one cell after the other, and says in the
 //!   notebook what it is waiting for or why there is no engine. What happens around it are [`event`]s, and
-//!   [`cells`] those that wait or run.
+//!   [`cells`] those that wait or run; [`history`] is what was run, [`completeness`] whether typed code is
+//!   whole.
 //! - [`jupyter`] has Jupyter's sockets, which the [`connection`] file names, [`publisher`] those who read
 //!   iopub (over [`zmtp`]), [`outbox`] what is to go out over any other; [`message`] is what travels there.
 //! - [`start`] starts an engine in its session, [`backend`] speaks to it.
-//! - [`amendment`] is what Jupyter is told otherwise than evcxr tells it, such as, by [`density`], how wide
-//!   a fine picture is.
+//! - [`density`] tells Jupyter how wide a fine picture is.
 //! - [`stop`] is how an interrupt ends a cell, and where it can keeps the variables.
 //! - [`template`] keeps the folder up to date in which the crate is built as cells need it, by running the
 //!   [`first_cells`] there; [`compiler`] is what the reader learns of the compiler's text.
@@ -25,16 +26,17 @@
 #[cfg(not(unix))]
 compile_error!("the kernel works on Linux and macOS; on Windows use it inside WSL");
 
-mod amendment;
 mod backend;
 mod cells;
 mod compiler;
+mod completeness;
 mod connection;
 mod density;
 mod environment;
 mod event;
 mod first_cells;
 mod front;
+mod history;
 mod janitor;
 mod jupyter;
 mod message;

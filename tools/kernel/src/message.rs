@@ -12,7 +12,7 @@ use zeromq::ZmqMessage;
 
 const DELIMITER: &[u8] = b"<IDS|MSG>";
 
-/// Jupyter's channels, but for the heartbeat.
+/// Jupyter's channels that questions and answers go over.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Channel {
     /// Cells, completion, help.
@@ -21,12 +21,10 @@ pub enum Channel {
     Control,
     /// Questions to the user.
     Stdin,
-    /// What everybody sees.
-    Iopub,
 }
 
-/// The protocol version whose messages this kernel sends; evcxr_jupyter names the same.
-const VERSION: &str = "5.3";
+/// The protocol version whose messages this kernel sends.
+pub const VERSION: &str = "5.3";
 
 /// Signs messages with the key of the connection file, and checks what arrives.
 #[derive(Clone)]
@@ -98,34 +96,12 @@ impl Signer {
             "version": VERSION,
         });
         let parts = [&header, parent, &json!({}), content].map(|part| part.to_string().into());
-        self.joined(identities.to_vec(), parts, Vec::new())
-    }
-
-    /// The message with other content; everything else stays as it came, to the byte.
-    pub fn with_content(&self, raw: &ZmqMessage, content: &Value) -> Option<ZmqMessage> {
-        let mut frames = Frames::of(raw)?;
-        frames.parts[3] = content.to_string().into();
-        self.joined(frames.identities, frames.parts, frames.buffers)
-    }
-
-    fn joined(
-        &self,
-        identities: Vec<Bytes>,
-        parts: [Bytes; 4],
-        buffers: Vec<Bytes>,
-    ) -> Option<ZmqMessage> {
-        let mut frames = identities;
+        let mut frames = identities.to_vec();
         frames.push(Bytes::from_static(DELIMITER));
         frames.push(Bytes::from(self.sign(&parts)));
         frames.extend(parts);
-        frames.extend(buffers);
         // Fails for no frames at all only.
         ZmqMessage::try_from(frames).ok()
-    }
-
-    /// Whether the message with this header was written by [`Signer::write`] of this signer.
-    pub fn wrote(&self, header: &Value) -> bool {
-        header["session"] == self.session.as_str()
     }
 }
 
@@ -135,7 +111,6 @@ struct Frames {
     signature: Bytes,
     /// Header, parent header, metadata and content.
     parts: [Bytes; 4],
-    buffers: Vec<Bytes>,
 }
 
 impl Frames {
@@ -145,13 +120,12 @@ impl Frames {
         let delimiter = identities
             .iter()
             .position(|frame| frame[..] == *DELIMITER)?;
-        // The delimiter itself, the signature, the four parts, the buffers.
+        // The delimiter itself, the signature, the four parts, and buffers, which no request here has.
         let rest = identities.split_off(delimiter);
         Some(Self {
             identities,
             signature: rest.get(1)?.clone(),
             parts: rest.get(2..6)?.to_vec().try_into().ok()?,
-            buffers: rest.get(6..)?.to_vec(),
         })
     }
 }
@@ -175,9 +149,9 @@ impl Message {
         self.header["msg_type"].as_str().unwrap_or_default()
     }
 
-    /// Whether it asks for a cell to be run.
-    pub fn is_cell(&self) -> bool {
-        self.kind() == "execute_request"
+    /// The message's number.
+    pub fn id(&self) -> &str {
+        self.header["msg_id"].as_str().unwrap_or_default()
     }
 }
 
@@ -203,7 +177,6 @@ mod tests {
         assert_eq!(message.kind(), "stream");
         assert_eq!(message.parent, parent);
         assert_eq!(message.content["text"], "hä\n");
-        assert!(signer.wrote(&message.header));
     }
 
     #[test]
@@ -224,37 +197,6 @@ mod tests {
             Signer::new("k").sign(&parts),
             "6f7c3dea506a2fb840fc9377d65462646f8e8df4acfafa710cf0c50bb2db8de2"
         );
-    }
-
-    /// A message as a widget sends it, with metadata and two buffers, signed as Jupyter's own `Session`
-    /// does: `hmac.new(b"k", b"".join(parts), "sha256")`.
-    fn with_buffers() -> ZmqMessage {
-        let frames = [
-            &b"comm"[..],
-            DELIMITER,
-            b"46ac8273182d15499a33c277399548fbf583865cfcc5cfd63292fd6046e96f2f",
-            b"{\"msg_type\": \"comm_msg\"}",
-            b"{}",
-            b"{\"a\":  0.10}",
-            b"{\"n\": 2}",
-            b"\0\x01",
-            b"",
-        ];
-        let frames = frames.map(Bytes::from_static).to_vec();
-        ZmqMessage::try_from(frames).unwrap()
-    }
-
-    #[test]
-    fn buffers_are_not_signed_and_stay_with_their_message() {
-        let signer = Signer::new("k");
-        let raw = with_buffers();
-        assert_eq!(signer.read(&raw).unwrap().kind(), "comm_msg");
-        let changed = signer.with_content(&raw, &json!({"n": 1})).unwrap();
-        assert_eq!(signer.read(&changed).unwrap().content, json!({"n": 1}));
-        for frame in [0, 1, 3, 4, 5, 7, 8] {
-            assert_eq!(changed.get(frame), raw.get(frame), "frame {frame}");
-        }
-        assert_eq!(changed.len(), raw.len());
     }
 
     #[test]

@@ -1,25 +1,17 @@
-//! Starts an engine in a session of its own, and connects to its four sockets.
+//! Starts an engine in a session of its own, and hears what it tells.
 
 use std::fmt::Write as _;
-use std::net::TcpListener;
-use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
-use std::time::Duration;
 
 use checkout::place::Place;
 use checkout::say;
-use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::mpsc::Sender;
-use zeromq::util::PeerIdentity;
-use zeromq::{DealerSocket, Socket, SocketOptions, SocketRecv, SubSocket};
 
 use crate::backend::Backend;
 use crate::compiler;
 use crate::event::Event;
-use crate::message::Channel;
-use crate::outbox::Outbox;
 use crate::publisher::Publisher;
 use crate::session::Session;
 use crate::template;
@@ -32,8 +24,6 @@ const LAST_WORDS: usize = 20_000;
 pub struct Start {
     /// The repository.
     pub place: Place,
-    /// Signs the messages to and from the engine.
-    pub key: String,
     /// The engine's number, in all events that come of it.
     pub number: u32,
     /// Where those go.
@@ -84,15 +74,9 @@ impl Start {
     }
 
     async fn run(&self, session: Session) -> Result<(), String> {
-        let ports = free_ports().map_err(|error| format!("no free port: {error}"))?;
-        let file = session.folder().join("connection.json");
-        write_connection(&file, &ports, &self.key)
-            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
         let mut child = Command::from(session.engine(&self.place))
-            .arg("--control_file")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| {
@@ -102,6 +86,9 @@ impl Start {
         if let Some(process) = child.id() {
             session.remember_engine(process);
         }
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err("the engine has no stdin or no stdout".to_owned());
+        };
         let stderr = child.stderr.take();
         let (number, events) = (self.number, self.events.clone());
         tokio::spawn(async move {
@@ -126,63 +113,27 @@ impl Start {
             let reason = last_words(&text, &how);
             let _ = events.send(Event::Ended(number, reason)).await;
         });
-        let backend = self
-            .connect(&ports, session)
-            .await
-            .map_err(|error| format!("the engine does not answer: {error}"))?;
-        let started = Event::Started(self.number, Box::new(backend));
+        // Before anything that it tells.
+        let started = Event::Started(self.number, Box::new(Backend::new(stdin, session)));
         let _ = self.events.send(started).await;
-        Ok(())
-    }
-
-    async fn connect(
-        &self,
-        ports: &[u16; 5],
-        session: Session,
-    ) -> Result<Backend, zeromq::ZmqError> {
-        let shell = self.dealer(Channel::Shell, ports[0]).await?;
-        let control = self.dealer(Channel::Control, ports[1]).await?;
-        let stdin = self.dealer(Channel::Stdin, ports[2]).await?;
-        let mut iopub = SubSocket::new();
-        reach(&mut iopub, ports[3]).await?;
-        iopub.subscribe("").await?;
         let start = self.clone();
         tokio::spawn(async move {
-            while let Ok(message) = iopub.recv().await {
-                start.readers.room().await;
-                let event = Event::Answered(start.number, Channel::Iopub, message);
-                if start.events.send(event).await.is_err() {
-                    break;
+            let mut lines = BufReader::new(stdout).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                match serde_json::from_str(&line) {
+                    Ok(told) => {
+                        start.readers.room().await;
+                        let event = Event::Told(start.number, told);
+                        if start.events.send(event).await.is_err() {
+                            break;
+                        }
+                    }
+                    // evcxr's own, where somebody has switched its debugging on.
+                    Err(_) => say::error(line),
                 }
             }
         });
-        Ok(Backend {
-            shell,
-            control,
-            stdin,
-            session,
-        })
-    }
-
-    /// Connects to one of the engine's sockets that answer.
-    async fn dealer(&self, channel: Channel, port: u16) -> Result<Outbox, zeromq::ZmqError> {
-        // evcxr asks questions on "stdin" of whoever sent the cell on "shell": one name for both.
-        let name: PeerIdentity = "front".parse()?;
-        let mut options = SocketOptions::default();
-        options.peer_identity(name);
-        let mut dealer = DealerSocket::with_options(options);
-        reach(&mut dealer, port).await?;
-        let (half, mut incoming) = dealer.split();
-        let (number, events) = (self.number, self.events.clone());
-        tokio::spawn(async move {
-            while let Ok(message) = incoming.recv().await {
-                let event = Event::Answered(number, channel, message);
-                if events.send(event).await.is_err() {
-                    break;
-                }
-            }
-        });
-        Ok(Outbox::new(half, "the engine"))
+        Ok(())
     }
 }
 
@@ -195,53 +146,4 @@ fn last_words(text: &str, how: &str) -> String {
         None if text.is_empty() => ended,
         None => format!("{ended}:\n{text}"),
     }
-}
-
-/// Connects to a port that the engine opens within its first moments.
-async fn reach(socket: &mut impl Socket, port: u16) -> Result<(), zeromq::ZmqError> {
-    let endpoint = format!("tcp://127.0.0.1:{port}");
-    let mut tries = 0;
-    loop {
-        match socket.connect(&endpoint).await {
-            Err(error) if tries >= 500 => return Err(error),
-            Err(_) => {}
-            Ok(()) => return Ok(()),
-        }
-        tries += 1;
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// Five ports that are free at this moment: shell, control, stdin, iopub, heartbeat.
-fn free_ports() -> std::io::Result<[u16; 5]> {
-    // All held until the last one is found, or the system would name one twice.
-    let mut held = Vec::new();
-    let mut ports = [0; 5];
-    for port in &mut ports {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
-    }
-    Ok(ports)
-}
-
-/// Writes the engine's connection file, which holds the key: for this user's eyes only.
-fn write_connection(file: &std::path::Path, ports: &[u16; 5], key: &str) -> std::io::Result<()> {
-    let content = json!({
-        "transport": "tcp",
-        "ip": "127.0.0.1",
-        "shell_port": ports[0],
-        "control_port": ports[1],
-        "stdin_port": ports[2],
-        "iopub_port": ports[3],
-        "hb_port": ports[4],
-        "key": key,
-        "signature_scheme": "hmac-sha256",
-    });
-    let file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)?;
-    serde_json::to_writer(file, &content).map_err(std::io::Error::from)
 }

@@ -5,8 +5,8 @@
 //!                                     -> or 10 seconds pass, or a second interrupt comes: by force
 //! ```
 //! The cells' process finds the file's path in its environment; every long loop of evcxr_transfer looks
-//! for the file once a batch. The force is evcxr's own interrupt, which ends the process that holds the
-//! variables. Cells that wait behind the interrupted one run afterwards, either way.
+//! for the file once a batch. The force ends the process that holds the variables. Cells that wait behind the
+//! interrupted one are not run, either way.
 
 use std::fs::{self, File};
 use std::io;

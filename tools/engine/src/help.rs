@@ -1,0 +1,264 @@
+//! Completion and explanation of what stands at the cursor.
+//!
+//! evcxr completes as if the cell stood within every crate: private fields and methods, and what every type
+//! has. A reader gets what a reader may use: the crate's public methods first, then others, then fields.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use evcxr::CommandContext;
+use serde_json::{Value, json};
+
+/// Names that nearly every type has, and that no lesson uses.
+const NOISE: [&str; 22] = [
+    "into",
+    "try_into",
+    "from",
+    "try_from",
+    "clone_into",
+    "to_owned",
+    "borrow",
+    "borrow_mut",
+    "type_id",
+    "eq",
+    "ne",
+    "cmp",
+    "partial_cmp",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "hash",
+    "fmt",
+    "clone_from",
+    "evcxr_display",
+    "clone_to_uninit",
+];
+
+/// What completion knows of the crate: which of its names are public.
+#[derive(Default)]
+pub struct Help {
+    public: Names,
+    private: Names,
+}
+
+/// Names of functions and of fields.
+#[derive(Default)]
+struct Names {
+    functions: BTreeSet<String>,
+    fields: BTreeSet<String>,
+}
+
+impl Help {
+    /// Reads the crate's source.
+    pub fn of(source: &Path) -> Self {
+        let mut help = Self::default();
+        for file in rust_files(source) {
+            if let Ok(text) = std::fs::read_to_string(&file) {
+                help.read(&text);
+            }
+        }
+        help
+    }
+
+    fn read(&mut self, text: &str) {
+        for line in text.lines().map(str::trim_start) {
+            let (names, line) = match line.strip_prefix("pub ") {
+                Some(rest) => (&mut self.public, rest),
+                None => {
+                    let rest = line
+                        .strip_prefix("pub(")
+                        .and_then(|rest| rest.split_once(") "));
+                    (&mut self.private, rest.map_or(line, |(_, rest)| rest))
+                }
+            };
+            let function = line
+                .strip_prefix("fn ")
+                .or_else(|| line.strip_prefix("const fn "));
+            let (set, line) = match function {
+                Some(rest) => (&mut names.functions, rest),
+                None => (&mut names.fields, line),
+            };
+            let end = line.find(|c: char| !c.is_alphanumeric() && c != '_');
+            let (name, rest) = line.split_at(end.unwrap_or(0));
+            if !name.is_empty() && (function.is_some() || rest.starts_with(": ")) {
+                set.insert(name.to_owned());
+            }
+        }
+    }
+
+    /// Where a completion stands in the list; `None` for one that no reader may use.
+    fn rank(&self, code: &str, kind: &str) -> Option<u8> {
+        let end = code.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '!');
+        let name = &code[..end.unwrap_or(code.len())];
+        if NOISE.contains(&name) {
+            return None;
+        }
+        let is_hidden = |public: &BTreeSet<String>, private: &BTreeSet<String>| {
+            private.contains(name) && !public.contains(name)
+        };
+        let (public, private) = (&self.public, &self.private);
+        match kind {
+            "field" if is_hidden(&public.fields, &private.fields) => None,
+            "field" => Some(2),
+            "method" | "function" if is_hidden(&public.functions, &private.functions) => None,
+            "method" | "function" => Some(u8::from(!public.functions.contains(name))),
+            _ => Some(1),
+        }
+    }
+
+    /// The content of Jupyter's `complete_reply`; `cursor` counts characters.
+    pub fn complete(&self, context: &mut CommandContext, code: &str, cursor: usize) -> Value {
+        let position = byte_of(code, cursor);
+        let Ok(found) = context.completions(code, position) else {
+            return nothing(cursor);
+        };
+        let mut ranked: Vec<_> = found
+            .completions
+            .iter()
+            .filter_map(|one| Some((self.rank(&one.code, one.kind)?, one)))
+            .collect();
+        ranked.sort_by(|(a, one), (b, other)| (a, &one.code).cmp(&(b, &other.code)));
+        ranked.dedup_by(|(_, one), (_, other)| one.code == other.code);
+        let [start, end] = [found.start_offset, found.end_offset].map(|place| char_of(code, place));
+        let matches: Vec<_> = ranked.iter().map(|(_, one)| one.code.as_str()).collect();
+        let types: Vec<_> = ranked
+            .iter()
+            .map(
+                |(_, one)| json!({"text": one.label, "type": one.kind, "start": start, "end": end}),
+            )
+            .collect();
+        json!({
+            "status": "ok",
+            "matches": matches,
+            "cursor_start": start,
+            "cursor_end": end,
+            "metadata": {"_jupyter_types_experimental": types},
+        })
+    }
+}
+
+/// A `complete_reply` without any.
+pub fn nothing(cursor: usize) -> Value {
+    json!({
+        "status": "ok",
+        "matches": [],
+        "cursor_start": cursor,
+        "cursor_end": cursor,
+        "metadata": {},
+    })
+}
+
+/// The content of Jupyter's `inspect_reply`; `cursor` counts characters.
+pub fn inspect(context: &mut CommandContext, code: &str, cursor: usize) -> Value {
+    let position = name_end(code, byte_of(code, cursor));
+    let found = context.hover_at(code, position).ok();
+    // evcxr says so of what it does not find.
+    let found = found.filter(|(plain, _)| plain != "No documentation found");
+    json!({
+        "status": "ok",
+        "found": found.is_some(),
+        "data": found.map_or_else(
+            || json!({}),
+            |(plain, html)| json!({"text/plain": plain, "text/html": html}),
+        ),
+        "metadata": {},
+    })
+}
+
+/// Behind the name that is asked about: the one at the cursor, or the function in whose brackets the cursor
+/// stands; with the opening bracket, by which evcxr knows a call.
+fn name_end(code: &str, position: usize) -> usize {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let after = &code[position..];
+    let end = position + after.find(|c| !is_name(c)).unwrap_or(after.len());
+    if code[..end].ends_with(is_name) {
+        return end + usize::from(code[end..].starts_with('('));
+    }
+    let mut depth = 0;
+    for (place, letter) in code[..position].char_indices().rev() {
+        match letter {
+            ')' => depth += 1,
+            '(' if depth == 0 => return place + 1,
+            '(' => depth -= 1,
+            ';' | '{' | '}' if depth == 0 => break,
+            _ => {}
+        }
+    }
+    position
+}
+
+fn byte_of(code: &str, cursor: usize) -> usize {
+    code.char_indices()
+        .nth(cursor)
+        .map_or(code.len(), |(place, _)| place)
+}
+
+fn char_of(code: &str, place: usize) -> usize {
+    code.get(..place).map_or(0, |before| before.chars().count())
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_is_offered_public_methods_first_then_others_then_fields() {
+        let mut help = Help::default();
+        help.read(
+            "pub struct Base {\n    pub size: usize,\n    graph: Graph,\n    pub(crate) both: u8,\n}\n\
+             pub fn summary(&self) {}\n    fn inner(&self) {}\n    pub(crate) fn shown(&self) {}\n\
+             pub fn both(&self) {}\n    pub const fn len(&self) {}\n",
+        );
+        let ranks = [
+            ("summary()", "method", Some(0)),
+            ("both()", "method", Some(0)),
+            ("len()", "method", Some(0)),
+            ("clone()", "method", Some(1)),
+            ("println!", "macro", Some(1)),
+            ("size", "field", Some(2)),
+            ("x", "field", Some(2)),
+            ("graph", "field", None),
+            ("both", "field", None),
+            ("inner()", "method", None),
+            ("shown()", "method", None),
+            ("into()", "method", None),
+            ("evcxr_display()", "method", None),
+        ];
+        for (code, kind, rank) in ranks {
+            assert_eq!(help.rank(code, kind), rank, "{kind} {code}");
+        }
+    }
+
+    #[test]
+    fn the_name_at_the_cursor_or_around_it_is_asked_about() {
+        let code = "lab.fit().learning_rate(1e-4, f(2))";
+        let upto = |place: usize| &code[..name_end(code, place)];
+        assert_eq!(upto(5), "lab.fit(");
+        assert_eq!(upto(12), "lab.fit().learning_rate(");
+        assert_eq!(upto(code.len()), code);
+        assert_eq!(upto(24), "lab.fit().learning_rate(1e");
+        assert_eq!(upto(29), "lab.fit().learning_rate(");
+        assert_eq!(name_end("a + ", 4), 4);
+    }
+
+    #[test]
+    fn cursors_count_characters() {
+        let code = "let ä = 1;";
+        assert_eq!((byte_of(code, 5), char_of(code, 6)), (6, 5));
+        assert_eq!(byte_of(code, 99), code.len());
+    }
+}

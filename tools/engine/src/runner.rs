@@ -1,0 +1,97 @@
+//! Runs a cell: from its code to the events that tell of it.
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::Receiver;
+use std::sync::{Mutex, PoisonError};
+
+use evcxr::{CommandContext, EvalCallbacks};
+use serde_json::{Map, Value, json};
+
+use crate::failure::Failure;
+use crate::gone::Gone;
+use crate::outputs::{Failed, Outputs, parsed};
+
+/// evcxr with what is known of its variables.
+pub struct Runner {
+    /// evcxr.
+    pub context: CommandContext,
+    outputs: Outputs,
+    gone: Gone,
+    /// What the reader answers to a cell's question.
+    answers: Mutex<Receiver<String>>,
+}
+
+impl Runner {
+    /// One that has loaded the session's configuration.
+    ///
+    /// # Errors
+    ///
+    /// The compiler's text, or evcxr's.
+    pub fn start(outputs: Outputs, answers: Receiver<String>) -> Result<Self, String> {
+        let describe = |error| crate::prepare::describe(&error);
+        let (mut context, evcxr_outputs) = CommandContext::new().map_err(describe)?;
+        outputs.hand_on(evcxr_outputs);
+        context.execute(":load_config --quiet").map_err(describe)?;
+        Ok(Self {
+            context,
+            outputs,
+            gone: Gone::default(),
+            answers: Mutex::new(answers),
+        })
+    }
+
+    /// Runs a cell with its number. Its last event says that it is done.
+    pub fn run(&mut self, code: &str, cell: u64) {
+        let before = self.variables();
+        let _ = self.outputs.failed();
+        let (outputs, answers) = (self.outputs.clone(), &self.answers);
+        let mut callbacks = EvalCallbacks {
+            input_reader: &|request| {
+                outputs.send(&json!({"ask": request.prompt, "is_password": request.is_password}));
+                let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+                answers.recv().unwrap_or_default()
+            },
+        };
+        let result = self.context.execute_with_callbacks(code, &mut callbacks);
+        let is_over = matches!(result, Err(evcxr::Error::SubprocessTerminated(_)));
+        let ended = is_over.then(|| self.outputs.ended());
+        let after = self.variables();
+        self.gone.cell(cell, &before, &after, ended.is_some());
+        let failure = match (&result, ended, self.outputs.failed()) {
+            (_, Some(how), _) => Some(Failure::ended(&how)),
+            (_, None, Some(Failed::Error(text))) => Some(Failure::error(&text)),
+            (_, None, Some(Failed::Panic(text))) => Some(Failure::panic(&text)),
+            (Err(error), None, None) => Some(Failure::of(error, code, cell, &self.gone)),
+            (Ok(_), None, None) => None,
+        };
+        if let Ok(output) = result {
+            self.show(output);
+        }
+        self.outputs
+            .send(&failure.map_or_else(|| json!({"done": true}), |failure| failure.event()));
+    }
+
+    /// The cell's value, if it has one.
+    fn show(&self, output: evcxr::EvalOutputs) {
+        let data: Map<String, Value> = output
+            .content_by_mime_type
+            .into_iter()
+            .map(|(kind, body)| (kind, body.into()))
+            .collect();
+        // What a cell that ends with a call of no value has: nobody wants to see it.
+        let is_unit = data.len() == 1 && data.get("text/plain").is_some_and(|text| text == "()");
+        if !data.is_empty() && !is_unit {
+            let data = parsed(Value::Object(data));
+            self.outputs.send(&json!({"result": data}));
+        }
+        if let Some(time) = output.timing {
+            let line = format!("took {} ms\n", time.as_millis());
+            self.outputs.send(&json!({"stdout": line}));
+        }
+    }
+
+    fn variables(&self) -> BTreeSet<String> {
+        let variables = self.context.variables_and_types();
+        variables.map(|(name, _)| name.to_owned()).collect()
+    }
+}
