@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Select};
 use serde_json::{Value, json};
 
+use crate::pump;
 use crate::wire::Note;
 
 /// How much text goes into one event.
@@ -18,10 +19,9 @@ pub struct Outputs {
     state: Arc<Mutex<State>>,
 }
 
-/// What is known of the process that holds the variables, and of the running cell's end.
+/// What the process that holds the variables has said of the running cell's end.
 #[derive(Default)]
 struct State {
-    process: Option<i32>,
     failed: Option<Failed>,
     ended: Option<String>,
 }
@@ -69,8 +69,10 @@ impl Outputs {
 
     /// Ends the process that holds the variables; `false` where it is not known.
     pub fn kill(&self) -> bool {
-        let process = locked(&self.state).process;
-        let process = process.and_then(rustix::process::Pid::from_raw);
+        let process = pump::process_file()
+            .and_then(|file| std::fs::read_to_string(file).ok())
+            .and_then(|number| number.parse().ok())
+            .and_then(rustix::process::Pid::from_raw);
         process.is_some_and(|process| {
             rustix::process::kill_process(process, rustix::process::Signal::KILL).is_ok()
         })
@@ -121,8 +123,7 @@ fn forward(stdout: &Receiver<String>, state: &mut State) -> bool {
             }
             Note::Failed(error) => state.failed = Some(Failed::Error(error)),
             Note::Panicked(said) => state.failed = Some(Failed::Panic(said)),
-            Note::Process(number) => state.process = Some(number),
-            Note::Ended(how) => (state.process, state.ended) = (None, Some(how)),
+            Note::Ended(how) => state.ended = Some(how),
         }
     };
     flush(&mut text);

@@ -12,6 +12,7 @@
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::process::{ChildStderr, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ use crate::wire::Note;
 
 /// Marks the process that holds the variables, which this one starts.
 pub const INNER: &str = "EVCXR_TRANSFER_INNER";
+
+/// Names the session's folder.
+const SESSION: &str = "EVCXR_TRANSFER_SESSION";
 
 // evcxr's marks (0.22: eval_context.rs, runtime.rs, evcxr_internal_runtime.rs).
 const BEGIN: &str = "EVCXR_BEGIN_CONTENT ";
@@ -38,6 +42,11 @@ const PATIENCE: Duration = Duration::from_millis(15);
 
 /// How often [`PATIENCE`] may pass while a panic unwinds, whose mark comes when all is dropped.
 const UNWINDING: u32 = 200;
+
+/// The file of a session that has the number of the process that holds the variables.
+pub fn process_file() -> Option<PathBuf> {
+    std::env::var_os(SESSION).map(|folder| PathBuf::from(folder).join("variables"))
+}
 
 /// Runs the process that holds the variables, until it ends.
 pub fn run() -> ExitCode {
@@ -62,7 +71,11 @@ fn pump() -> io::Result<ExitCode> {
         return Err(io::ErrorKind::BrokenPipe.into());
     };
     let mut order = Order::default();
-    order.note(&Note::Process(child.id() as i32));
+    // Nothing is told of it on stdout: evcxr's first evaluation waits until its output is read, which nobody
+    // does before it has ended.
+    if let Some(file) = process_file() {
+        std::fs::write(file, child.id().to_string())?;
+    }
     let mut target = io::stdout().lock();
     let (mut is_out, mut is_err) = (true, true);
     let mut bytes = vec![0; 1 << 16];
@@ -446,7 +459,7 @@ mod tests {
         let broken = format!("{DISPLAY}[]");
         let note = Note::Stdout(format!("{broken}\n")).line();
         assert_eq!(through(order, "", &format!("{broken}\n")), [note]);
-        let forged = Note::Process(1).line();
+        let forged = Note::Ended("1".into()).line();
         let note = Note::Stdout(format!("{forged}\n")).line();
         assert_eq!(through(order, "", &format!("{forged}\n")), [note]);
     }

@@ -27,9 +27,7 @@ pub enum Note {
     Failed(String),
     /// A panic has ended the cell: what the process has said of it.
     Panicked(String),
-    /// The number of the process that holds the variables.
-    Process(i32),
-    /// That process is no more: how it ended.
+    /// The process that held the variables is no more: how it ended.
     Ended(String),
 }
 
@@ -42,7 +40,6 @@ impl Note {
             Self::Display { data, id } => json!({"display": data, "id": id}),
             Self::Failed(text) => json!({"failed": text}),
             Self::Panicked(text) => json!({"panicked": text}),
-            Self::Process(number) => json!({"process": number}),
             Self::Ended(how) => json!({"ended": how}),
         };
         format!("{MARK}{object}")
@@ -58,10 +55,6 @@ impl Note {
             .or_else(|| text("failed").map(Self::Failed))
             .or_else(|| text("panicked").map(Self::Panicked))
             .or_else(|| text("ended").map(Self::Ended))
-            .or_else(|| {
-                let number = object["process"].as_i64()?;
-                i32::try_from(number).ok().map(Self::Process)
-            })
             .or_else(|| {
                 Some(Self::Display {
                     data: object.get("display")?.clone(),
@@ -91,7 +84,6 @@ mod tests {
             },
             Note::Failed("no such file".into()),
             Note::Panicked("thread 'main'".into()),
-            Note::Process(12),
             Note::Ended("signal: 6".into()),
         ] {
             let line = note.line();

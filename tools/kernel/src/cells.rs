@@ -130,7 +130,6 @@ mod tests {
         Message {
             identities: Vec::new(),
             header: json!({"msg_type": "execute_request", "msg_id": number.to_string()}),
-            parent: json!({}),
             content,
         }
     }

@@ -70,11 +70,10 @@ impl Signer {
         if !self.accepts(&frames.signature, &frames.parts) {
             return None;
         }
-        let [header, parent, _metadata, content] = frames.parts;
+        let [header, _parent, _metadata, content] = frames.parts;
         Some(Message {
             identities: frames.identities,
             header: serde_json::from_slice(&header).ok()?,
-            parent: serde_json::from_slice(&parent).ok()?,
             content: serde_json::from_slice(&content).ok()?,
         })
     }
@@ -137,8 +136,6 @@ pub struct Message {
     pub identities: Vec<Bytes>,
     /// Number, kind and sender.
     pub header: Value,
-    /// The header of the message that caused this one; `{}` for a request.
-    pub parent: Value,
     /// What the message says.
     pub content: Value,
 }
@@ -175,7 +172,8 @@ mod tests {
         let message = signer.read(&raw).unwrap();
         assert_eq!(message.identities, [identity]);
         assert_eq!(message.kind(), "stream");
-        assert_eq!(message.parent, parent);
+        let frames = Frames::of(&raw).unwrap();
+        assert_eq!(frames.parts[1], parent.to_string());
         assert_eq!(message.content["text"], "hä\n");
     }
 
