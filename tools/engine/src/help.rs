@@ -87,8 +87,9 @@ impl Help {
         }
     }
 
-    /// Where a completion stands in the list; `None` for one that no reader may use.
-    fn rank(&self, code: &str, kind: &str) -> Option<u8> {
+    /// Where a completion stands in the list; `None` for one that no reader may use. `kind` is evcxr's word:
+    /// fields are "instance", as variables are, but behind a dot.
+    fn rank(&self, code: &str, kind: &str, is_behind_dot: bool) -> Option<u8> {
         let end = code.find(|c: char| !c.is_alphanumeric() && c != '_' && c != '!');
         let name = &code[..end.unwrap_or(code.len())];
         if NOISE.contains(&name) {
@@ -99,10 +100,11 @@ impl Help {
         };
         let (public, private) = (&self.public, &self.private);
         match kind {
-            "field" if is_hidden(&public.fields, &private.fields) => None,
-            "field" => Some(2),
-            "method" | "function" if is_hidden(&public.functions, &private.functions) => None,
-            "method" | "function" => Some(u8::from(!public.functions.contains(name))),
+            "instance" if !is_behind_dot => Some(0),
+            "instance" if is_hidden(&public.fields, &private.fields) => None,
+            "instance" => Some(2),
+            "function" if is_hidden(&public.functions, &private.functions) => None,
+            "function" => Some(u8::from(!public.functions.contains(name))),
             _ => Some(1),
         }
     }
@@ -113,10 +115,11 @@ impl Help {
         let Ok(found) = context.completions(code, position) else {
             return nothing(cursor);
         };
+        let is_behind_dot = code[..found.start_offset.min(code.len())].ends_with('.');
         let mut ranked: Vec<_> = found
             .completions
             .iter()
-            .filter_map(|one| Some((self.rank(&one.code, one.kind)?, one)))
+            .filter_map(|one| Some((self.rank(&one.code, one.kind, is_behind_dot)?, one)))
             .collect();
         ranked.sort_by(|(a, one), (b, other)| (a, &one.code).cmp(&(b, &other.code)));
         ranked.dedup_by(|(_, one), (_, other)| one.code == other.code);
@@ -224,23 +227,25 @@ mod tests {
              pub fn both(&self) {}\n    pub const fn len(&self) {}\n",
         );
         let ranks = [
-            ("summary()", "method", Some(0)),
-            ("both()", "method", Some(0)),
-            ("len()", "method", Some(0)),
-            ("clone()", "method", Some(1)),
-            ("println!", "macro", Some(1)),
-            ("size", "field", Some(2)),
-            ("x", "field", Some(2)),
-            ("graph", "field", None),
-            ("both", "field", None),
-            ("inner()", "method", None),
-            ("shown()", "method", None),
-            ("into()", "method", None),
-            ("evcxr_display()", "method", None),
+            ("summary()", "function", Some(0)),
+            ("both()", "function", Some(0)),
+            ("len()", "function", Some(0)),
+            ("clone()", "function", Some(1)),
+            ("size", "instance", Some(2)),
+            ("x", "instance", Some(2)),
+            ("graph", "instance", None),
+            ("both", "instance", None),
+            ("inner()", "function", None),
+            ("shown()", "function", None),
+            ("into()", "function", None),
+            ("evcxr_display()", "function", None),
         ];
         for (code, kind, rank) in ranks {
-            assert_eq!(help.rank(code, kind), rank, "{kind} {code}");
+            assert_eq!(help.rank(code, kind, true), rank, "{kind} {code}");
         }
+        // A variable of the reader's, whatever fields are called.
+        assert_eq!(help.rank("graph", "instance", false), Some(0));
+        assert_eq!(help.rank("Head", "class", false), Some(1));
     }
 
     #[test]
