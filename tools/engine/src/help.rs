@@ -115,7 +115,8 @@ impl Help {
         let Ok(found) = context.completions(code, position) else {
             return nothing(cursor);
         };
-        let is_behind_dot = code[..found.start_offset.min(code.len())].ends_with('.');
+        let before = code.get(..found.start_offset).unwrap_or_default();
+        let is_behind_dot = before.ends_with('.');
         let mut ranked: Vec<_> = found
             .completions
             .iter()

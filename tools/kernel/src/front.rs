@@ -25,6 +25,7 @@ use crate::density;
 use crate::event::{self, Event};
 use crate::history::History;
 use crate::jupyter::{Jupyter, kernel_info};
+use crate::keep;
 use crate::message::{Channel, Message};
 use crate::spare;
 use crate::start::Start;
@@ -123,7 +124,7 @@ impl Front {
                 | Event::Overdue(..) => {}
             }
         }
-        // The janitor stops the engine and removes the session's folder.
+        // The keeper stops the engine and removes the session's folder.
     }
 
     fn start_engine(&mut self) {
@@ -373,6 +374,7 @@ impl Front {
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_secs(15));
             spare::make(&place);
+            keep::start_spare(&place);
         });
         self.advance();
     }

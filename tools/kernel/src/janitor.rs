@@ -1,26 +1,13 @@
-//! Tidies up after kernels, whichever way they ended.
+//! Tidies up after engines, whichever way they ended.
 //!
-//! A kernel holds the lock on the file `lock` in its session's folder; its janitor, a process of its own,
-//! waits for that lock, gets it when the kernel is gone, even killed, and then stops what is left and
-//! removes the folder.
+//! A keeper holds the lock on the file `lock` in its session's folder. When its engine or its front has ended,
+//! it stops what is left and removes the folder; of one that was killed, the next keeper does so.
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// The work of one session's janitor: waits for the end of the kernel, then tidies up.
-pub fn run(folder: &Path) {
-    let Ok(lock) = File::open(folder.join("lock")) else {
-        return;
-    };
-    if lock.lock().is_ok() {
-        stop_engine(folder);
-        remove(folder);
-    }
-}
-
-/// Removes what kernels have left behind whose janitor was killed too.
+/// Removes what keepers have left behind that were killed.
 pub fn sweep(sessions: &Path, engine: &Path) {
     for entry in fs::read_dir(sessions).into_iter().flatten().flatten() {
         let folder = entry.path();
@@ -52,22 +39,25 @@ fn is_older_than_a_minute(folder: &Path) -> bool {
         })
 }
 
-/// Kills the engine's process group: the engine, the process with the variables, running builds.
-fn stop_engine(folder: &Path) {
-    let Ok(process) = fs::read_to_string(folder.join("engine")) else {
-        return;
-    };
-    if process.trim().parse::<u32>().is_ok_and(|number| number > 1) {
-        // The shell's own `kill`: a small machine may lack the program.
-        let _ = Command::new("sh")
-            .args(["-c", &format!("kill -KILL -{}", process.trim())])
-            .stderr(Stdio::null())
-            .status();
+/// Kills the engine of the session in `folder`, with all that it has started.
+pub fn stop_engine(folder: &Path) {
+    let number = fs::read_to_string(folder.join("engine")).unwrap_or_default();
+    if let Ok(number) = number.trim().parse() {
+        stop_group(number);
+    }
+}
+
+/// Kills an engine's process group: the engine, the process with the variables, running builds.
+pub fn stop_group(number: u32) {
+    let group = i32::try_from(number).ok().filter(|&number| number > 1);
+    if let Some(group) = group.and_then(rustix::process::Pid::from_raw) {
+        // Where it is gone already, nothing is to be done.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
 }
 
 /// Removes a folder in which processes that were just killed may still be writing.
-fn remove(folder: &Path) {
+pub fn remove(folder: &Path) {
     for _ in 0..20 {
         if fs::remove_dir_all(folder).is_ok() || !folder.exists() {
             return;

@@ -4,9 +4,9 @@
 //! compiles and runs cells with evcxr:
 //!
 //! ```text
-//! Jupyter <-> jupyter <-> front <-> backend <-> engine (evcxr) <-> the process with the variables
+//! Jupyter <-> jupyter <-> front <-> backend <-> keep <-> engine (evcxr) <-> the process with the variables
 //!                           |
-//!                         start -> template -> session (a private copy of the ready-built crate)
+//!                         start -> template -> keep -> session (a private copy of the ready-built crate)
 //! ```
 //! - [`front`] answers Jupyter at once, gives the engine one cell after the other, and says in the
 //!   notebook what it is waiting for or why there is no engine. What happens around it are [`event`]s, and
@@ -14,7 +14,8 @@
 //!   whole.
 //! - [`jupyter`] has Jupyter's sockets, which the [`connection`] file names, [`publisher`] those who read
 //!   iopub (over [`zmtp`]), [`outbox`] what is to go out over any other; [`message`] is what travels there.
-//! - [`start`] starts an engine in its session, [`backend`] speaks to it.
+//! - [`start`] finds an engine, which its keeper ([`keep`]) has started in a session, perhaps in advance;
+//!   [`backend`] speaks to it.
 //! - [`density`] tells Jupyter how wide a fine picture is.
 //! - [`stop`] is how an interrupt ends a cell, and where it can keeps the variables.
 //! - [`template`] keeps the folder up to date in which the crate is built as cells need it, by running the
@@ -39,6 +40,7 @@ mod front;
 mod history;
 mod janitor;
 mod jupyter;
+mod keep;
 mod message;
 mod outbox;
 mod publisher;
@@ -62,16 +64,18 @@ const USAGE: &str = "\
 usage: kernel CONNECTION_FILE   started by Jupyter: serves one notebook
        kernel prepare           builds the crate as cells need it (`cargo lab setup` does this)
        kernel check             whether that is done
-       kernel ready | janitor   for the kernel's own use";
+       kernel warm              has an engine started that waits for the next notebook
+       kernel ready | keep      for the kernel's own use";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
-        ["janitor", folder] => {
-            janitor::run(Path::new(folder));
-            Ok(())
+        ["keep", folder] => place().and_then(|place| keep::run(&place, Path::new(folder), false)),
+        ["keep", folder, "spare"] => {
+            place().and_then(|place| keep::run(&place, Path::new(folder), true))
         }
+        ["warm"] => place().map(|place| keep::start_spare(&place)),
         ["ready"] => place().and_then(|place| session::ready(&place)),
         ["check"] => place().and_then(|place| {
             template::is_fresh(&place)

@@ -2,12 +2,12 @@
 //!
 //! Cargo and evcxr write into the folder that they build in, and two kernels in one folder run each
 //! other's cells. So each session has a copy (a copy, not links: cargo writes through those), mostly the
-//! one that was made in advance ([`crate::spare`]). [`crate::janitor`] removes it.
+//! one that was made in advance ([`crate::spare`]). Its keeper ([`crate::keep`]) removes it.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use checkout::lock::Lock;
@@ -20,45 +20,30 @@ use crate::spare;
 use crate::stop;
 use crate::template;
 
-/// The private folder of one kernel.
+/// The private folder of one engine.
 #[derive(Debug)]
 pub struct Session {
     folder: PathBuf,
-    /// Held as long as the kernel lives.
+    /// Held as long as the keeper lives.
     _lock: Lock,
 }
 
 impl Session {
-    /// Makes an empty folder and starts its janitor; what dead kernels have left behind goes.
+    /// Makes the empty folder; what killed keepers have left behind goes.
     ///
     /// # Errors
     ///
     /// One line: what could not be made.
-    pub fn open(place: &Place) -> Result<Self, String> {
-        let sessions = sessions::folder(place)?;
-        janitor::sweep(&sessions, &place.program("engine"));
-        let folder = sessions.join(uuid::Uuid::new_v4().simple().to_string());
-        let lock = fs::create_dir(&folder)
+    pub fn open(place: &Place, folder: &Path) -> Result<Self, String> {
+        janitor::sweep(&sessions::folder(place)?, &place.program("engine"));
+        let lock = fs::create_dir(folder)
             .and_then(|()| Lock::take(&folder.join("lock")))
             .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
-        let config = folder.join("config");
-        environment::write_configuration(place, &config)
+        environment::write_configuration(place, &folder.join("config"))
             .and_then(|()| fs::create_dir(folder.join("work")))
             .map_err(|error| format!("cannot write into {}: {error}", folder.display()))?;
-        let mut janitor = Command::new(environment::program())
-            .arg("janitor")
-            .arg(&folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // Jupyter kills the kernel's whole process group.
-            .process_group(0)
-            .spawn()
-            .map_err(|error| format!("cannot start the kernel's helper: {error}"))?;
-        // A session may end before its kernel, with an engine that crashed: then its janitor ends too.
-        std::thread::spawn(move || janitor.wait());
         Ok(Self {
-            folder,
+            folder: folder.to_owned(),
             _lock: lock,
         })
     }
@@ -83,9 +68,9 @@ impl Session {
         command
     }
 
-    /// Writes down which process group the janitor has to stop.
+    /// Writes down which process group is to be stopped with the session.
     pub fn remember_engine(&self, process: u32) {
-        // Without the file an engine whose kernel is killed stays until it is killed itself.
+        // Without the file an engine whose keeper is killed ends when it finds its stdin closed.
         let _ = fs::write(self.folder.join("engine"), process.to_string());
     }
 

@@ -9,8 +9,9 @@ use checkout::place::Place;
 
 /// The folder, made if it is not there.
 ///
-/// evcxr splits the paths that it is given at blanks, and knows only UTF-8: a repository in such a
-/// place has its sessions in the temporary folder, in one of this user's own.
+/// evcxr splits the paths that it is given at blanks, and knows only UTF-8, and a socket's path has no more
+/// than 100 bytes: a repository in another place has its sessions in the temporary folder, in one of this
+/// user's own.
 ///
 /// # Errors
 ///
@@ -26,7 +27,7 @@ pub fn folder(place: &Place) -> Result<PathBuf, String> {
     if !is_plain(&temporary) {
         return Err(format!(
             "the paths of the repository and of the temporary folder, {}, both hold blanks, with which \
-             evcxr cannot build; set TMPDIR to a folder without",
+             evcxr cannot build, or are too long; set TMPDIR to a short one without blanks",
             temporary.display()
         ));
     }
@@ -64,10 +65,12 @@ fn make_private(folder: &Path, user: u32) -> Result<(), String> {
     ))
 }
 
-/// Whether evcxr can build in `path`.
+/// Whether evcxr can build in `path`, and a session in it have a socket.
 fn is_plain(path: &Path) -> bool {
+    // Behind it "/", 32 letters of the session's name, "/socket" and the byte that ends it.
+    let most = 100 - 41;
     path.to_str()
-        .is_some_and(|text| !text.contains(char::is_whitespace))
+        .is_some_and(|text| !text.contains(char::is_whitespace) && text.len() <= most)
 }
 
 #[cfg(test)]

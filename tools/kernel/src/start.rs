@@ -1,23 +1,22 @@
-//! Starts an engine in a session of its own, and hears what it tells.
+//! Finds an engine, a spare one or a new one, and hears what it tells.
 
-use std::fmt::Write as _;
-use std::process::Stdio;
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use checkout::place::Place;
 use checkout::say;
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::net::UnixStream;
 use tokio::sync::mpsc::Sender;
 
 use crate::backend::Backend;
 use crate::compiler;
 use crate::event::Event;
+use crate::keep;
 use crate::publisher::Publisher;
-use crate::session::Session;
 use crate::template;
-
-/// How much of what the engine writes to stderr is kept for the reader.
-const LAST_WORDS: usize = 20_000;
 
 /// Which engine is to be started, and who wants to know about it.
 #[derive(Clone)]
@@ -37,7 +36,7 @@ impl Start {
     pub fn begin(self) {
         tokio::spawn(async move {
             let outcome = match self.prepare().await {
-                Ok(session) => self.run(session).await,
+                Ok(folder) => self.listen(folder).await,
                 Err(reason) => Err(reason),
             };
             if let Err(reason) = outcome {
@@ -46,8 +45,9 @@ impl Start {
         });
     }
 
-    /// Brings the template up to date and opens a session; its copy of the template is made meanwhile.
-    async fn prepare(&self) -> Result<Session, String> {
+    /// Brings the template up to date and finds or starts an engine: its session's folder, where its socket
+    /// is.
+    async fn prepare(&self) -> Result<PathBuf, String> {
         let start = self.clone();
         let work = move || {
             let place = &start.place;
@@ -64,86 +64,64 @@ impl Start {
                 });
                 template::prepare(place, &tell)?;
             }
-            let session = Session::open(place)?;
-            session.fill(place);
-            Ok(session)
+            if let Some(folder) = keep::claim(place) {
+                return Ok(folder);
+            }
+            let (folder, mut keeper) = keep::start(place)?;
+            let socket = keep::socket(&folder);
+            while !socket.exists() {
+                if let Ok(Some(status)) = keeper.try_wait() {
+                    let mut reason = String::new();
+                    if let Some(mut stderr) = keeper.stderr.take() {
+                        let _ = stderr.read_to_string(&mut reason);
+                    }
+                    return Err(match reason.trim() {
+                        "" => format!("the engine could not be started ({status})"),
+                        reason => reason.to_owned(),
+                    });
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            // Its last words come over the socket from here on.
+            std::thread::spawn(move || keeper.wait());
+            Ok(folder)
         };
         tokio::task::spawn_blocking(work)
             .await
             .map_err(|error| format!("the kernel could not prepare a session: {error}"))?
     }
 
-    async fn run(&self, session: Session) -> Result<(), String> {
-        let mut child = Command::from(session.engine(&self.place))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| {
-                let program = self.place.program("engine");
-                format!("cannot start {}: {error}", program.display())
-            })?;
-        if let Some(process) = child.id() {
-            session.remember_engine(process);
-        }
-        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err("the engine has no stdin or no stdout".to_owned());
-        };
-        let stderr = child.stderr.take();
-        let (number, events) = (self.number, self.events.clone());
-        tokio::spawn(async move {
-            let mut text = String::new();
-            if let Some(stderr) = stderr {
-                let mut lines = BufReader::new(stderr).lines();
-                while let Ok(Some(line)) = lines.next_line().await {
-                    if compiler::is_progress(&line) {
-                        let _ = events.send(Event::Progress(number, line)).await;
-                    } else {
-                        say::error(&line);
-                        if text.len() < LAST_WORDS {
-                            let _ = writeln!(text, "{line}");
-                        }
-                    }
-                }
-            }
-            let how = match child.wait().await {
-                Ok(status) => status.to_string(),
-                Err(error) => error.to_string(),
-            };
-            let reason = last_words(&text, &how);
-            let _ = events.send(Event::Ended(number, reason)).await;
-        });
-        // Before anything that it tells.
-        let started = Event::Started(self.number, Box::new(Backend::new(stdin, session)));
+    /// Hands on what the engine tells, until it ends.
+    async fn listen(&self, folder: PathBuf) -> Result<(), String> {
+        let engine = UnixStream::connect(keep::socket(&folder))
+            .await
+            .map_err(|error| format!("the engine does not answer: {error}"))?;
+        let (engine, requests) = engine.into_split();
+        let started = Event::Started(self.number, Box::new(Backend::new(requests, folder)));
         let _ = self.events.send(started).await;
-        let start = self.clone();
-        tokio::spawn(async move {
-            let mut lines = BufReader::new(stdout).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
-                match serde_json::from_str(&line) {
-                    Ok(told) => {
-                        start.readers.room().await;
-                        let event = Event::Told(start.number, told);
-                        if start.events.send(event).await.is_err() {
-                            break;
-                        }
-                    }
-                    // evcxr's own, where somebody has switched its debugging on.
-                    Err(_) => say::error(line),
+        let mut lines = BufReader::with_capacity(1 << 16, engine).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            // What is no JSON is evcxr's own, where somebody has switched its debugging on.
+            let told: Value = serde_json::from_str(&line).unwrap_or(Value::Null);
+            let event = if let Some(word) = told["log"].as_str() {
+                if !compiler::is_progress(word) {
+                    say::error(word);
+                    continue;
                 }
+                Event::Progress(self.number, word.to_owned())
+            } else if let Some(why) = told["ended"].as_str() {
+                return Err(why.to_owned());
+            } else if told.is_object() {
+                self.readers.room().await;
+                Event::Told(self.number, told)
+            } else {
+                say::error(line);
+                continue;
+            };
+            if self.events.send(event).await.is_err() {
+                return Ok(());
             }
-        });
-        Ok(())
-    }
-}
-
-/// Why the engine ended, for the reader of the notebook.
-fn last_words(text: &str, how: &str) -> String {
-    let text = text.trim();
-    let ended = format!("the process that compiles and runs cells has ended ({how})");
-    match compiler::remedy(text) {
-        Some(remedy) => format!("{remedy}\n{ended}:\n{text}"),
-        None if text.is_empty() => ended,
-        None => format!("{ended}:\n{text}"),
+        }
+        Err("the process that compiles and runs cells was ended".to_owned())
     }
 }

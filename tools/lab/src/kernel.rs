@@ -83,6 +83,14 @@ pub fn make_template(place: &Place) -> Result<()> {
     ))
 }
 
+/// Has an engine started for the first notebook, while JupyterLab starts. Without it that one takes seconds
+/// more.
+pub fn warm(place: &Place) {
+    if let Err(error) = kernel(place, "warm").status() {
+        say::error(format!("the kernel could not be warmed: {error}"));
+    }
+}
+
 /// A command of the installed kernel.
 fn kernel(place: &Place, word: &str) -> Command {
     let mut command = Command::new(place.program("kernel"));

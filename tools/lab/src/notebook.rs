@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::kernel;
 use crate::programs;
 use crate::setup;
 use crate::trouble::{Result, Trouble};
@@ -11,6 +12,7 @@ use checkout::say;
 /// Sets up what is missing, then runs JupyterLab until it is stopped; `arguments` are JupyterLab's.
 pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
     setup::for_notebooks(place)?;
+    kernel::warm(place);
     say::line("JupyterLab: open notebooks/01_transfer_learning.ipynb; Ctrl-C here ends it");
     let status = programs::python(place)
         .args(["-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"])

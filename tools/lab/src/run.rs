@@ -32,6 +32,8 @@ pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
         .args(["-I", "-W", "ignore", "-c", PROGRAM])
         .arg(&order.results)
         .args(&order.notebooks)
+        // No engine that waits for a next notebook: nobody may come.
+        .env("EVCXR_TRANSFER_SPARE", "0")
         .stdin(Stdio::null())
         .exec();
     Err(Trouble::program(".venv/bin/python", &error))

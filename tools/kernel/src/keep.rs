@@ -1,0 +1,362 @@
+//! Keeps one engine in a session of its own: for the front that has asked for it, or for the next one that
+//! will.
+//!
+//! ```text
+//! front <-> socket in the session's folder <-> keeper <-> engine's stdin, stdout, stderr
+//! ```
+//! A process of its own, so that the engine is stopped and its folder removed whichever way the front ends,
+//! and so that an engine can be there before its front: a *spare* one has run a cell, and waits. Starting an
+//! engine and having rust-analyzer read the crates takes seconds; a front that takes a spare one answers its
+//! first cell as quickly as any other.
+//!
+//! What goes to the front beside the engine's own lines: `{"log": line}` for each line on its stderr, and at
+//! last `{"ended": why}`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use checkout::place::Place;
+use serde_json::{Value, json};
+
+use crate::compiler;
+use crate::environment;
+use crate::janitor;
+use crate::session::Session;
+use crate::sessions;
+use crate::template;
+
+/// How long a front that has asked for an engine may take to come for it.
+const SOON: Duration = Duration::from_secs(30);
+
+/// How long a spare engine waits: a lesson's pause, not a night.
+const LONG: Duration = Duration::from_secs(30 * 60);
+
+/// How much of what the engine writes to stderr is kept for the reader.
+const LAST_WORDS: usize = 20_000;
+
+/// The memory in bytes that has to be free for a spare engine: it takes one gigabyte, and what the reader
+/// trains needs more.
+const ROOM: u64 = 6 << 30;
+
+/// Switches spare engines off.
+const VARIABLE: &str = "EVCXR_TRANSFER_SPARE";
+
+/// What a spare engine has run: what makes the first cell slow, and leaves nothing behind.
+const WARM_UP: &str = "{ let lab = evcxr_transfer::Lab::open()?; drop(lab.fit()); }\n\
+                       let evcxr_transfer_warm_up = 0;\ndrop(evcxr_transfer_warm_up);";
+
+/// The socket of the session in `folder`.
+pub fn socket(folder: &Path) -> PathBuf {
+    folder.join("socket")
+}
+
+/// The file that says that the session in a folder waits for a front, and with which template.
+fn waiting(folder: &Path) -> PathBuf {
+    folder.join("waiting")
+}
+
+/// Takes a spare engine of the present template, if one waits: its session's folder.
+pub fn claim(place: &Place) -> Option<PathBuf> {
+    let present = template::stamp(place).text()?;
+    let folders = fs::read_dir(sessions::folder(place).ok()?).ok()?;
+    folders.flatten().map(|entry| entry.path()).find(|folder| {
+        fs::read_to_string(waiting(folder)).is_ok_and(|known| known == present)
+            // Whoever renames it first has it.
+            && fs::rename(waiting(folder), folder.join("taken")).is_ok()
+    })
+}
+
+/// Starts a keeper for the front that asks: its session's folder and its process, whose stderr says why it
+/// has ended if it ends before its socket is there.
+///
+/// # Errors
+///
+/// One line: the system's.
+pub fn start(place: &Place) -> Result<(PathBuf, Child), String> {
+    let folder = sessions::folder(place)?.join(uuid::Uuid::new_v4().simple().to_string());
+    let child = command(&folder)
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot start the kernel's helper: {error}"))?;
+    Ok((folder, child))
+}
+
+/// Has a spare engine made, if none waits and there is room for it.
+pub fn start_spare(place: &Place) {
+    let is_off = std::env::var_os(VARIABLE).is_some_and(|value| value == "0");
+    let Ok(sessions) = sessions::folder(place) else {
+        return;
+    };
+    let folders = || fs::read_dir(&sessions).into_iter().flatten().flatten();
+    let is_there = folders().any(|entry| {
+        let folder = entry.path();
+        folder.join("spare").exists() && !folder.join("taken").exists()
+    });
+    if is_off || is_there || !has_room() || !template::is_fresh(place) {
+        return;
+    }
+    let folder = sessions.join(uuid::Uuid::new_v4().simple().to_string());
+    // Without one the next notebook starts its own.
+    if let Ok(mut child) = command(&folder).arg("spare").stderr(Stdio::null()).spawn() {
+        std::thread::spawn(move || child.wait());
+    }
+}
+
+fn command(folder: &Path) -> Command {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new(environment::program());
+    command
+        .arg("keep")
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        // Jupyter kills the kernel's whole process group.
+        .process_group(0);
+    command
+}
+
+/// Whether a spare engine leaves enough memory; `true` where the system does not tell.
+fn has_room() -> bool {
+    let Ok(text) = fs::read_to_string("/proc/meminfo") else {
+        return true;
+    };
+    let free = text.lines().find_map(|line| {
+        let kilobytes = line.strip_prefix("MemAvailable:")?.trim();
+        kilobytes.trim_end_matches("kB").trim().parse::<u64>().ok()
+    });
+    free.is_none_or(|free| free << 10 >= ROOM)
+}
+
+/// The keeper's work, until the front or the engine ends.
+///
+/// # Errors
+///
+/// What the reader has to know: why there is no engine.
+pub fn run(place: &Place, folder: &Path, is_spare: bool) -> Result<(), String> {
+    let session = Session::open(place, folder)?;
+    let outcome = keep(place, &session, is_spare);
+    janitor::stop_engine(folder);
+    janitor::remove(folder);
+    outcome
+}
+
+fn keep(place: &Place, session: &Session, is_spare: bool) -> Result<(), String> {
+    let folder = session.folder();
+    let failed = |error: io::Error| format!("cannot write into {}: {error}", folder.display());
+    if is_spare {
+        fs::write(folder.join("spare"), "").map_err(failed)?;
+    }
+    session.fill(place);
+    let listener = UnixListener::bind(socket(folder)).map_err(failed)?;
+    let mut engine = Engine::start(place, session)?;
+    let front = if is_spare {
+        if !engine.warm_up() {
+            return Ok(());
+        }
+        let stamp = template::stamp(place).text().unwrap_or_default();
+        // Whole before it is seen.
+        fs::write(folder.join("waiting.new"), stamp)
+            .and_then(|()| fs::rename(folder.join("waiting.new"), waiting(folder)))
+            .map_err(failed)?;
+        wait(&listener, LONG, &|| template::is_fresh(place))
+    } else {
+        wait(&listener, SOON, &|| true)
+    };
+    match front {
+        Some(front) => engine.serve(front, is_spare).map_err(failed),
+        None => Ok(()),
+    }
+}
+
+/// Waits for the front; `None` when it does not come, or would not want this engine any more.
+fn wait(
+    listener: &UnixListener,
+    patience: Duration,
+    is_wanted: &dyn Fn() -> bool,
+) -> Option<UnixStream> {
+    listener.set_nonblocking(true).ok()?;
+    let start = Instant::now();
+    let mut checked = start;
+    while start.elapsed() < patience {
+        if let Ok((front, _)) = listener.accept() {
+            front.set_nonblocking(false).ok()?;
+            return Some(front);
+        }
+        if checked.elapsed() > Duration::from_secs(10) {
+            if !is_wanted() {
+                return None;
+            }
+            checked = Instant::now();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    None
+}
+
+/// A running engine.
+struct Engine {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Receiver<String>,
+}
+
+impl Engine {
+    fn start(place: &Place, session: &Session) -> Result<Self, String> {
+        let program = place.program("engine");
+        let no_engine = |error| format!("cannot start {}: {error}", program.display());
+        let mut child = session
+            .engine(place)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(no_engine)?;
+        session.remember_engine(child.id());
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+            return Err(no_engine(io::ErrorKind::BrokenPipe.into()));
+        };
+        // Bounded: an engine that floods waits for its front.
+        let (sender, lines) = sync_channel(100);
+        forward(stdout, sender.clone(), |line| line);
+        forward(stderr, sender, |line| json!({"log": line}).to_string());
+        Ok(Self {
+            child,
+            stdin,
+            lines,
+        })
+    }
+
+    /// Runs [`WARM_UP`]; whether that went well.
+    fn warm_up(&mut self) -> bool {
+        let told = |engine: &Self, key: &str| {
+            for line in &engine.lines {
+                let told: Value = serde_json::from_str(&line).unwrap_or_default();
+                if told["failed"].is_object() {
+                    return false;
+                }
+                if told[key] == true {
+                    return true;
+                }
+            }
+            false
+        };
+        let request = json!({"run": WARM_UP, "cell": 0});
+        told(self, "ready") && writeln!(self.stdin, "{request}").is_ok() && told(self, "done")
+    }
+
+    /// Hands on what either side says, until one of them ends.
+    fn serve(mut self, front: UnixStream, is_ready: bool) -> io::Result<()> {
+        let (mut requests, mut front) = (BufReader::new(front.try_clone()?), front);
+        let mut stdin = self.stdin;
+        let process = self.child.id();
+        std::thread::spawn(move || {
+            // Line by line: `io::copy` lets the system move the bytes, which may keep the last ones back.
+            let mut line = Vec::new();
+            while requests
+                .read_until(b'\n', &mut line)
+                .is_ok_and(|count| count > 0)
+                && stdin.write_all(&line).is_ok()
+            {
+                line.clear();
+            }
+            // The front is gone: a cell that runs is of no use to anybody.
+            janitor::stop_group(process);
+        });
+        if is_ready {
+            writeln!(front, "{}", json!({"ready": true}))?;
+        }
+        let mut words = String::new();
+        for line in self.lines {
+            if let Some(word) = log(&line)
+                && words.len() < LAST_WORDS
+                && !compiler::is_progress(&word)
+            {
+                let _ = writeln!(words, "{word}");
+            }
+            writeln!(front, "{line}")?;
+        }
+        let how = self.child.wait()?.to_string();
+        let ended = json!({"ended": last_words(&words, &how)});
+        writeln!(front, "{ended}")
+    }
+}
+
+/// The line of stderr that a line to the front tells of.
+fn log(line: &str) -> Option<String> {
+    let told: Value = line
+        .starts_with("{\"log\":")
+        .then(|| serde_json::from_str(line).ok())??;
+    told["log"].as_str().map(str::to_owned)
+}
+
+fn forward(
+    pipe: impl io::Read + Send + 'static,
+    lines: SyncSender<String>,
+    told: impl Fn(String) -> String + Send + 'static,
+) {
+    std::thread::spawn(move || {
+        for line in BufReader::with_capacity(1 << 16, pipe)
+            .lines()
+            .map_while(Result::ok)
+        {
+            if lines.send(told(line)).is_err() {
+                break;
+            }
+        }
+    });
+}
+
+/// Why the engine ended, for the reader of the notebook.
+fn last_words(text: &str, how: &str) -> String {
+    let text = text.trim();
+    let ended = format!("the process that compiles and runs cells has ended ({how})");
+    match compiler::remedy(text) {
+        Some(remedy) => format!("{remedy}\n{ended}:\n{text}"),
+        None if text.is_empty() => ended,
+        None => format!("{ended}:\n{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spare_engine_of_the_present_template_is_taken_once() {
+        let root = tempfile::tempdir().unwrap();
+        let place = Place {
+            root: root.path().to_owned(),
+        };
+        let session = |name: &str, stamp: &str| {
+            let folder = place.lab().join("sessions").join(name);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(waiting(&folder), stamp).unwrap();
+            folder
+        };
+        session("old", "an older template");
+        assert_eq!(claim(&place), None, "there is no template");
+        template::stamp(&place).write("present").unwrap();
+        assert_eq!(claim(&place), None);
+        let stamp = template::stamp(&place).text().unwrap();
+        let present = session("present", &stamp);
+        assert_eq!(claim(&place), Some(present));
+        assert_eq!(claim(&place), None);
+    }
+
+    #[test]
+    fn the_engines_last_words_say_what_to_do_first() {
+        let text = last_words("error: No space left on device\n", "exit status: 1");
+        assert!(text.starts_with("the disk is full"), "{text}");
+        assert!(text.contains("exit status: 1") && text.contains("No space left"));
+        assert!(last_words("", "signal: 9").ends_with("(signal: 9)"));
+        assert_eq!(log("{\"log\":\"a\"}").as_deref(), Some("a"));
+        assert_eq!(log("{\"stdout\":\"a\"}"), None);
+    }
+}
