@@ -40,9 +40,9 @@ const LONG: Duration = Duration::from_secs(30 * 60);
 /// How much of what the engine writes to stderr is kept for the reader.
 const LAST_WORDS: usize = 20_000;
 
-/// The memory in bytes that has to be free for a spare engine: it takes one gigabyte, and what the reader
-/// trains needs more.
-const ROOM: u64 = 6 << 30;
+/// The memory in bytes that has to be free for a spare engine: it takes a quarter of a gigabyte, and what the
+/// reader trains needs more.
+const ROOM: u64 = 4 << 30;
 
 /// Switches spare engines off.
 const VARIABLE: &str = "EVCXR_TRANSFER_SPARE";
