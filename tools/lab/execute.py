@@ -90,10 +90,12 @@ class Screen:
             line = line[: room - 3] + "..."
         self.used = len(title) + len(line)
         self.unfinished = ""
+        self.is_moving = False
         say(title + line, end="")
 
     def show(self, text):
         """Passes whole lines on. Of a line that is drawn again and again, by `\\r`, the last state counts."""
+        self.rest()
         *lines, self.unfinished = (self.unfinished + text).split("\n")
         for line in lines:
             if self.used:
@@ -101,7 +103,21 @@ class Screen:
                 self.used = 0
             say(indented(strip_ansi(line.rstrip("\r").rsplit("\r", 1)[-1])))
 
+    def move(self, text):
+        """Draws the last line of work that goes on, over the one before; on a terminal only."""
+        if sys.stdout.isatty() and text:
+            line = "    " + text.rstrip().split("\n")[-1]
+            say("\r" + line[:WIDTH].ljust(WIDTH), end="")
+            self.is_moving = True
+
+    def rest(self):
+        """Takes that line away."""
+        if self.is_moving:
+            say("\r" + " " * WIDTH + "\r", end="")
+            self.is_moving = False
+
     def end(self, note):
+        self.rest()
         if self.unfinished:
             self.show("\n")
         say(note.rjust(WIDTH - self.used))
@@ -153,6 +169,8 @@ class Client(NotebookClient):
         self.screen = Screen()
         # The cells by the request that they were sent with.
         self.owners = {}
+        # What the running cell has shown that moves in place, by its name: the last text.
+        self.moving = {}
         self.cells = [
             (index, cell)
             for index, cell in enumerate(notebook.cells)
@@ -178,6 +196,9 @@ class Client(NotebookClient):
                 )
                 return False
             seconds = duration((self.ended or time.monotonic()) - start)
+            for text in self.moving.values():
+                self.screen.show(text.rstrip("\n") + "\n")
+            self.moving.clear()
             self.screen.end(f"FAILED  {seconds}" if failure(cell) else seconds)
             # All cells so far: one of them may have said something meanwhile.
             for earlier, (_, cell) in enumerate(self.cells[:number], 1):
@@ -213,6 +234,12 @@ class Client(NotebookClient):
         if msg["msg_type"] == "stream":
             if msg["content"]["name"] == "stdout" or "allow-stderr" in tags(cell):
                 self.screen.show(msg["content"]["text"])
+        elif msg["msg_type"] in ("display_data", "update_display_data"):
+            data, name = msg["content"]["data"], msg["content"].get("transient", {}).get("display_id")
+            # Pictures have no place on a terminal.
+            if name and not any(kind.startswith("image/") for kind in data):
+                self.moving[name] = data.get("text/plain", "")
+                self.screen.move(self.moving[name])
         return super().process_message(msg, cell, cell_index)
 
     def interrupt(self):
