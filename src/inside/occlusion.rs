@@ -30,6 +30,7 @@ use crate::model::probabilities::{most_probable, percent};
 use crate::network::base::Base;
 use crate::pictures::photo::Photo;
 use crate::pictures::photo_source::PhotoSource;
+use crate::show::display::displayed;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::significant;
 
@@ -171,12 +172,13 @@ impl OcclusionMap {
             _ => "covered: nowhere less".into(),
         }
     }
-
-    /// Shows the picture and the map under a notebook cell.
-    pub fn evcxr_display(&self) {
-        overlay::show(self.plot());
-    }
 }
+
+displayed!(
+    OcclusionMap,
+    "Shows the picture and the map under a notebook cell.",
+    |map| overlay::bundle(map.plot())
+);
 
 impl fmt::Display for OcclusionMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

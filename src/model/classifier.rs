@@ -28,6 +28,7 @@ use crate::network::layer::shape_with_batch;
 use crate::network::outputs::lesson_order;
 use crate::pictures::augment::Augment;
 use crate::pictures::resize::Interpolation;
+use crate::show::display::displayed;
 use crate::show::progress::Progress;
 use crate::show::table::{Table, grouped};
 use crate::training::checkpoint::Checkpoint;
@@ -223,12 +224,13 @@ impl Classifier {
         self.base = self.base.progress(progress);
         self
     }
-
-    /// Shows the summary under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.summary().evcxr_display();
-    }
 }
+
+displayed!(
+    Classifier,
+    "Shows the summary under a notebook cell.",
+    |model| model.summary().bundle()
+);
 
 impl fmt::Display for Classifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

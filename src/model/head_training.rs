@@ -117,6 +117,7 @@ impl HeadModel {
             &mut source,
             &Progress::quiet(),
             "evaluating the head",
+            |_| {},
         )
     }
 }

@@ -24,6 +24,7 @@ use crate::model::roc_curve::RocCurve;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::folder::name_of;
 use crate::pictures::photo::Photo;
+use crate::show::display::displayed;
 use crate::show::draw::grid;
 use crate::show::draw::matrix::Matrix;
 use crate::show::draw::tile::Tile;
@@ -228,12 +229,13 @@ impl Report {
         let is_second = self.labels.iter().map(|&label| label == 1);
         RocCurve::new(rows.zip(is_second).collect()).ok_or_else(wrong)
     }
-
-    /// Shows the scores under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
-    }
 }
+
+displayed!(
+    Report,
+    "Shows the scores under a notebook cell.",
+    |report| report.table().bundle()
+);
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -47,7 +47,8 @@ impl Classifier {
                 head_learning_rate: fit.head_learning_rate.map(|rate| rate / 2.0),
                 ..fit.clone()
             };
-            match model.fine_tune(&trainable_from, data, &Augment::lesson(), &second) {
+            let augment = Augment::lesson();
+            match model.fine_tune_after(Some(&history), &trainable_from, data, &augment, &second) {
                 Ok(tuned) => history.extend(&tuned),
                 Err(error) => {
                     let ending = format!("fine-tuning failed: {error}");

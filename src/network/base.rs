@@ -161,7 +161,7 @@ impl Base {
             origin,
             class_names: Vec::new(),
             batch_size: if device.is_cuda() { 250 } else { 50 },
-            progress: Progress::lines(),
+            progress: Progress::default(),
         })
     }
 

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::pictures::fill::Fill;
+use crate::show::display::displayed;
 use crate::show::table::Table;
 
 /// What is drawn at random for each picture, with the names of Keras' `ImageDataGenerator`.
@@ -223,12 +224,13 @@ impl Augment {
             .row(["brightness", &factor(self.brightness)])
             .row(["fill", &self.fill.to_string()])
     }
-
-    /// Shows the options under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
-    }
 }
+
+displayed!(
+    Augment,
+    "Shows the options under a notebook cell.",
+    |augment| augment.table().bundle()
+);
 
 impl fmt::Display for Augment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -22,7 +22,8 @@ use crate::error::{Error, Result};
 use crate::machine::random::Random;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::folder::name_of;
-use crate::show::notebook;
+use crate::show::display::displayed;
+use crate::show::notebook::Bundle;
 
 /// Training and validation pictures with the same classes.
 #[derive(Clone)]
@@ -178,12 +179,13 @@ impl Data {
         }
         text
     }
-
-    /// Shows the tree and the counts under a notebook cell.
-    pub fn evcxr_display(&self) {
-        notebook::Bundle::text(&self.to_string()).show();
-    }
 }
+
+displayed!(
+    Data,
+    "Shows the tree and the counts under a notebook cell.",
+    |data| Bundle::text(&data.to_string())
+);
 
 impl fmt::Display for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

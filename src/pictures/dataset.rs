@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::pictures::folder::{name_of, pictures_below, sorted_entries};
 use crate::pictures::resize::Interpolation;
-use crate::show::notebook;
+use crate::show::display::displayed;
+use crate::show::notebook::Bundle;
 
 /// A list of picture files with their classes.
 #[derive(Clone)]
@@ -182,12 +183,13 @@ impl Dataset {
             ..self.clone()
         }
     }
-
-    /// Shows the line under a notebook cell.
-    pub fn evcxr_display(&self) {
-        notebook::Bundle::text(&self.to_string()).show();
-    }
 }
+
+displayed!(
+    Dataset,
+    "Shows the line under a notebook cell.",
+    |dataset| Bundle::text(&dataset.to_string())
+);
 
 impl fmt::Display for Dataset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

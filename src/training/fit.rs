@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::error::{Error, Result};
 use crate::machine::precision::Precision;
 use crate::machine::stop::Stop;
+use crate::show::display::displayed;
 use crate::show::progress::Progress;
 use crate::show::table::Table;
 use crate::training::optimizer::Optimizer;
@@ -59,7 +60,7 @@ pub struct Fit {
     pub checkpoint_every: usize,
     /// From what the order of pictures, their augmentation and dropout follow; 0.
     pub seed: u64,
-    /// How progress is shown, and what may stop the run; one line an epoch.
+    /// How progress is shown, and what may stop the run; as the place allows ([`Progress::auto`]).
     pub progress: Progress,
 }
 
@@ -79,7 +80,7 @@ impl Default for Fit {
             checkpoint: None,
             checkpoint_every: 1,
             seed: 0,
-            progress: Progress::lines(),
+            progress: Progress::default(),
         }
     }
 }
@@ -215,11 +216,6 @@ impl Fit {
         table
     }
 
-    /// Shows the options under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
-    }
-
     /// Whether the options make sense; every training call asks this first.
     ///
     /// # Errors
@@ -297,6 +293,10 @@ impl Fit {
         })
     }
 }
+
+displayed!(Fit, "Shows the options under a notebook cell.", |fit| fit
+    .table()
+    .bundle());
 
 /// Refuses a count of 0.
 pub(crate) fn check_positive(argument: &'static str, value: usize) -> Result<()> {

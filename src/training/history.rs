@@ -6,9 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::{Error, Result};
+use crate::show::display::{Displayable, show_result};
+use crate::show::display_id::DisplayId;
 use crate::show::draw::chart::Panel;
 use crate::show::draw::series::{Mark, Series};
 use crate::show::figure::{Figure, titled};
+use crate::show::notebook::Bundle;
 use crate::show::saved::Saved;
 use crate::show::table::Table;
 use crate::training::epoch::Epoch;
@@ -29,6 +32,12 @@ pub struct History {
     /// Whether it ended otherwise than the options say: stopped, or by an error.
     #[serde(skip)]
     pub(crate) is_cut: bool,
+    /// The display under the cell in which its curves have grown. Files do not know it.
+    #[serde(skip)]
+    pub(crate) display_id: Option<DisplayId>,
+    /// The run before it whose curves it goes on with.
+    #[serde(skip)]
+    before: Option<Box<History>>,
 }
 
 /// Epochs of one run, up to the next section.
@@ -71,12 +80,8 @@ impl History {
     /// A history without epochs; notes that are said twice are kept once.
     pub(crate) fn new<'a>(notes: impl IntoIterator<Item = &'a String>) -> Self {
         Self {
-            epochs: Vec::new(),
             notes: distinct(notes),
-            ending: Vec::new(),
-            sections: Vec::new(),
-            steps: 0,
-            is_cut: false,
+            ..Self::default()
         }
     }
 
@@ -84,6 +89,23 @@ impl History {
     pub(crate) fn named(mut self, name: String) -> Self {
         self.sections = vec![Section { after: 0, name }];
         self
+    }
+
+    /// The same, as that of a run whose curves go on with those of an earlier one, in their display.
+    pub(crate) fn following(mut self, before: Option<&Self>) -> Self {
+        self.display_id = before.and_then(|before| before.display_id.clone());
+        self.before = before.cloned().map(Box::new);
+        self
+    }
+
+    /// The run with the one before it.
+    pub(crate) fn whole(&self) -> Self {
+        let Some(before) = &self.before else {
+            return self.clone();
+        };
+        let mut whole = Self::clone(before);
+        whole.extend(self);
+        whole
     }
 
     /// Why the run ended before its last epoch (a stop, an error, no better epoch for long), or which
@@ -328,8 +350,8 @@ impl History {
         let path = path.as_ref();
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
         match ending.to_str() {
-            Some("csv") => crate::show::saved::Saved::write(path, self.to_csv().as_bytes()),
-            Some("json") => crate::show::saved::Saved::write(path, self.to_json().as_bytes()),
+            Some("csv") => Saved::write(path, self.to_csv().as_bytes()),
+            Some("json") => Saved::write(path, self.to_json().as_bytes()),
             Some("png" | "svg") => self.plot().save(path),
             _ => Err(Error::Argument {
                 argument: "path",
@@ -339,9 +361,19 @@ impl History {
         }
     }
 
-    /// Shows the curves under a notebook cell.
+    /// Shows the curves under a notebook cell; where they have grown under the same cell, in that place.
     pub fn evcxr_display(&self) {
-        self.plot().evcxr_display();
+        show_result(self);
+    }
+}
+
+impl Displayable for History {
+    fn bundle(&self) -> Bundle {
+        self.plot().bundle()
+    }
+
+    fn display_id(&self) -> Option<DisplayId> {
+        self.display_id.clone()
     }
 }
 

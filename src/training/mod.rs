@@ -15,6 +15,7 @@ pub(crate) mod loss;
 pub(crate) mod optimizer;
 pub(crate) mod order;
 pub(crate) mod rate_finder;
+pub(crate) mod reporter;
 pub(crate) mod run;
 pub(crate) mod schedule;
 pub(crate) mod source;

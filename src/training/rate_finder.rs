@@ -16,6 +16,7 @@ use std::fmt;
 use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
+use crate::show::display::displayed;
 use crate::show::draw::chart::Panel;
 use crate::show::draw::series::{Mark, Series};
 use crate::show::figure::Figure;
@@ -120,12 +121,13 @@ impl LearningRates {
         }
         table.note(&self.to_string())
     }
-
-    /// Shows the plot under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.plot().evcxr_display();
-    }
 }
+
+displayed!(
+    LearningRates,
+    "Shows the plot under a notebook cell.",
+    |found| found.plot().bundle()
+);
 
 impl fmt::Display for LearningRates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
