@@ -60,3 +60,39 @@ impl Classifier {
         Ok((model, history))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+    use crate::machine::precision::Precision;
+    use crate::network::weights::weights::Weights;
+    use crate::show::display::Displayable;
+    use crate::show::place::tests::displays;
+    use crate::show::progress::Progress;
+
+    #[test]
+    fn both_runs_of_a_transfer_grow_in_one_figure() {
+        let data = Data::open("data/samples").unwrap().take(4, 2);
+        let base = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32).unwrap();
+        let progress = Progress::live().in_memory();
+        let fit = Fit::default().epochs(2).progress(progress.clone());
+        let (model, history) = Classifier::transfer(&base, &data, &fit).unwrap();
+        let shown = displays(&progress);
+        let mut figures = shown
+            .iter()
+            .filter(|shown| shown.data.contains_key("image/png"));
+        let (first, last) = (figures.next().unwrap(), figures.next_back().unwrap());
+        let id = history.display_id.as_ref().unwrap();
+        assert_eq!([&first.id, &last.id], [id.as_str(); 2]);
+        assert_ne!(first.data["image/png"], last.data["image/png"]);
+        // The whole, with the seam.
+        let whole = Progress::live().in_memory();
+        whole.display(id, &history.bundle());
+        assert_eq!(displays(&whole)[0].data, last.data);
+        // The model's own history is not that of one cell.
+        assert!(model.history().display_id.is_none());
+    }
+}

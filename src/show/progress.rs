@@ -37,7 +37,7 @@ use crate::show::pace::Pace;
 #[derive(Clone)]
 pub struct Progress {
     pub(in crate::show) way: Way,
-    out: Out,
+    pub(in crate::show) out: Out,
     first: Duration,
     every: Duration,
     stop: Stop,

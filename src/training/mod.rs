@@ -4,6 +4,7 @@
 //!
 //! Imports: error, files, machine, show.
 
+pub(crate) mod averages;
 pub(crate) mod checkpoint;
 pub(crate) mod dropout;
 pub(crate) mod epoch;

@@ -32,7 +32,8 @@ pub(crate) struct Reporter {
     progress: Progress,
     /// How many epochs the run is to have.
     epochs: usize,
-    start: Instant,
+    /// The time since the run has begun.
+    clock: Box<dyn Fn() -> Duration>,
     place: Place,
     pace: Pace,
     /// The display of the curves; none where nothing changes in its place.
@@ -56,6 +57,11 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// `history` has the epochs of an earlier run that this one goes on with; it gets a display for its curves.
     pub(crate) fn new(fit: &Fit, history: &mut History) -> Self {
+        let start = Instant::now();
+        Self::on_clock(fit, history, Box::new(move || start.elapsed()))
+    }
+
+    fn on_clock(fit: &Fit, history: &mut History, clock: Box<dyn Fn() -> Duration>) -> Self {
         let progress = fit.progress.slower();
         if progress.is_live() && history.display_id.is_none() {
             history.display_id = Some(DisplayId::new());
@@ -63,7 +69,7 @@ impl Reporter {
         let curves = history.display_id.clone();
         Self {
             epochs: fit.epochs,
-            start: Instant::now(),
+            clock,
             place: Place::new(&progress),
             pace: progress.pace_of_reports(TEXT, PARTS),
             curves: curves.filter(|_| progress.is_live()),
@@ -88,7 +94,7 @@ impl Reporter {
         if !self.progress.is_lines() {
             work = work.speed_in("pictures", pictures as f64 / steps.max(1) as f64);
         }
-        let now = self.start.elapsed();
+        let now = (self.clock)();
         if self.curves.is_none() {
             // Each epoch is a task of its own.
             self.pace.begin(now);
@@ -99,7 +105,7 @@ impl Reporter {
     /// So many steps of it are done. Cheap enough for every step.
     pub(crate) fn step(&mut self, done: usize, so_far: Option<Evaluation>) {
         self.so_far = so_far;
-        self.done(done, self.start.elapsed());
+        self.done(done, (self.clock)());
     }
 
     /// The weights have moved; now they are measured on so many pictures.
@@ -107,25 +113,23 @@ impl Reporter {
         self.so_far = Some(trained);
         let name = format!("{}, validation", self.name(self.history.epochs.len() + 1));
         let work = Work::new(&name, "pictures", Some(pictures));
-        self.begin(work, self.start.elapsed());
+        self.begin(work, (self.clock)());
     }
 
     /// So many pictures have been measured.
     pub(crate) fn validated(&mut self, done: usize) {
         if !self.progress.is_lines() {
-            self.done(done, self.start.elapsed());
+            self.done(done, (self.clock)());
         }
     }
 
-    /// An epoch is over.
+    /// An epoch is over. What moves tells it with the beginning of the next one.
     pub(crate) fn end_epoch(&mut self, epoch: Epoch) {
         self.history.epochs.push(epoch);
         self.has_grown = true;
         if self.curves.is_none() {
             let line = self.line(self.history.epochs.len(), &epoch);
             self.place.end(&[line]);
-        } else {
-            self.report(self.start.elapsed());
         }
     }
 
@@ -268,3 +272,6 @@ impl Drop for Reporter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
