@@ -190,7 +190,9 @@ impl Hill<'_> {
     /// Steps upwards from `pixels`, (N, H, W, 3): where they lead, and how many they were.
     fn climb(&self, mut pixels: Tensor, steps: usize) -> Result<(Tensor, usize)> {
         let progress = self.base.shown();
-        let mut task = progress.task(&self.doing, "steps", Some(steps));
+        let mut task = progress
+            .task(&self.doing, "steps", Some(steps))
+            .shown_at_once();
         let asked = || progress.check(&self.doing);
         for taken in 0..steps {
             pixels = match self.in_batches(&pixels, &asked, &|part, own| self.stepped(part, own)) {

@@ -260,7 +260,8 @@ fn occlusion_map(
     let count = squares.places.len();
     let mut left = Vec::with_capacity(count);
     let progress = base.shown();
-    let mut task = progress.task("covering a picture", "squares", Some(count));
+    let task = progress.task("covering a picture", "squares", Some(count));
+    let mut task = task.shown_at_once();
     let mut fitting = FittingBatch::new(at_once);
     for some in squares.places.chunks(at_once) {
         progress.check("covering a picture")?;

@@ -39,7 +39,8 @@ impl Base {
             ),
         ))?;
         let progress = self.shown();
-        let mut task = progress.task("extracting features", "pictures", Some(dataset.len()));
+        let task = progress.task("extracting features", "pictures", Some(dataset.len()));
+        let mut task = task.shown_at_once();
         let mut fitting = FittingBatch::new(at_once);
         dataset.for_each_tensor(self.size(), at_once, |first, pixels| {
             progress.check("extracting features")?;

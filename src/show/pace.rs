@@ -43,6 +43,11 @@ impl Pace {
         self.next = self.next.map(|_| now.saturating_add(wait));
     }
 
+    /// The first report is due now.
+    pub(crate) fn hurry(&mut self) {
+        self.next = self.next.map(|_| Duration::ZERO);
+    }
+
     /// Other work begins: it waits for its first report.
     pub(crate) fn begin(&mut self, now: Duration) {
         self.next = self.next.map(|_| now.saturating_add(self.first));

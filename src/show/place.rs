@@ -59,6 +59,11 @@ impl Place {
         }
     }
 
+    /// Whether only finished lines stand there, of which each stays.
+    pub(crate) fn has_lines(&self) -> bool {
+        self.progress.is_lines()
+    }
+
     /// Whether something moves there that wants an end.
     pub(crate) fn is_moving(&self) -> bool {
         self.moving.is_some()
@@ -76,7 +81,13 @@ impl Place {
             None => self.progress.line(frame.text),
             Some(Moving::Display(id)) => self.progress.display(id, &frame.bundle()),
             Some(Moving::Bar(bar)) => {
-                bar.set_position(frame.done as u64);
+                bar.update(|state| {
+                    state.set_pos(frame.done as u64);
+                    // Steps are followed by other work: their validation.
+                    if let Some(total) = frame.total {
+                        state.set_len(total as u64);
+                    }
+                });
                 bar.set_message(frame.text.to_owned());
             }
         }
@@ -101,7 +112,7 @@ impl Place {
 /// A bar with our own text, cut where the terminal's line ends.
 fn bar(total: Option<usize>) -> ProgressBar {
     let (bar, template) = match total {
-        Some(total) => (ProgressBar::new(total as u64), "{bar:24} {wide_msg}"),
+        Some(total) => (ProgressBar::new(total as u64), "{bar:16} {wide_msg}"),
         None => (ProgressBar::no_length(), "{spinner} {wide_msg}"),
     };
     match ProgressStyle::with_template(template) {

@@ -47,6 +47,15 @@ impl Task {
         self
     }
 
+    /// Shows a bar from the beginning on, where one can move: the first units are known to take their time.
+    pub(crate) fn shown_at_once(mut self) -> Self {
+        if !self.place.has_lines() {
+            self.pace.hurry();
+            self.report(self.work.done(), Duration::ZERO);
+        }
+        self
+    }
+
     /// Says how many units are done in all. Reports now and then; cheap enough for every step.
     pub(crate) fn done(&mut self, done: usize) {
         self.report(done, self.start.elapsed());
@@ -188,6 +197,23 @@ mod tests {
         let last = displays(&progress).pop().unwrap();
         let text = last.data["text/plain"].as_str().unwrap();
         assert!(text.contains("2000 pictures in"), "{text}");
+    }
+
+    #[test]
+    fn a_bar_can_be_there_from_the_beginning() {
+        let progress = Progress::live().in_memory();
+        let task = progress.task(NAME, "pictures", Some(2000));
+        drop(task.shown_at_once());
+        let shown = displays(&progress);
+        let text = "extracting features: 0/2000 pictures";
+        assert_eq!(shown[0].data["text/plain"], text);
+        let text = "extracting features: stopped at 0/2000 pictures";
+        assert_eq!(shown[1].data["text/plain"], text);
+        for progress in [Progress::keeping(), Progress::quiet().in_memory()] {
+            let task = progress.task(NAME, "pictures", Some(2000));
+            drop(task.shown_at_once());
+            assert!(progress.kept().is_empty());
+        }
     }
 
     #[test]

@@ -212,15 +212,13 @@ impl Reporter {
     fn lines(&self, is_over: bool) -> Vec<String> {
         let own = self.history.after(self.earlier);
         let count = own.epochs.len();
-        let shown = match is_over {
+        let best = own.best().map_or(count, |(best, _)| best);
+        let mut shown = match is_over {
             _ if count <= MOST_LINES => (1..=count).collect(),
             false => (count - MOST_LINES + 1..=count).collect(),
-            true => {
-                let mut shown = vec![1, own.best().map_or(1, |(best, _)| best), count];
-                shown.dedup();
-                shown
-            }
+            true => vec![1, best, count],
         };
+        shown.dedup();
         let line = |&number: &usize| {
             let epoch = own.epochs.get(number - 1)?;
             Some(self.line(self.earlier + number, epoch))
@@ -230,7 +228,8 @@ impl Reporter {
             _ if count <= MOST_LINES => {}
             false => lines.insert(0, format!("{} epochs before", count - MOST_LINES)),
             true => lines.push(format!(
-                "The first, the best and the last of {count} epochs; `history.table()` shows all"
+                "The first, the best ({}) and the last of {count} epochs; `history.table()` shows all",
+                self.earlier + best
             )),
         }
         lines

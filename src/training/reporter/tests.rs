@@ -161,7 +161,7 @@ fn a_thousand_epochs_take_no_more_room_than_a_few() {
     let shown = displays(&progress);
     let stays = text(&shown[shown.len() - 2]);
     let mut lines = [1, 7, 1000].map(|n| epoch(n).line(n, 1000, STEPS)).to_vec();
-    let note = "The first, the best and the last of 1000 epochs; `history.table()` shows all";
+    let note = "The first, the best (7) and the last of 1000 epochs; `history.table()` shows all";
     lines.push(note.into());
     assert!(stays.starts_with(&lines.join("\n")), "{stays}");
     // Of the notes the first and the latest.
