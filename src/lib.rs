@@ -150,8 +150,8 @@ pub mod prelude {
     pub use crate::{
         ActivationMaximization, Architecture, Augment, Base, Classifier, Data, Dataset, Device,
         Error, Features, Fill, Fit, GradCam, Head, HeadModel, History, Interpolation, Lab,
-        Occlusion, Optimizer, Photo, Precision, Scaling, Schedule, Tensor, Weights, display,
-        heatmap, histogram, plot_lines, show_images, train_head,
+        Occlusion, Optimizer, Photo, Precision, Progress, Scaling, Schedule, Tensor, Weights,
+        display, heatmap, histogram, plot_lines, show_images, train_head,
     };
     pub use crate::{ndarray, tch};
 }

@@ -41,6 +41,7 @@ const LARGEST_STEP: f64 = 1e6;
 /// How a filter's pattern is made: which layer, how many steps, how large. Made from a layer's name or
 /// index where one is asked for.
 #[derive(Debug, Clone, PartialEq)]
+#[doc(alias("DeepDream", "gradient_ascent"))]
 pub struct ActivationMaximization {
     pub(crate) layer: LayerId,
     pub(crate) steps: usize,

@@ -213,6 +213,7 @@ impl Base {
     /// # Errors
     /// [`Error::UnknownLayer`] lists the layers, [`Error::File`] or [`Error::Picture`] if the picture
     /// cannot be read.
+    #[doc(alias("activations", "forward_hook"))]
     pub fn feature_maps(
         &self,
         picture: impl Into<PhotoSource>,

@@ -35,6 +35,7 @@ use crate::training::checkpoint::Checkpoint;
 use crate::training::history::History;
 
 /// A base with a head on top.
+#[doc(alias("Model", "Sequential", "Learner", "vision_learner"))]
 pub struct Classifier {
     pub(crate) base: Base,
     pub(crate) head: HeadModel,
@@ -152,6 +153,7 @@ impl Classifier {
     }
 
     /// Freezes the whole base: only the head learns. Shows what is trainable now.
+    #[doc(alias = "freeze")]
     pub fn freeze_base(&mut self) -> Table {
         self.trainable_from = self.base.layers().len();
         self.trainable()
@@ -162,6 +164,7 @@ impl Classifier {
     ///
     /// # Errors
     /// [`Error::UnknownLayer`] lists the layers.
+    #[doc(alias("trainable", "requires_grad", "unfreeze"))]
     pub fn unfreeze_from(&mut self, layer: &str) -> Result<Table> {
         self.trainable_from = self.base.graph().number(layer)?;
         Ok(self.trainable())

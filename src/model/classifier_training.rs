@@ -32,6 +32,7 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::fit`].
+    #[doc(alias = "feature_extraction")]
     pub fn train_frozen(&mut self, data: &Data, augment: &Augment, fit: &Fit) -> Result<History> {
         let trainable_from = self.base.layers().len();
         self.train(trainable_from, data, augment, fit, None, None)
@@ -43,6 +44,7 @@ impl Classifier {
     ///
     /// # Errors
     /// [`Error::UnknownLayer`] lists the layers; otherwise as [`Classifier::fit`].
+    #[doc(alias = "fit_one_cycle")]
     pub fn fine_tune(
         &mut self,
         from_layer: &str,
@@ -78,6 +80,7 @@ impl Classifier {
     /// batch size to try, [`Error::NotFinite`] if training diverges in the first epoch. What goes wrong in
     /// a later one ends the run and stands in [`History::ending`]. The model then has the weights of its
     /// last good epoch.
+    #[doc(alias("model.fit", "train"))]
     pub fn fit(&mut self, data: &Data, augment: &Augment, fit: &Fit) -> Result<History> {
         self.train(self.trainable_from, data, augment, fit, None, None)
     }
@@ -109,6 +112,7 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::fit`]; [`Error::Stopped`] if the work was asked to stop.
+    #[doc(alias = "learning_rate_finder")]
     pub fn lr_find(&self, data: &Data, augment: &Augment, fit: &Fit) -> Result<LearningRates> {
         fit.check()?;
         augment.check()?;

@@ -20,6 +20,7 @@ use crate::show::notebook::Bundle;
 use crate::show::saved::Saved;
 
 /// Stored outputs of a base with their labels.
+#[doc(alias("embeddings", "bottleneck"))]
 pub struct Features {
     tensor: Tensor,
     labels: Vec<usize>,

@@ -128,6 +128,7 @@ impl HeadModel {
 ///
 /// # Errors
 /// As [`HeadModel::fit`].
+#[doc(alias("model.fit", "linear_probe"))]
 pub fn train_head(
     train: &Features,
     validation: &Features,

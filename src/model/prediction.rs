@@ -131,6 +131,7 @@ impl Base {
     /// # Errors
     /// [`Error::Mismatch`] if the base has no top, [`Error::Argument`] if `n` is 0, [`Error::File`] or
     /// [`Error::Picture`] if the picture cannot be read.
+    #[doc(alias = "decode_predictions")]
     pub fn classify(&self, picture: impl Into<PhotoSource>, n: usize) -> Result<Prediction> {
         self.check_has_top("predict")?;
         fit::check_positive("n", n)?;

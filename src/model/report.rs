@@ -152,6 +152,7 @@ impl Report {
     ///
     /// # Errors
     /// [`Error::Picture`] or [`Error::File`] if one of them cannot be read any more.
+    #[doc(alias = "plot_top_losses")]
     pub fn most_wrong(&self, n: usize) -> Result<Figure> {
         let wrong = self.most_wrong_numbers();
         let (n, count, notes) = grid::count(n, wrong.len(), "mistakes");
@@ -198,6 +199,7 @@ impl Report {
     ///
     /// # Errors
     /// [`Error::Mismatch`] if there are other than two classes, or no picture of one.
+    #[doc(alias = "roc_auc_score")]
     pub fn area_under_curve(&self) -> Result<f64> {
         Ok(self.roc()?.area())
     }
@@ -260,6 +262,7 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::evaluate`].
+    #[doc(alias("classification_report", "ClassificationInterpretation"))]
     pub fn report(&self, dataset: &Dataset) -> Result<Report> {
         self.check_evaluable(dataset)?;
         let mut notes = dataset.notes().to_vec();

@@ -21,6 +21,7 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::new`] and [`Classifier::fit`].
+    #[doc(alias("transfer_learning", "fine_tune"))]
     pub fn transfer(base: &Base, data: &Data, fit: &Fit) -> Result<(Self, History)> {
         let mut model = Self::new(base, Head::dense(256), data.train.classes())?;
         let first = Fit {

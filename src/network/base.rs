@@ -30,6 +30,7 @@ use crate::show::progress::Progress;
 use crate::show::table::grouped;
 
 /// A network with weights, ready to turn pictures into features.
+#[doc(alias("conv_base", "backbone", "include_top"))]
 pub struct Base {
     architecture: Architecture,
     graph: Graph,

@@ -27,6 +27,7 @@ use crate::show::notebook::Bundle;
 
 /// Training and validation pictures with the same classes.
 #[derive(Clone)]
+#[doc(alias("DataLoaders", "ImageDataLoaders"))]
 pub struct Data {
     /// What the model learns from.
     pub train: Dataset,
@@ -94,6 +95,12 @@ impl Data {
     /// # Errors
     /// [`Error::Argument`] if the share is not between 0 and 1, [`Error::Dataset`] if a class has fewer than
     /// two pictures, or if the folder is split into `train` and `validation` already; and as [`Dataset::open`].
+    #[doc(alias(
+        "validation_split",
+        "RandomSplitter",
+        "random_split",
+        "train_test_split"
+    ))]
     pub fn split(folder: impl AsRef<Path>, validation: f64, seed: u64) -> Result<Self> {
         if !(validation > 0.0 && validation < 1.0) {
             return Err(Error::Argument {

@@ -21,6 +21,7 @@ use crate::show::notebook::Bundle;
 
 /// A list of picture files with their classes.
 #[derive(Clone)]
+#[doc(alias("ImageFolder", "DataLoader"))]
 pub struct Dataset {
     classes: Vec<String>,
     folder: PathBuf,
@@ -42,6 +43,7 @@ impl Dataset {
     /// # Errors
     /// [`Error::Dataset`] if there are no class folders or no pictures in them, [`Error::File`] if
     /// a folder cannot be read.
+    #[doc(alias("flow_from_directory", "image_dataset_from_directory", "from_folder"))]
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let mut classes = Vec::new();

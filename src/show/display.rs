@@ -32,6 +32,7 @@ pub trait Displayable {
 /// one cell stand one below the other, in their order, in the kernel "Rust (transfer)". A stock evcxr kernel knows only
 /// one result a cell: it shows the last one, at the cell's end. A history's curves stand under its own training
 /// already: in the same cell they are shown in that place.
+#[doc(alias = "show")]
 pub fn display(value: &(impl Displayable + ?Sized)) {
     let is_live = environment::is_live();
     let id = value.display_id();

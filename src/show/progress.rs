@@ -35,6 +35,7 @@ use crate::show::pace::Pace;
 /// Unless something else is said, the place decides ([`Progress::auto`]). Cheap to clone; all clones report to
 /// the same place and hear the same [`Stop`].
 #[derive(Clone)]
+#[doc(alias("tqdm", "verbose", "ProgressBar"))]
 pub struct Progress {
     pub(in crate::show) way: Way,
     pub(in crate::show) out: Out,

@@ -29,6 +29,7 @@ const MOST_PICTURES: usize = 10_000_000;
 
 /// Options of a training run, with the lesson's values as defaults.
 #[derive(Debug, Clone)]
+#[doc(alias("compile", "hyperparameters", "TrainingArguments"))]
 pub struct Fit {
     /// The number of epochs; 30.
     pub epochs: usize,
@@ -111,6 +112,7 @@ impl Fit {
     }
 
     /// Sets the step size.
+    #[doc(alias = "lr")]
     pub fn learning_rate(mut self, learning_rate: f64) -> Self {
         self.learning_rate = learning_rate;
         self
@@ -130,6 +132,7 @@ impl Fit {
 
     /// Sets how much a picture of each class counts in the training loss, in the order of the class
     /// names; Keras' `class_weight`.
+    #[doc(alias("class_weight", "sample_weight"))]
     pub fn class_weights(mut self, weights: &[f64]) -> Self {
         self.class_weights = weights.to_vec();
         self
@@ -137,18 +140,21 @@ impl Fit {
 
     /// Ends the run when `val_loss` has not become better for `patience` epochs, and keeps the weights
     /// of the best one; Keras' `EarlyStopping(patience=..., restore_best_weights=True)`.
+    #[doc(alias("EarlyStopping", "patience"))]
     pub fn early_stopping(mut self, patience: usize) -> Self {
         self.early_stopping = Some(patience);
         self
     }
 
     /// Sets what the base computes in from this run on.
+    #[doc(alias("mixed_precision", "amp"))]
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = Some(precision);
         self
     }
 
     /// Saves the model to this file during the run, with all that it takes to go on.
+    #[doc(alias("ModelCheckpoint", "BackupAndRestore"))]
     pub fn checkpoint(mut self, path: impl AsRef<Path>) -> Self {
         self.checkpoint = Some(path.as_ref().to_owned());
         self

@@ -18,6 +18,7 @@ use crate::training::epoch::Epoch;
 
 /// The course of a training run.
 #[derive(Clone, Default, Serialize, Deserialize)]
+#[doc(alias = "Recorder")]
 pub struct History {
     /// One entry for each epoch.
     pub epochs: Vec<Epoch>,
@@ -181,6 +182,7 @@ impl History {
 
     /// Accuracy and loss by epoch, side by side: training dashed, validation solid. Where another run
     /// goes on, as in [`Classifier::transfer`](crate::Classifier::transfer), a thin dashed line stands.
+    #[doc(alias("plot_loss", "learning_curves"))]
     pub fn plot(&self) -> Figure {
         let panel = |title: &str, y_label: &str, train: Measure, validation: Measure| {
             let series = [

@@ -45,6 +45,7 @@ const SURE: f64 = 3.5;
 
 /// The loss at each learning rate that was tried, and the one to take.
 #[derive(Clone, Default, PartialEq)]
+#[doc(alias = "LRFinder")]
 pub struct LearningRates {
     rates: Vec<f64>,
     losses: Vec<f64>,
