@@ -30,25 +30,25 @@ pub trait Displayable {
 ///
 /// It takes everything that a cell can end with: figures, tables, histories, photos, data, models. Several in
 /// one cell stand one below the other, in their order, in the kernel "Rust (transfer)". A stock evcxr kernel knows only
-/// one result a cell: it shows the last one, at the cell's end. A history's curves stand under its own training
+/// one result a cell: of several figures it shows the last one, at the cell's end. A history's curves stand under its own training
 /// already: in the same cell they are shown in that place.
 #[doc(alias = "show")]
 pub fn display(value: &(impl Displayable + ?Sized)) {
     let is_live = environment::is_live();
     let id = value.display_id();
     let id = id.or_else(|| is_live.then(DisplayId::new));
-    show(value, id, &Out::Stdout);
+    show(value, id);
 }
 
 /// What `evcxr_display` does, which evcxr calls for a cell's last value.
 pub(crate) fn show_result(value: &impl Displayable) {
-    show(value, value.display_id(), &Out::Stdout);
+    show(value, value.display_id());
 }
 
-fn show(value: &(impl Displayable + ?Sized), id: Option<DisplayId>, out: &Out) {
+fn show(value: &(impl Displayable + ?Sized), id: Option<DisplayId>) {
     match id {
-        Some(id) => out.display(&id, &value.bundle()),
-        None => out.result(&value.bundle()),
+        Some(id) => Out::Stdout.display(&id, &value.bundle()),
+        None => Out::Stdout.result(&value.bundle()),
     }
 }
 
@@ -73,28 +73,3 @@ macro_rules! displayed {
 }
 
 pub(crate) use displayed;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::show::place::tests::displays;
-    use crate::show::progress::Progress;
-    use crate::show::table::Table;
-
-    #[test]
-    fn a_result_is_a_block_or_stands_in_its_display() {
-        let table = Table::new("a", &["b"]);
-        let progress = Progress::live().in_memory();
-        let id = DisplayId::new();
-        for id in [None, Some(id.clone()), Some(id.clone())] {
-            show(&table, id, &progress.out);
-        }
-        assert!(progress.kept()[0].starts_with("EVCXR_BEGIN_CONTENT text/plain"));
-        let shown = displays(&progress);
-        assert_eq!(shown.len(), 2);
-        for shown in shown {
-            assert_eq!(shown.id, id.as_str());
-            assert_eq!(shown.data["text/html"], table.to_html());
-        }
-    }
-}

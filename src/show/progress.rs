@@ -37,8 +37,8 @@ use crate::show::pace::Pace;
 #[derive(Clone)]
 #[doc(alias("tqdm", "verbose", "ProgressBar"))]
 pub struct Progress {
-    pub(in crate::show) way: Way,
-    pub(in crate::show) out: Out,
+    pub(super) way: Way,
+    pub(super) out: Out,
     first: Duration,
     every: Duration,
     stop: Stop,

@@ -67,6 +67,13 @@ impl Task {
         self.place.end(&[line]);
     }
 
+    /// Ends work that may be over before its total: a bar that moves gives way to the line; else nothing is said.
+    pub(crate) fn over(self) {
+        if self.place.is_moving() {
+            self.finish();
+        }
+    }
+
     fn report(&mut self, done: usize, now: Duration) {
         self.work.set_done(done);
         // The last step is left to `finish`, which says more.
@@ -197,6 +204,16 @@ mod tests {
         let last = displays(&progress).pop().unwrap();
         let text = last.data["text/plain"].as_str().unwrap();
         assert!(text.contains("2000 pictures in"), "{text}");
+        // What was over early has not been broken off.
+        let mut task = progress.task(NAME, "pictures", Some(2000));
+        task.report(400, seconds(1.0));
+        task.over();
+        let last = displays(&progress).pop().unwrap();
+        let text = last.data["text/plain"].as_str().unwrap();
+        assert!(text.contains("400 pictures in"), "{text}");
+        let count = progress.kept().len();
+        progress.task(NAME, "pictures", Some(2000)).over();
+        assert_eq!(progress.kept().len(), count);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub(crate) mod averages;
 pub(crate) mod checkpoint;
+pub(crate) mod curves;
 pub(crate) mod dropout;
 pub(crate) mod epoch;
 pub(crate) mod evaluation;

@@ -259,6 +259,7 @@ fn grow(
         first += count;
         task.done(step + 1);
     }
+    task.over();
     Ok(found)
 }
 
