@@ -125,6 +125,7 @@ pub use quick_looks::histogram::histogram;
 pub use quick_looks::images::{Images, show_images};
 pub use quick_looks::lines::plot_lines;
 pub use quick_looks::values::Values;
+pub use show::display::display;
 pub use show::figure::Figure;
 pub use show::progress::Progress;
 pub use show::saved::Saved;
@@ -149,8 +150,8 @@ pub mod prelude {
     pub use crate::{
         ActivationMaximization, Architecture, Augment, Base, Classifier, Data, Dataset, Device,
         Error, Features, Fill, Fit, GradCam, Head, HeadModel, History, Interpolation, Lab,
-        Occlusion, Optimizer, Photo, Precision, Scaling, Schedule, Tensor, Weights, heatmap,
-        histogram, plot_lines, show_images, train_head,
+        Occlusion, Optimizer, Photo, Precision, Progress, Scaling, Schedule, Tensor, Weights,
+        display, heatmap, histogram, plot_lines, show_images, train_head,
     };
     pub use crate::{ndarray, tch};
 }

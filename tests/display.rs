@@ -4,12 +4,15 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test fails by panicking"
+    clippy::print_stdout,
+    reason = "a test fails by panicking; a program's results are what it prints"
 )]
 
 mod common;
 
-use evcxr_transfer::{Data, Error, Features, Figure, Fit, History, Progress, Table, train_head};
+use evcxr_transfer::{
+    Data, Error, Features, Figure, Fit, History, Progress, Table, display, train_head,
+};
 use ndarray::Array4;
 
 /// The history of a few epochs on noise.
@@ -187,4 +190,100 @@ fn debug_of_what_a_cell_keeps_is_one_short_line() {
     ] {
         assert!(text.lines().count() == 1 && text.len() < 500, "{text}");
     }
+}
+
+/// Run as a program of its own by the test below; prints what a cell would.
+#[test]
+#[ignore = "a part of another test"]
+fn a_cell_with_displays() {
+    let figure = grid(2);
+    println!("before");
+    display(&figure);
+    println!("between");
+    display(&Table::new("named EVCXR_TRANSFER_DISPLAY", &["a"]));
+    let features = Features::from_array(
+        &Array4::<f32>::zeros((4, 1, 1, 2)),
+        &[0, 1, 0, 1],
+        &["EVCXR_TRANSFER_DISPLAY {}", "dogs"],
+    );
+    let features = features.unwrap();
+    let fit = Fit::default().epochs(3);
+    let (_, history) = train_head(&features, &features, &fit).unwrap();
+    display(&features);
+    println!("the end");
+    history.evcxr_display();
+    let kept: History = serde_json::from_str(&serde_json::to_string(&history).unwrap()).unwrap();
+    assert_eq!(kept, history);
+    kept.evcxr_display();
+}
+
+/// What that cell prints with the variable that our kernel sets, or without.
+fn cell(live: bool) -> Vec<String> {
+    let mut program = std::process::Command::new(std::env::current_exe().unwrap());
+    program
+        .args([
+            "--exact",
+            "a_cell_with_displays",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env_remove("EVCXR_TRANSFER_DISPLAY");
+    if live {
+        program.env("EVCXR_TRANSFER_DISPLAY", "live");
+    }
+    let output = program.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    let lines = text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let from = lines.iter().position(|line| line.ends_with("before"));
+    lines[from.unwrap()..].to_vec()
+}
+
+#[test]
+fn in_our_kernel_displays_stand_between_the_lines() {
+    let lines = cell(true);
+    let shown = |line: &String| {
+        let json = line.strip_prefix("EVCXR_TRANSFER_DISPLAY ")?;
+        Some(serde_json::from_str::<serde_json::Value>(json).unwrap())
+    };
+    let pictures = shown(&lines[1]).unwrap();
+    assert!(pictures["data"]["image/png"].is_string());
+    assert_eq!(lines[2], "between");
+    let table = shown(&lines[3]).unwrap();
+    assert!(table["data"]["text/html"].is_string());
+    assert_ne!(pictures["display_id"], table["display_id"]);
+    // Three epochs in no time: their lines, and the curves.
+    for (number, line) in lines[4..7].iter().enumerate() {
+        assert!(
+            line.starts_with(&format!("Epoch {}/3 - ", number + 1)),
+            "{line}"
+        );
+    }
+    let curves = shown(&lines[7]).unwrap();
+    assert!(curves["data"]["image/png"].is_string());
+    let features = shown(&lines[8]).unwrap();
+    let text = features["data"]["text/plain"].as_str().unwrap();
+    assert!(text.contains("EVCXR TRANSFER DISPLAY {}"), "{text}");
+    assert_eq!(lines[9], "the end");
+    // The history has one place, where its curves have grown.
+    assert_eq!(shown(&lines[10]).unwrap(), curves);
+    // What was read from a file knows nothing of it.
+    assert_eq!(lines[11], "EVCXR_BEGIN_CONTENT text/plain");
+    assert_eq!(lines.iter().filter_map(shown).count(), 5);
+}
+
+#[test]
+fn elsewhere_displays_are_a_cells_results() {
+    let lines = cell(false);
+    assert!(
+        lines
+            .iter()
+            .all(|line| !line.contains("EVCXR_TRANSFER_DISPLAY"))
+    );
+    let blocks = lines
+        .iter()
+        .filter(|line| *line == "EVCXR_BEGIN_CONTENT text/plain");
+    assert_eq!(blocks.count(), 5);
+    let between = lines.iter().position(|line| line == "between").unwrap();
+    assert_eq!(lines[between + 1], "EVCXR_BEGIN_CONTENT text/plain");
 }

@@ -11,7 +11,8 @@ use crate::files::http::{self, header};
 use crate::files::part::Part;
 use crate::files::remote::{CHUNK, Remote};
 use crate::machine::disk::write_error;
-use crate::show::progress::{Progress, Task};
+use crate::show::progress::Progress;
+use crate::show::task::Task;
 
 /// What a reader sees of a download, and whether the reader wants it to stop.
 pub(crate) struct Shown<'a> {

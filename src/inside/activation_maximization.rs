@@ -41,6 +41,7 @@ const LARGEST_STEP: f64 = 1e6;
 /// How a filter's pattern is made: which layer, how many steps, how large. Made from a layer's name or
 /// index where one is asked for.
 #[derive(Debug, Clone, PartialEq)]
+#[doc(alias("DeepDream", "gradient_ascent"))]
 pub struct ActivationMaximization {
     pub(crate) layer: LayerId,
     pub(crate) steps: usize,
@@ -190,7 +191,9 @@ impl Hill<'_> {
     /// Steps upwards from `pixels`, (N, H, W, 3): where they lead, and how many they were.
     fn climb(&self, mut pixels: Tensor, steps: usize) -> Result<(Tensor, usize)> {
         let progress = self.base.shown();
-        let mut task = progress.task(&self.doing, "steps", Some(steps));
+        let mut task = progress
+            .task(&self.doing, "steps", Some(steps))
+            .shown_at_once();
         let asked = || progress.check(&self.doing);
         for taken in 0..steps {
             pixels = match self.in_batches(&pixels, &asked, &|part, own| self.stepped(part, own)) {

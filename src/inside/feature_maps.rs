@@ -26,6 +26,7 @@ use crate::network::outputs::lesson_order;
 use crate::pictures::photo::Photo;
 use crate::pictures::photo_source::PhotoSource;
 use crate::pictures::resize::Interpolation;
+use crate::show::display::displayed;
 use crate::show::draw::colour;
 use crate::show::draw::range::Range;
 use crate::show::draw::tile::Tile;
@@ -106,12 +107,13 @@ impl FeatureMaps {
         }
         tiles
     }
-
-    /// Shows the first 64 maps under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.grid(8, 8).evcxr_display();
-    }
 }
+
+displayed!(
+    FeatureMaps,
+    "Shows the first 64 maps under a notebook cell.",
+    |maps| maps.grid(8, 8).bundle()
+);
 
 impl fmt::Display for FeatureMaps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -167,12 +169,13 @@ impl LayerMaps {
         };
         Figure::strips(&titled(photo, notes), strips.collect(), columns.max(1))
     }
-
-    /// Shows 64 maps of each layer under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.grid(4, 16).evcxr_display();
-    }
 }
+
+displayed!(
+    LayerMaps,
+    "Shows 64 maps of each layer under a notebook cell.",
+    |maps| maps.grid(4, 16).bundle()
+);
 
 impl fmt::Display for LayerMaps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -210,6 +213,7 @@ impl Base {
     /// # Errors
     /// [`Error::UnknownLayer`] lists the layers, [`Error::File`] or [`Error::Picture`] if the picture
     /// cannot be read.
+    #[doc(alias("activations", "forward_hook"))]
     pub fn feature_maps(
         &self,
         picture: impl Into<PhotoSource>,

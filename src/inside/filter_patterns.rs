@@ -21,6 +21,7 @@ use crate::machine::arrays::array_of;
 use crate::network::base::Base;
 use crate::network::operation::LayerKind;
 use crate::pictures::photo::Photo;
+use crate::show::display::displayed;
 use crate::show::draw::grid;
 use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
@@ -109,12 +110,13 @@ impl FilterPatterns {
         let columns = tiles.len().div_ceil(rows).max(1);
         Figure::photos(&titled(&title, &notes), tiles, columns)
     }
-
-    /// Shows the patterns under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.plot().evcxr_display();
-    }
 }
+
+displayed!(
+    FilterPatterns,
+    "Shows the patterns under a notebook cell.",
+    |patterns| patterns.plot().bundle()
+);
 
 /// A picture's pixels with a mean of 0.5 and a deviation of 0.1, from 0 to 1, as bytes.
 fn as_bytes(pixels: &ArrayView3<'_, f32>) -> Vec<u8> {

@@ -22,6 +22,7 @@ use crate::network::base::Base;
 use crate::network::layer::{Layer, LayerId};
 use crate::network::operation::LayerKind;
 use crate::pictures::photo::Photo;
+use crate::show::display::displayed;
 use crate::show::draw::range::Range;
 use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
@@ -106,12 +107,13 @@ impl Filters {
             there.len().clamp(1, COLUMNS),
         )
     }
-
-    /// Shows the first six filters under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.first(6).evcxr_display();
-    }
 }
+
+displayed!(
+    Filters,
+    "Shows the first six filters under a notebook cell.",
+    |filters| filters.first(6).bundle()
+);
 
 impl fmt::Display for Filters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -32,6 +32,7 @@ use crate::network::base::Base;
 use crate::network::layer::LayerId;
 use crate::pictures::photo::Photo;
 use crate::pictures::photo_source::PhotoSource;
+use crate::show::display::displayed;
 use crate::show::figure::{Figure, titled};
 use crate::training::loss;
 
@@ -134,12 +135,13 @@ impl GradCamMap {
         let title = titled(&format!("{} at {}", self.rule, self.layer), &self.notes);
         Ok(side_by_side(&title, &self.photo, self.overlay()?, label))
     }
-
-    /// Shows the picture and the map under a notebook cell.
-    pub fn evcxr_display(&self) {
-        overlay::show(self.plot());
-    }
 }
+
+displayed!(
+    GradCamMap,
+    "Shows the picture and the map under a notebook cell.",
+    |map| overlay::bundle(map.plot())
+);
 
 impl fmt::Display for GradCamMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

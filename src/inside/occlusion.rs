@@ -30,6 +30,7 @@ use crate::model::probabilities::{most_probable, percent};
 use crate::network::base::Base;
 use crate::pictures::photo::Photo;
 use crate::pictures::photo_source::PhotoSource;
+use crate::show::display::displayed;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::significant;
 
@@ -171,12 +172,13 @@ impl OcclusionMap {
             _ => "covered: nowhere less".into(),
         }
     }
-
-    /// Shows the picture and the map under a notebook cell.
-    pub fn evcxr_display(&self) {
-        overlay::show(self.plot());
-    }
 }
+
+displayed!(
+    OcclusionMap,
+    "Shows the picture and the map under a notebook cell.",
+    |map| overlay::bundle(map.plot())
+);
 
 impl fmt::Display for OcclusionMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -258,7 +260,8 @@ fn occlusion_map(
     let count = squares.places.len();
     let mut left = Vec::with_capacity(count);
     let progress = base.shown();
-    let mut task = progress.task("covering a picture", "squares", Some(count));
+    let task = progress.task("covering a picture", "squares", Some(count));
+    let mut task = task.shown_at_once();
     let mut fitting = FittingBatch::new(at_once);
     for some in squares.places.chunks(at_once) {
         progress.check("covering a picture")?;

@@ -6,6 +6,7 @@ use tch::{TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::machine::arrays::numbers_of;
 use crate::pictures::photo::Photo;
+use crate::show::display::Displayable;
 use crate::show::draw::colour;
 use crate::show::draw::tile::Tile;
 use crate::show::figure::Figure;
@@ -45,10 +46,10 @@ pub(crate) fn side_by_side(title: &str, photo: &Photo, overlay: Photo, label: St
     Figure::grid(title, tiles, 2)
 }
 
-/// Shows the figure under a notebook cell, or why there is none.
-pub(crate) fn show(plot: Result<Figure>) {
+/// The figure as a notebook cell shows it, or why there is none.
+pub(crate) fn bundle(plot: Result<Figure>) -> Bundle {
     match plot {
-        Ok(figure) => figure.evcxr_display(),
-        Err(error) => Bundle::text(&error.to_string()).show(),
+        Ok(figure) => figure.bundle(),
+        Err(error) => Bundle::text(&error.to_string()),
     }
 }

@@ -23,6 +23,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::machine::arrays::numbers_of;
 use crate::model::features::Features;
+use crate::show::display::displayed;
 use crate::show::draw::chart::Panel;
 use crate::show::draw::series::{Mark, Series};
 use crate::show::figure::{Figure, titled};
@@ -83,12 +84,11 @@ impl Pca {
         };
         Figure::lines(&titled(&self.to_string(), &self.notes), vec![panel]).size(900, 850)
     }
-
-    /// Shows the plot under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.plot().evcxr_display();
-    }
 }
+
+displayed!(Pca, "Shows the plot under a notebook cell.", |pca| pca
+    .plot()
+    .bundle());
 
 impl fmt::Display for Pca {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

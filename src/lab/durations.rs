@@ -22,6 +22,7 @@ use crate::machine::device;
 use crate::machine::precision::Precision;
 use crate::network::base::Base;
 use crate::network::weights::weights::Weights;
+use crate::show::display::displayed;
 use crate::show::table::Table;
 
 /// The lesson's pictures: their side in pixels.
@@ -140,11 +141,6 @@ impl Durations {
         ))
     }
 
-    /// Shows the table under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
-    }
-
     /// Quick or full.
     pub(crate) fn run(&self) -> Choice<bool> {
         let full = self.full();
@@ -153,6 +149,12 @@ impl Durations {
         Choice::new(full <= LONGEST_FULL, reason)
     }
 }
+
+displayed!(
+    Durations,
+    "Shows the table under a notebook cell.",
+    |durations| durations.table().bundle()
+);
 
 /// The pictures that a base does in a second; the first passes, in which libtorch prepares itself, do not count.
 fn pictures_per_second(base: &Base) -> std::result::Result<f64, TchError> {

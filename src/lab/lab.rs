@@ -28,6 +28,7 @@ use crate::lab::pretrained::Pretrained;
 use crate::lab::weights_source::WeightsSource;
 use crate::machine::precision::Precision;
 use crate::machine::{device, environment};
+use crate::show::display::displayed;
 use crate::show::progress::Progress;
 use crate::show::saved::from_here;
 use crate::show::table::Table;
@@ -83,7 +84,7 @@ impl Lab {
             torch_cache: environment::torch_cache(),
             durations: None,
             samples_only: false,
-            progress: Progress::lines(),
+            progress: Progress::default(),
         };
         if !environment::is_offline() {
             lab.online = lab.look_for_network();
@@ -257,12 +258,13 @@ impl Lab {
         };
         Choice::new(pictures, reason)
     }
-
-    /// Shows each choice with its reason under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
-    }
 }
+
+displayed!(
+    Lab,
+    "Shows each choice with its reason under a notebook cell.",
+    |lab| lab.table().bundle()
+);
 
 impl fmt::Display for Lab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

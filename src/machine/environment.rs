@@ -7,6 +7,7 @@
 //! | `EVCXR_TRANSFER_WEIGHTS` | a weight file, or a folder with some |
 //! | `EVCXR_TRANSFER_MIRROR` | an address or a folder that has the official files under their names |
 //! | `EVCXR_TRANSFER_STOP` | a file: while it exists, long work ends at its next batch. The kernel makes it when a cell is interrupted |
+//! | `EVCXR_TRANSFER_DISPLAY` | `live`: whoever reads stdout understands displays whose content changes, as our kernel does |
 //! | `KERAS_HOME`, `TORCH_HOME`, `XDG_CACHE_HOME`, `HOME` | where Keras and PyTorch keep what they have downloaded |
 
 use std::env::var_os;
@@ -61,6 +62,11 @@ pub(crate) fn is_offline() -> bool {
 /// The file that stands for the wish to stop, where the program runs under our kernel.
 pub(crate) fn stop_file() -> Option<PathBuf> {
     var_os("EVCXR_TRANSFER_STOP").map(PathBuf::from)
+}
+
+/// Whether the program runs under our kernel, which understands displays whose content changes.
+pub(crate) fn is_live() -> bool {
+    said("EVCXR_TRANSFER_DISPLAY").is_some_and(|value| value == "live")
 }
 
 #[cfg(test)]

@@ -28,12 +28,14 @@ use crate::network::layer::shape_with_batch;
 use crate::network::outputs::lesson_order;
 use crate::pictures::augment::Augment;
 use crate::pictures::resize::Interpolation;
+use crate::show::display::displayed;
 use crate::show::progress::Progress;
 use crate::show::table::{Table, grouped};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::history::History;
 
 /// A base with a head on top.
+#[doc(alias("Model", "Sequential", "Learner", "vision_learner"))]
 pub struct Classifier {
     pub(crate) base: Base,
     pub(crate) head: HeadModel,
@@ -151,6 +153,7 @@ impl Classifier {
     }
 
     /// Freezes the whole base: only the head learns. Shows what is trainable now.
+    #[doc(alias = "freeze")]
     pub fn freeze_base(&mut self) -> Table {
         self.trainable_from = self.base.layers().len();
         self.trainable()
@@ -161,6 +164,7 @@ impl Classifier {
     ///
     /// # Errors
     /// [`Error::UnknownLayer`] lists the layers.
+    #[doc(alias("trainable", "requires_grad", "unfreeze"))]
     pub fn unfreeze_from(&mut self, layer: &str) -> Result<Table> {
         self.trainable_from = self.base.graph().number(layer)?;
         Ok(self.trainable())
@@ -223,12 +227,13 @@ impl Classifier {
         self.base = self.base.progress(progress);
         self
     }
-
-    /// Shows the summary under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.summary().evcxr_display();
-    }
 }
+
+displayed!(
+    Classifier,
+    "Shows the summary under a notebook cell.",
+    |model| model.summary().bundle()
+);
 
 impl fmt::Display for Classifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

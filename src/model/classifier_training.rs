@@ -32,9 +32,10 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::fit`].
+    #[doc(alias = "feature_extraction")]
     pub fn train_frozen(&mut self, data: &Data, augment: &Augment, fit: &Fit) -> Result<History> {
         let trainable_from = self.base.layers().len();
-        self.train(trainable_from, data, augment, fit, None)
+        self.train(trainable_from, data, augment, fit, None, None)
     }
 
     /// Trains the base from a layer on, and the head with it: the lesson's part 3 with
@@ -43,6 +44,7 @@ impl Classifier {
     ///
     /// # Errors
     /// [`Error::UnknownLayer`] lists the layers; otherwise as [`Classifier::fit`].
+    #[doc(alias = "fit_one_cycle")]
     pub fn fine_tune(
         &mut self,
         from_layer: &str,
@@ -50,8 +52,20 @@ impl Classifier {
         augment: &Augment,
         fit: &Fit,
     ) -> Result<History> {
+        self.fine_tune_after(None, from_layer, data, augment, fit)
+    }
+
+    /// The same as the second run of two: its curves go on with those of the one `before`.
+    pub(crate) fn fine_tune_after(
+        &mut self,
+        before: Option<&History>,
+        from_layer: &str,
+        data: &Data,
+        augment: &Augment,
+        fit: &Fit,
+    ) -> Result<History> {
         let trainable_from = self.base.graph().number(from_layer)?;
-        self.train(trainable_from, data, augment, fit, None)
+        self.train(trainable_from, data, augment, fit, None, before)
     }
 
     /// Trains what is trainable at the moment, and measures on the validation pictures after each
@@ -66,8 +80,9 @@ impl Classifier {
     /// batch size to try, [`Error::NotFinite`] if training diverges in the first epoch. What goes wrong in
     /// a later one ends the run and stands in [`History::ending`]. The model then has the weights of its
     /// last good epoch.
+    #[doc(alias("model.fit", "train"))]
     pub fn fit(&mut self, data: &Data, augment: &Augment, fit: &Fit) -> Result<History> {
-        self.train(self.trainable_from, data, augment, fit, None)
+        self.train(self.trainable_from, data, augment, fit, None, None)
     }
 
     /// Goes on with the run whose checkpoint this model was [loaded](Classifier::load) from, with the
@@ -82,7 +97,7 @@ impl Classifier {
             trainable_from,
             augment,
         } = self.unfinished.take().ok_or_else(no_run)?;
-        let outcome = self.train(trainable_from, data, &augment, fit, Some(&run));
+        let outcome = self.train(trainable_from, data, &augment, fit, Some(&run), None);
         self.unfinished = run.unless_moved(&outcome).map(|run| Unfinished {
             run,
             trainable_from,
@@ -97,6 +112,7 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::fit`]; [`Error::Stopped`] if the work was asked to stop.
+    #[doc(alias = "learning_rate_finder")]
     pub fn lr_find(&self, data: &Data, augment: &Augment, fit: &Fit) -> Result<LearningRates> {
         fit.check()?;
         augment.check()?;
@@ -114,6 +130,7 @@ impl Classifier {
         augment: &Augment,
         fit: &Fit,
         from: Option<&Checkpoint>,
+        before: Option<&History>,
     ) -> Result<History> {
         fit.check()?.check_place()?;
         augment.check()?;
@@ -128,7 +145,8 @@ impl Classifier {
         self.warn_of_a_new_head(trainable_from, fit);
         let notes = data.train.notes().iter().chain(data.validation.notes());
         let mut history = History::new(notes.chain(&self.base.origin().notes))
-            .named(self.name_of_run(trainable_from));
+            .named(self.name_of_run(trainable_from))
+            .following(before);
         let outcome = match self.learn(trainable_from, data, augment, fit, &mut history, from) {
             // While the pictures were read.
             Err(Error::Stopped { .. }) => {

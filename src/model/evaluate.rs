@@ -45,7 +45,8 @@ impl Classifier {
         let at_once = self.base.pictures_at_once();
         let mut fitting = FittingBatch::new(at_once);
         let progress = self.base.shown();
-        let mut task = progress.task(doing, "pictures", Some(dataset.len()));
+        let task = progress.task(doing, "pictures", Some(dataset.len()));
+        let mut task = task.shown_at_once();
         dataset.for_each_tensor(self.base.size(), at_once, |first, pixels| {
             progress.check(doing)?;
             fitting

@@ -18,6 +18,7 @@ impl Base {
     /// # Errors
     /// [`Error::Pictures`] names every picture that cannot be decoded; [`Error::OutOfMemory`] the
     /// batch size to try; [`Error::Stopped`] if the run was asked to stop.
+    #[doc(alias("predict", "embeddings"))]
     pub fn extract_features(&self, dataset: &Dataset) -> Result<Features> {
         let _no_grad = tch::no_grad_guard();
         let at_once = self.pictures_at_once();
@@ -39,7 +40,8 @@ impl Base {
             ),
         ))?;
         let progress = self.shown();
-        let mut task = progress.task("extracting features", "pictures", Some(dataset.len()));
+        let task = progress.task("extracting features", "pictures", Some(dataset.len()));
+        let mut task = task.shown_at_once();
         let mut fitting = FittingBatch::new(at_once);
         dataset.for_each_tensor(self.size(), at_once, |first, pixels| {
             progress.check("extracting features")?;

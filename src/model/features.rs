@@ -15,10 +15,12 @@ use crate::files::tensors;
 use crate::files::tensors::Store;
 use crate::model::provenance::Provenance;
 use crate::pictures::dataset::Dataset;
-use crate::show::notebook;
+use crate::show::display::displayed;
+use crate::show::notebook::Bundle;
 use crate::show::saved::Saved;
 
 /// Stored outputs of a base with their labels.
+#[doc(alias("embeddings", "bottleneck"))]
 pub struct Features {
     tensor: Tensor,
     labels: Vec<usize>,
@@ -239,12 +241,13 @@ impl Features {
         features.check()?;
         Ok(features)
     }
-
-    /// Shows shape, labels and classes under a notebook cell.
-    pub fn evcxr_display(&self) {
-        notebook::Bundle::text(&self.to_string()).show();
-    }
 }
+
+displayed!(
+    Features,
+    "Shows shape, labels and classes under a notebook cell.",
+    |features| Bundle::text(&features.to_string())
+);
 
 impl fmt::Display for Features {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

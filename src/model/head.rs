@@ -15,6 +15,7 @@ pub struct Head {
 
 impl Head {
     /// A hidden layer of `units`, ReLU, without dropout, then one output for each class.
+    #[doc(alias("Dense", "Linear"))]
     pub fn dense(units: usize) -> Self {
         Self {
             units,
@@ -23,6 +24,7 @@ impl Head {
     }
 
     /// The share of hidden values that is set to zero while training, 0 up to (not) 1.
+    #[doc(alias = "Dropout")]
     pub fn dropout(mut self, rate: f64) -> Self {
         self.dropout = rate;
         self

@@ -29,6 +29,7 @@ use crate::model::provenance::Provenance;
 use crate::network::parameter::Role;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::network::weights::seeded::glorot;
+use crate::show::display::displayed;
 use crate::show::table::{Table, grouped};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::dropout::Dropout;
@@ -316,12 +317,13 @@ impl HeadModel {
             Ok(logits)
         }
     }
-
-    /// Shows the summary under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.summary().evcxr_display();
-    }
 }
+
+displayed!(
+    HeadModel,
+    "Shows the summary under a notebook cell.",
+    |model| model.summary().bundle()
+);
 
 impl fmt::Display for HeadModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -117,6 +117,7 @@ impl HeadModel {
             &mut source,
             &Progress::quiet(),
             "evaluating the head",
+            |_| {},
         )
     }
 }
@@ -127,6 +128,7 @@ impl HeadModel {
 ///
 /// # Errors
 /// As [`HeadModel::fit`].
+#[doc(alias("model.fit", "linear_probe"))]
 pub fn train_head(
     train: &Features,
     validation: &Features,

@@ -19,6 +19,7 @@ use crate::network::base::Base;
 use crate::pictures::photo::Photo;
 use crate::pictures::photo_source::PhotoSource;
 use crate::pictures::resize::Interpolation;
+use crate::show::display::displayed;
 use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::training::fit;
@@ -67,12 +68,13 @@ impl Prediction {
         let title = format!("{}: {}", self.photo.name(), self.class());
         Figure::grid(&titled(&title, &self.notes), vec![tile], 1)
     }
-
-    /// Shows the picture with its classes under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.plot().evcxr_display();
-    }
 }
+
+displayed!(
+    Prediction,
+    "Shows the picture with its classes under a notebook cell.",
+    |prediction| prediction.plot().bundle()
+);
 
 impl fmt::Display for Prediction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,6 +131,7 @@ impl Base {
     /// # Errors
     /// [`Error::Mismatch`] if the base has no top, [`Error::Argument`] if `n` is 0, [`Error::File`] or
     /// [`Error::Picture`] if the picture cannot be read.
+    #[doc(alias = "decode_predictions")]
     pub fn classify(&self, picture: impl Into<PhotoSource>, n: usize) -> Result<Prediction> {
         self.check_has_top("predict")?;
         fit::check_positive("n", n)?;

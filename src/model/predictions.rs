@@ -18,6 +18,7 @@ use crate::model::classifier::Classifier;
 use crate::model::probabilities::{most_probable, percent};
 use crate::pictures::dataset::Dataset;
 use crate::pictures::photo::Photo;
+use crate::show::display::displayed;
 use crate::show::draw::grid;
 use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
@@ -115,12 +116,13 @@ impl Predictions {
             grid::columns(n),
         ))
     }
-
-    /// Shows the table under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
-    }
 }
+
+displayed!(
+    Predictions,
+    "Shows the table under a notebook cell.",
+    |predictions| predictions.table().bundle()
+);
 
 impl fmt::Display for Predictions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -24,6 +24,7 @@ use crate::model::roc_curve::RocCurve;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::folder::name_of;
 use crate::pictures::photo::Photo;
+use crate::show::display::displayed;
 use crate::show::draw::grid;
 use crate::show::draw::matrix::Matrix;
 use crate::show::draw::tile::Tile;
@@ -151,6 +152,7 @@ impl Report {
     ///
     /// # Errors
     /// [`Error::Picture`] or [`Error::File`] if one of them cannot be read any more.
+    #[doc(alias = "plot_top_losses")]
     pub fn most_wrong(&self, n: usize) -> Result<Figure> {
         let wrong = self.most_wrong_numbers();
         let (n, count, notes) = grid::count(n, wrong.len(), "mistakes");
@@ -197,6 +199,7 @@ impl Report {
     ///
     /// # Errors
     /// [`Error::Mismatch`] if there are other than two classes, or no picture of one.
+    #[doc(alias = "roc_auc_score")]
     pub fn area_under_curve(&self) -> Result<f64> {
         Ok(self.roc()?.area())
     }
@@ -228,12 +231,13 @@ impl Report {
         let is_second = self.labels.iter().map(|&label| label == 1);
         RocCurve::new(rows.zip(is_second).collect()).ok_or_else(wrong)
     }
-
-    /// Shows the scores under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
-    }
 }
+
+displayed!(
+    Report,
+    "Shows the scores under a notebook cell.",
+    |report| report.table().bundle()
+);
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -258,6 +262,7 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::evaluate`].
+    #[doc(alias("classification_report", "ClassificationInterpretation"))]
     pub fn report(&self, dataset: &Dataset) -> Result<Report> {
         self.check_evaluable(dataset)?;
         let mut notes = dataset.notes().to_vec();

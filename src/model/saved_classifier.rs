@@ -35,6 +35,7 @@ impl Classifier {
     ///
     /// # Errors
     /// [`Error::File`](crate::Error::File) if the file cannot be written.
+    #[doc(alias("state_dict", "export"))]
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
         self.store(self.base.weights(), &self.history, self.trainable_from)
             .save(path.as_ref())
@@ -80,6 +81,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::File`](crate::Error::File) if the file cannot be read, [`Error::Weights`](crate::Error::Weights) or [`Error::LayerShape`](crate::Error::LayerShape) if it
     /// does not hold a classifier, [`Error::Device`](crate::Error::Device) if the device cannot be used.
+    #[doc(alias("load_model", "load_learner", "load_state_dict"))]
     pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Self> {
         device::check(device)?;
         let path = path.as_ref();

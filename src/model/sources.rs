@@ -246,7 +246,8 @@ pub(crate) fn pictures<'a>(
         .collect::<std::result::Result<Vec<_>, _>>()
         .map_err(Error::compute("making room for the frozen layers' outputs"))?;
     let doing = format!("{name} pictures through the frozen layers, once");
-    let mut task = progress.task(&doing, "pictures", Some(dataset.len()));
+    let task = progress.task(&doing, "pictures", Some(dataset.len()));
+    let mut task = task.shown_at_once();
     let at_once = base.pictures_at_once();
     let mut fitting = FittingBatch::new(at_once);
     dataset.for_each_tensor(base.size(), at_once, |first, pixels| {

@@ -21,6 +21,7 @@ impl Classifier {
     ///
     /// # Errors
     /// As [`Classifier::new`] and [`Classifier::fit`].
+    #[doc(alias("transfer_learning", "fine_tune"))]
     pub fn transfer(base: &Base, data: &Data, fit: &Fit) -> Result<(Self, History)> {
         let mut model = Self::new(base, Head::dense(256), data.train.classes())?;
         let first = Fit {
@@ -47,7 +48,8 @@ impl Classifier {
                 head_learning_rate: fit.head_learning_rate.map(|rate| rate / 2.0),
                 ..fit.clone()
             };
-            match model.fine_tune(&trainable_from, data, &Augment::lesson(), &second) {
+            let augment = Augment::lesson();
+            match model.fine_tune_after(Some(&history), &trainable_from, data, &augment, &second) {
                 Ok(tuned) => history.extend(&tuned),
                 Err(error) => {
                     let ending = format!("fine-tuning failed: {error}");
@@ -57,5 +59,41 @@ impl Classifier {
             }
         }
         Ok((model, history))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+    use crate::machine::precision::Precision;
+    use crate::network::weights::weights::Weights;
+    use crate::show::display::Displayable;
+    use crate::show::place::tests::displays;
+    use crate::show::progress::Progress;
+
+    #[test]
+    fn both_runs_of_a_transfer_grow_in_one_figure() {
+        let data = Data::open("data/samples").unwrap().take(4, 2);
+        let base = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32).unwrap();
+        let progress = Progress::live().in_memory();
+        let fit = Fit::default().epochs(2).progress(progress.clone());
+        let (model, history) = Classifier::transfer(&base, &data, &fit).unwrap();
+        let shown = displays(&progress);
+        let mut figures = shown
+            .iter()
+            .filter(|shown| shown.data.contains_key("image/png"));
+        let (first, last) = (figures.next().unwrap(), figures.next_back().unwrap());
+        let id = history.display_id.as_ref().unwrap();
+        assert_eq!([&first.id, &last.id], [id.as_str(); 2]);
+        assert_ne!(first.data["image/png"], last.data["image/png"]);
+        // The whole, with the seam.
+        let whole = Progress::live().in_memory();
+        whole.display(id, &history.bundle());
+        assert_eq!(displays(&whole)[0].data, last.data);
+        // The model's own history is not that of one cell.
+        assert!(model.history().display_id.is_none());
     }
 }

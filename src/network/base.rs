@@ -30,6 +30,7 @@ use crate::show::progress::Progress;
 use crate::show::table::grouped;
 
 /// A network with weights, ready to turn pictures into features.
+#[doc(alias("conv_base", "backbone", "include_top"))]
 pub struct Base {
     architecture: Architecture,
     graph: Graph,
@@ -160,8 +161,8 @@ impl Base {
             precision,
             origin,
             class_names: Vec::new(),
-            batch_size: if device.is_cuda() { 250 } else { 50 },
-            progress: Progress::lines(),
+            batch_size: if device.is_cuda() { 250 } else { 16 },
+            progress: Progress::default(),
         })
     }
 
@@ -200,8 +201,8 @@ impl Base {
         self
     }
 
-    /// How many pictures go through at once, 1 at least: 50 by default, 250 on a GPU. Where they do not
-    /// fit into memory they go through in halves.
+    /// How many pictures go through at once, 1 at least: 16 by default, which more do not outrun on a CPU, 250
+    /// on a GPU. Where they do not fit into memory they go through in halves.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size.max(1);
         self

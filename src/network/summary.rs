@@ -2,6 +2,7 @@
 
 use crate::network::base::Base;
 use crate::network::layer::shape_with_batch;
+use crate::show::display::displayed;
 use crate::show::table::{Table, grouped};
 
 impl Base {
@@ -30,9 +31,8 @@ impl Base {
         let notes = origin.notes.iter();
         notes.fold(table, |table, note| table.note(&format!("Note: {note}")))
     }
-
-    /// Shows the summary under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.summary().evcxr_display();
-    }
 }
+
+displayed!(Base, "Shows the summary under a notebook cell.", |base| {
+    base.summary().bundle()
+});

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::pictures::fill::Fill;
+use crate::show::display::displayed;
 use crate::show::table::Table;
 
 /// What is drawn at random for each picture, with the names of Keras' `ImageDataGenerator`.
@@ -34,6 +35,7 @@ use crate::show::table::Table;
 /// assert_eq!(mine.to_string(), "rotation 15°, zoom 0.1, horizontal flip");
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[doc(alias("ImageDataGenerator", "aug_transforms", "transforms"))]
 pub struct Augment {
     pub(super) rotation: f64,
     pub(super) width_shift: f64,
@@ -81,6 +83,7 @@ impl Augment {
     }
 
     /// Turns by up to this many degrees either way (Keras' `rotation_range`).
+    #[doc(alias("RandomRotation", "rotation_range"))]
     pub fn rotation(mut self, degrees: f64) -> Self {
         self.rotation = degrees;
         self
@@ -91,6 +94,7 @@ impl Augment {
     ///
     /// Keras swaps the axes after drawing, so that this moves pictures up and down; so it does
     /// here. With the same height shift, on square pictures, there is no difference.
+    #[doc(alias("RandomTranslation", "width_shift_range"))]
     pub fn width_shift(mut self, range: f64) -> Self {
         self.width_shift = range;
         self
@@ -111,6 +115,7 @@ impl Augment {
 
     /// Zooms by 1 - `range` to 1 + `range`, drawn for each axis by itself (Keras' `zoom_range`).
     /// Below 1 the picture grows.
+    #[doc(alias = "RandomZoom")]
     pub fn zoom(self, range: f64) -> Self {
         self.zoom_range(1.0 - range, 1.0 + range)
     }
@@ -122,6 +127,7 @@ impl Augment {
     }
 
     /// Swaps left and right in half of the pictures.
+    #[doc(alias("RandomFlip", "RandomHorizontalFlip"))]
     pub fn horizontal_flip(mut self) -> Self {
         self.horizontal_flip = true;
         self
@@ -135,6 +141,7 @@ impl Augment {
 
     /// Multiplies by `low` to `high`, 1 leaving the picture as it is (Keras' `brightness_range`).
     /// As in Keras values become whole numbers by this, cut off, not rounded.
+    #[doc(alias("RandomBrightness", "ColorJitter"))]
     pub fn brightness(mut self, low: f64, high: f64) -> Self {
         self.brightness = Some((low, high));
         self
@@ -223,12 +230,13 @@ impl Augment {
             .row(["brightness", &factor(self.brightness)])
             .row(["fill", &self.fill.to_string()])
     }
-
-    /// Shows the options under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
-    }
 }
+
+displayed!(
+    Augment,
+    "Shows the options under a notebook cell.",
+    |augment| augment.table().bundle()
+);
 
 impl fmt::Display for Augment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

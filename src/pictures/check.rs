@@ -18,6 +18,7 @@ use crate::pictures::dataset::Dataset;
 use crate::pictures::photo::Photo;
 use crate::pictures::reader::in_order;
 use crate::pictures::unreadable::{CHECKING, reason_of};
+use crate::show::display::displayed;
 use crate::show::progress::Progress;
 use crate::show::table::Table;
 
@@ -144,12 +145,11 @@ impl Checks {
         }
         lines
     }
-
-    /// Shows the table under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
-    }
 }
+
+displayed!(Checks, "Shows the table under a notebook cell.", |checks| {
+    checks.table().bundle()
+});
 
 impl fmt::Display for Checks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,7 +183,7 @@ impl Data {
     /// [`Error::Dataset`](crate::Error::Dataset) if both sides have not the same classes,
     /// [`Error::Stopped`](crate::Error::Stopped) if the work was asked to stop.
     pub fn check(&self) -> Result<Checks> {
-        self.check_shown(&Progress::lines())
+        self.check_shown(&Progress::default())
     }
 
     /// The same with a progress that is asked for a stop at each picture.

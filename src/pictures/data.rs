@@ -22,10 +22,12 @@ use crate::error::{Error, Result};
 use crate::machine::random::Random;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::folder::name_of;
-use crate::show::notebook;
+use crate::show::display::displayed;
+use crate::show::notebook::Bundle;
 
 /// Training and validation pictures with the same classes.
 #[derive(Clone)]
+#[doc(alias("DataLoaders", "ImageDataLoaders"))]
 pub struct Data {
     /// What the model learns from.
     pub train: Dataset,
@@ -93,6 +95,12 @@ impl Data {
     /// # Errors
     /// [`Error::Argument`] if the share is not between 0 and 1, [`Error::Dataset`] if a class has fewer than
     /// two pictures, or if the folder is split into `train` and `validation` already; and as [`Dataset::open`].
+    #[doc(alias(
+        "validation_split",
+        "RandomSplitter",
+        "random_split",
+        "train_test_split"
+    ))]
     pub fn split(folder: impl AsRef<Path>, validation: f64, seed: u64) -> Result<Self> {
         if !(validation > 0.0 && validation < 1.0) {
             return Err(Error::Argument {
@@ -178,12 +186,13 @@ impl Data {
         }
         text
     }
-
-    /// Shows the tree and the counts under a notebook cell.
-    pub fn evcxr_display(&self) {
-        notebook::Bundle::text(&self.to_string()).show();
-    }
 }
+
+displayed!(
+    Data,
+    "Shows the tree and the counts under a notebook cell.",
+    |data| Bundle::text(&data.to_string())
+);
 
 impl fmt::Display for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

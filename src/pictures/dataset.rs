@@ -16,10 +16,12 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::pictures::folder::{name_of, pictures_below, sorted_entries};
 use crate::pictures::resize::Interpolation;
-use crate::show::notebook;
+use crate::show::display::displayed;
+use crate::show::notebook::Bundle;
 
 /// A list of picture files with their classes.
 #[derive(Clone)]
+#[doc(alias("ImageFolder", "DataLoader"))]
 pub struct Dataset {
     classes: Vec<String>,
     folder: PathBuf,
@@ -41,6 +43,7 @@ impl Dataset {
     /// # Errors
     /// [`Error::Dataset`] if there are no class folders or no pictures in them, [`Error::File`] if
     /// a folder cannot be read.
+    #[doc(alias("flow_from_directory", "image_dataset_from_directory", "from_folder"))]
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let mut classes = Vec::new();
@@ -182,12 +185,13 @@ impl Dataset {
             ..self.clone()
         }
     }
-
-    /// Shows the line under a notebook cell.
-    pub fn evcxr_display(&self) {
-        notebook::Bundle::text(&self.to_string()).show();
-    }
 }
+
+displayed!(
+    Dataset,
+    "Shows the line under a notebook cell.",
+    |dataset| Bundle::text(&dataset.to_string())
+);
 
 impl fmt::Display for Dataset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -24,6 +24,7 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Picture`] if one of them cannot be decoded.
+    #[doc(alias = "show_batch")]
     pub fn show(&self, n: usize) -> Result<Figure> {
         let (n, count, mut notes) = grid::count(n, self.len(), "pictures");
         let mut tiles = Vec::with_capacity(n);

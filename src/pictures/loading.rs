@@ -27,7 +27,7 @@ impl Dataset {
         batch_size: usize,
         each: impl FnMut(usize, Tensor) -> Result<()>,
     ) -> Result<()> {
-        self.for_each_batch(size, batch_size, &Progress::lines(), each)
+        self.for_each_batch(size, batch_size, &Progress::default(), each)
     }
 
     /// All pixels, resized to `size` x `size`, as one tensor (N, size, size, 3) of bytes on `device`.

@@ -22,7 +22,8 @@ use tch::{Kind, Tensor};
 use crate::error::{Error, Result};
 use crate::pictures::decode::{MOST_PIXELS, decode};
 use crate::pictures::resize::{Interpolation, resized};
-use crate::show::notebook;
+use crate::show::display::displayed;
+use crate::show::notebook::Bundle;
 
 /// A picture in memory: RGB bytes, (H, W, 3), with the name that it goes by.
 #[derive(Clone, PartialEq, Eq)]
@@ -162,17 +163,16 @@ impl Photo {
         .map_err(|error| unusable(Path::new(&self.name), error.to_string()))?;
         Ok(encoded.into_inner())
     }
-
-    /// Shows the picture under a notebook cell.
-    pub fn evcxr_display(&self) {
-        match self.to_png() {
-            Ok(png) => notebook::Bundle::text(&format!("{self:?}"))
-                .png(&png)
-                .show(),
-            Err(error) => notebook::Bundle::text(&error.to_string()).show(),
-        }
-    }
 }
+
+displayed!(
+    Photo,
+    "Shows the picture under a notebook cell.",
+    |photo| match photo.to_png() {
+        Ok(png) => Bundle::text(&format!("{photo:?}")).png(&png),
+        Err(error) => Bundle::text(&error.to_string()),
+    }
+);
 
 impl From<Photo> for RgbImage {
     /// The same pixels, for drawing; no copy.

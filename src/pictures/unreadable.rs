@@ -25,7 +25,7 @@ impl Dataset {
     /// # Errors
     /// [`Error::Stopped`] if the work was asked to stop.
     pub fn unreadable(&self) -> Result<Vec<(PathBuf, String)>> {
-        self.find_unreadable(0, &Progress::lines())
+        self.find_unreadable(0, &Progress::default())
     }
 
     /// Those from the picture `first` on; the progress is asked for a stop at each picture.

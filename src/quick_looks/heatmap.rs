@@ -28,6 +28,7 @@ const LONGEST_SIDE: usize = 10_000;
 /// # Errors
 /// [`Error::Argument`] if the values have other than two dimensions, a side of 0 or more than 10,000, or are
 /// no real numbers, [`Error::Compute`] if a tensor cannot be read.
+#[doc(alias("imshow", "matshow"))]
 pub fn heatmap(values: impl Into<Values>) -> Result<Figure> {
     let mut array = values.into().array()?;
     let shape = in_brackets(array.shape());

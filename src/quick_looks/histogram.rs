@@ -25,6 +25,7 @@ use crate::show::table::grouped;
 /// # Errors
 /// [`Error::Argument`] if `bins` is not 1 to 1,000, or for a tensor of other than real numbers,
 /// [`Error::Compute`] if a tensor cannot be read.
+#[doc(alias = "hist")]
 pub fn histogram(values: impl Into<Values>, bins: usize) -> Result<Figure> {
     if !(1..=1000).contains(&bins) {
         return Err(Error::Argument {

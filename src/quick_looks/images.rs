@@ -72,6 +72,7 @@ impl From<&[Photo]> for Images {
 /// # Errors
 /// [`Error::Argument`] for another shape, no picture at all or a tensor of other than real numbers,
 /// [`Error::Compute`] if a tensor cannot be read.
+#[doc(alias("imshow", "make_grid", "show_batch"))]
 pub fn show_images(images: impl Into<Images>) -> Result<Figure> {
     let values = match images.into() {
         Images::Values(values) => values,

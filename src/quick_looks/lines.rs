@@ -30,6 +30,7 @@ const MOST_POINTS: usize = 4_000;
 /// # Errors
 /// [`Error::Argument`] for values of other than one or two dimensions, or tensors of other than real
 /// numbers, [`Error::Compute`] if a tensor cannot be read.
+#[doc(alias = "plt.plot")]
 pub fn plot_lines<V: Into<Values> + Clone>(lines: &[(&str, V)]) -> Result<Figure> {
     let mut series = Vec::new();
     for (name, values) in lines.iter().cloned() {

@@ -13,7 +13,11 @@
 use std::fmt;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::error::{Error, Result};
+use crate::show::display::displayed;
 use crate::show::draw::chart;
 use crate::show::draw::chart::Panel;
 use crate::show::draw::drawing::Drawing;
@@ -21,8 +25,7 @@ use crate::show::draw::grid::Grid;
 use crate::show::draw::matrix::{self, Matrix};
 use crate::show::draw::strips::Strips;
 use crate::show::draw::tile::Tile;
-use crate::show::notebook::Bundle;
-use crate::show::notebook::one_line;
+use crate::show::notebook::{Bundle, one_line};
 use crate::show::saved::Saved;
 
 /// A title with what a reader should know: "Loss (drawn sample pictures; seeded random weights)".
@@ -168,13 +171,16 @@ impl Figure {
         self.drawing()?.to_svg()
     }
 
-    /// Shows the figure under the cell. evcxr calls this for a cell that ends in a figure.
-    ///
-    /// A figure that cannot be drawn shows the reason instead.
-    pub fn evcxr_display(&self) {
-        match self.to_png() {
-            Ok(png) => Bundle::text(&self.to_string()).png(&png).show(),
-            Err(error) => Bundle::text(&format!("{self}: {error}")).show(),
+    /// The figure while it still grows: quicker to make than a PNG, and as wide on the page.
+    pub(crate) fn sketch(&self) -> Bundle {
+        let text = self.to_string();
+        let width = self.dimensions().0 / 2;
+        match self.to_svg() {
+            Ok(svg) => Bundle::text(&text).html(&format!(
+                "<img src=\"data:image/svg+xml;base64,{}\" width=\"{width}\" style=\"max-width:100%\">",
+                STANDARD.encode(svg)
+            )),
+            Err(error) => Bundle::text(&format!("{text}: {error}")),
         }
     }
 
@@ -205,6 +211,15 @@ impl Figure {
         }
     }
 }
+
+displayed!(
+    Figure,
+    "Shows the figure under a notebook cell, or why it cannot be drawn.",
+    |figure| match figure.to_png() {
+        Ok(png) => Bundle::text(&figure.to_string()).png(&png),
+        Err(error) => Bundle::text(&format!("{figure}: {error}")),
+    }
+);
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,9 +5,15 @@
 //!
 //! Imports: error, machine.
 
+pub(crate) mod display;
+pub(crate) mod display_id;
 pub(crate) mod draw;
 pub(crate) mod figure;
 pub(crate) mod notebook;
+pub(crate) mod pace;
+pub(crate) mod place;
 pub(crate) mod progress;
 pub(crate) mod saved;
 pub(crate) mod table;
+pub(crate) mod task;
+pub(crate) mod work;

@@ -7,7 +7,8 @@
 //! # fn main() -> evcxr_transfer::Result<()> {
 //! let values = Array4::from_shape_fn((8, 1, 1, 4), |(n, _, _, c)| (n * c % 5) as f32);
 //! let features = Features::from_array(&values, &[0, 1, 0, 1, 0, 1, 0, 1], &["cats", "dogs"])?;
-//! // A line for each epoch; work that takes longer than 10 s says so, and then every minute.
+//! // Finished lines, wherever it runs: one for each epoch; work that takes longer than 10 s says so, and then
+//! // every minute.
 //! let progress = Progress::lines().pace(Duration::from_secs(10), Duration::from_secs(60));
 //! train_head(&features, &features, &Fit::default().epochs(2).progress(progress))?;
 //! # Ok(())
@@ -15,74 +16,123 @@
 //! ```
 
 use std::fmt;
+use std::io::{IsTerminal, stdout};
 #[cfg(test)]
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use crate::error::{Error, Result};
+use crate::machine::environment;
 use crate::machine::stop::Stop;
-use crate::show::notebook;
+use crate::show::display_id::DisplayId;
+use crate::show::notebook::{Bundle, Out};
+use crate::show::pace::Pace;
 
-/// What ties long work to whoever waits for it: its reports, as whole lines under the cell or not
-/// at all, and the wish to stop it.
+/// What ties long work to whoever waits for it: how it shows itself while it goes on, and the wish to stop it.
 ///
-/// Cheap to clone; all clones report to the same place and hear the same [`Stop`].
+/// Unless something else is said, the place decides ([`Progress::auto`]). Cheap to clone; all clones report to
+/// the same place and hear the same [`Stop`].
 #[derive(Clone)]
+#[doc(alias("tqdm", "verbose", "ProgressBar"))]
 pub struct Progress {
-    sink: Sink,
+    pub(super) way: Way,
+    pub(super) out: Out,
     first: Duration,
     every: Duration,
     stop: Stop,
 }
 
+/// How work shows itself.
 #[derive(Clone)]
-enum Sink {
-    Stdout,
-    Nowhere,
-    #[cfg(test)]
-    Memory(Arc<Mutex<Vec<String>>>),
+pub(crate) enum Way {
+    /// Displays in our kernel, whose content changes.
+    Live,
+    /// Finished lines.
+    Lines,
+    /// Bars on a terminal.
+    Bar(MultiProgress),
+    Quiet,
 }
 
 impl Progress {
-    /// Prints finished lines: the first report of a task after 2 seconds, then one every 5.
-    pub fn lines() -> Self {
-        // Short work needs no report; the page and the saved notebook keep every line for good.
+    fn new(way: Way, first: Duration, every: Duration) -> Self {
         Self {
-            sink: Sink::Stdout,
-            first: Duration::from_secs(2),
-            every: Duration::from_secs(5),
+            way,
+            out: Out::Stdout,
+            first,
+            every,
             stop: Stop::new(),
         }
     }
 
-    /// Prints nothing.
-    pub fn quiet() -> Self {
-        Self {
-            sink: Sink::Nowhere,
-            ..Self::lines()
+    /// What suits the place: [`Progress::live`] in a notebook with the kernel "Rust (transfer)", [`Progress::bar`] where
+    /// stdout is a terminal, [`Progress::lines`] elsewhere. The default.
+    pub fn auto() -> Self {
+        if environment::is_live() {
+            Self::live()
+        } else if stdout().is_terminal() {
+            Self::bar()
+        } else {
+            Self::lines()
         }
     }
 
-    /// Keeps the lines instead of printing them; [`Progress::kept`] hands them out.
+    /// Shows work in a notebook while it goes on: a bar that moves, epochs and curves that grow. What stays is a
+    /// line a task, the epochs and the finished curves.
+    ///
+    /// Work of less than 0.3 s only leaves its line. There are five changes a second at most, and they take less than
+    /// 1 % of the time. Only the kernel "Rust (transfer)" understands it.
+    pub fn live() -> Self {
+        Self::new(Way::Live, Duration::from_millis(300), Duration::ZERO)
+    }
+
+    /// Prints finished lines: the first report of a task after 2 seconds, then one every 5.
+    pub fn lines() -> Self {
+        // Short work needs no report; the page and the saved notebook keep every line for good.
+        Self::new(Way::Lines, Duration::from_secs(2), Duration::from_secs(5))
+    }
+
+    /// Moves a bar on a terminal while work goes on, from 0.3 s on; finished tasks and epochs leave a line.
+    pub fn bar() -> Self {
+        Self::bars_on(ProgressDrawTarget::stdout())
+    }
+
+    pub(crate) fn bars_on(target: ProgressDrawTarget) -> Self {
+        let bars = MultiProgress::with_draw_target(target);
+        Self::new(Way::Bar(bars), Duration::from_millis(300), Duration::ZERO)
+    }
+
+    /// Shows nothing.
+    pub fn quiet() -> Self {
+        Self::new(Way::Quiet, Duration::ZERO, Duration::ZERO)
+    }
+
+    /// Lines that are kept instead of printed; [`Progress::kept`] hands them out.
     #[cfg(test)]
     pub(crate) fn keeping() -> Self {
-        Self {
-            sink: Sink::Memory(Arc::default()),
-            ..Self::lines()
-        }
+        Self::lines().in_memory()
     }
 
-    /// The lines that a [`Progress::keeping`] has received so far; empty for every other.
+    /// The same progress, whose output is kept instead of printed.
+    #[cfg(test)]
+    pub(crate) fn in_memory(mut self) -> Self {
+        self.out = Out::Memory(Arc::default());
+        self
+    }
+
+    /// What a progress in memory has received so far; nothing for every other.
     #[cfg(test)]
     pub(crate) fn kept(&self) -> Vec<String> {
-        match &self.sink {
-            Sink::Memory(lines) => lines.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            _ => Vec::new(),
+        match &self.out {
+            Out::Memory(lines) => lines.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            Out::Stdout => Vec::new(),
         }
     }
 
     /// The same progress with other waiting times: `first` until a task's first report, `every`
-    /// from one report to the next.
+    /// from one report to the next. What moves in its place changes five times a second at most all the same.
     pub fn pace(mut self, first: Duration, every: Duration) -> Self {
         self.first = first;
         self.every = every;
@@ -109,226 +159,104 @@ impl Progress {
         Ok(())
     }
 
-    /// The same progress at a sixth of the pace, for work of which there is much: an epoch's steps.
+    /// The same progress with lines at a sixth of the pace, for work of which there is much: an epoch's steps.
     pub(crate) fn slower(&self) -> Self {
-        let progress = self.clone();
-        let (first, every) = (self.first.saturating_mul(6), self.every.saturating_mul(6));
-        progress.pace(first, every)
+        let mut progress = self.clone();
+        if self.is_lines() {
+            progress.first = self.first.saturating_mul(6);
+            progress.every = self.every.saturating_mul(6);
+        }
+        progress
+    }
+
+    /// When reports are due. Those that change in their place come `every` so often at most and take one of so
+    /// many `parts` of the time; lines stay, and come as seldom as the progress says.
+    pub(crate) fn pace_of_reports(&self, every: Duration, parts: u32) -> Pace {
+        match self.way {
+            Way::Quiet => Pace::never(),
+            Way::Lines => Pace::new(self.first, self.every, 0),
+            Way::Live | Way::Bar(_) => Pace::new(self.first, self.every.max(every), parts),
+        }
+    }
+
+    /// Whether it shows itself as finished lines only.
+    pub(crate) fn is_lines(&self) -> bool {
+        matches!(self.way, Way::Lines)
+    }
+
+    /// Whether our kernel shows it.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.way, Way::Live)
+    }
+
+    /// Shows something in a display of our kernel.
+    pub(crate) fn display(&self, id: &DisplayId, bundle: &Bundle) {
+        self.out.display(id, bundle);
     }
 
     /// Reports one event as one finished line, for example an epoch's loss and accuracy.
     ///
     /// Line breaks inside `line` become spaces.
     pub fn line(&self, line: &str) {
-        match &self.sink {
-            Sink::Stdout => notebook::print_line(line),
-            Sink::Nowhere => {}
-            #[cfg(test)]
-            Sink::Memory(lines) => {
-                lines
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(notebook::one_line(line));
-            }
+        match &self.way {
+            Way::Quiet => {}
+            // Above the bars, which would be written over otherwise.
+            Way::Bar(bars) => bars.suspend(|| self.out.line(line)),
+            Way::Live | Way::Lines => self.out.line(line),
         }
     }
+}
 
-    /// Begins a piece of work that is counted in `unit` ("pictures", "steps"), up to `total` where
-    /// that is known. The clock starts now.
-    ///
-    /// The unit "bytes" is shown in megabytes.
-    pub(crate) fn task(&self, name: &str, unit: &str, total: Option<usize>) -> Task {
-        Task {
-            progress: self.clone(),
-            name: name.to_owned(),
-            unit: unit.to_owned(),
-            total,
-            begun_at: 0,
-            done: 0,
-            start: Instant::now(),
-            next_report: self.first,
-        }
+impl Default for Progress {
+    /// The same as [`Progress::auto`].
+    fn default() -> Self {
+        Self::auto()
     }
 }
 
 impl fmt::Debug for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.sink {
-            Sink::Stdout => "Progress: lines",
-            Sink::Nowhere => "Progress: quiet",
-            #[cfg(test)]
-            Sink::Memory(_) => "Progress: kept in memory",
+        f.write_str(match self.way {
+            Way::Live => "Progress: live",
+            Way::Lines => "Progress: lines",
+            Way::Bar(_) => "Progress: bar",
+            Way::Quiet => "Progress: quiet",
         })
     }
 }
 
-/// A piece of work under way, begun by [`Progress::task`].
-///
-/// A task that is dropped without [`Task::finish`] (because the work failed) says nothing more.
-#[derive(Debug)]
-pub(crate) struct Task {
-    progress: Progress,
-    name: String,
-    unit: String,
-    total: Option<usize>,
-    begun_at: usize,
-    done: usize,
-    start: Instant,
-    next_report: Duration,
-}
-
-impl Task {
-    /// Says that `done` units were there already, so that a resumed download is not counted as
-    /// quick.
-    pub(crate) fn resumed_at(mut self, done: usize) -> Self {
-        self.begun_at = done;
-        self.done = done;
-        self
-    }
-
-    /// Says how many units are done in all. Reports now and then; cheap enough for every step.
-    pub(crate) fn done(&mut self, done: usize) {
-        if let Some(line) = self.report(done, self.start.elapsed()) {
-            self.progress.line(&line);
-        }
-    }
-
-    /// Ends the work with one line: how much was done, in what time, how fast.
-    pub(crate) fn finish(self) {
-        self.progress.line(&self.summary(self.start.elapsed()));
-    }
-
-    fn report(&mut self, done: usize, elapsed: Duration) -> Option<String> {
-        self.done = done;
-        // The last step is left to `finish`, which says more.
-        if elapsed < self.next_report || self.total == Some(done) {
-            return None;
-        }
-        self.next_report = elapsed.saturating_add(self.progress.every);
-        let mut line = format!("{}: {}", self.name, self.amount(done as f64));
-        if let Some(total) = self.total {
-            let so_far = self.number(done as f64);
-            line = format!("{}: {so_far}/{}", self.name, self.amount(total as f64));
-        }
-        if let Some(rate) = self.rate(elapsed) {
-            line.push_str(&format!(", {}/s", self.amount(rate)));
-            if let Some(left) = self.total.and_then(|total| total.checked_sub(done)) {
-                line.push_str(&format!(", {} left", duration(left as f64 / rate)));
-            }
-        }
-        Some(line)
-    }
-
-    fn summary(&self, elapsed: Duration) -> String {
-        let (name, amount) = (&self.name, self.amount(self.done as f64));
-        let mut line = format!("{name}: {amount} in {}", duration(elapsed.as_secs_f64()));
-        if let Some(rate) = self.rate(elapsed) {
-            line.push_str(&format!(", {}/s", self.amount(rate)));
-        }
-        line
-    }
-
-    /// Units per second, where there is enough to tell.
-    fn rate(&self, elapsed: Duration) -> Option<f64> {
-        let done = self.done.saturating_sub(self.begun_at);
-        // Over less than a tenth of a second the clock says more about the start than the work.
-        (done > 0 && elapsed.as_millis() >= 100).then(|| done as f64 / elapsed.as_secs_f64())
-    }
-
-    fn number(&self, value: f64) -> String {
-        match self.unit.as_str() {
-            "bytes" => format!("{:.1}", value / 1e6),
-            _ if value.fract() == 0.0 || value >= 100.0 => format!("{value:.0}"),
-            _ => format!("{value:.1}"),
-        }
-    }
-
-    fn amount(&self, value: f64) -> String {
-        let unit = if self.unit == "bytes" {
-            "MB"
-        } else {
-            &self.unit
-        };
-        format!("{} {unit}", self.number(value))
-    }
-}
-
-/// A time as one reads it: `0.4 s`, `12 s`, `2 min 31 s`, `1 h 5 min`.
-pub(crate) fn duration(seconds: f64) -> String {
-    if seconds < 9.95 {
-        return format!("{:.1} s", seconds.max(0.0));
-    }
-    let whole = seconds.round() as u64;
-    match whole {
-        0..120 => format!("{whole} s"),
-        120..3600 if whole.is_multiple_of(60) => format!("{} min", whole / 60),
-        120..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
-    }
-}
-
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reports_come_after_two_seconds_and_then_every_five() {
-        let mut task = Progress::quiet().task("extracting features", "pictures", Some(2000));
-        let mut at = |done, seconds| task.report(done, Duration::from_secs_f64(seconds));
-        assert_eq!(at(20, 1.9), None);
-        let first = "extracting features: 40/2000 pictures, 20 pictures/s, 98 s left";
-        assert_eq!(at(40, 2.0).as_deref(), Some(first));
-        assert_eq!(at(80, 6.9), None);
-        // 1600 pictures at 400 / 30 pictures a second take 120 s.
-        let second = "extracting features: 400/2000 pictures, 13.3 pictures/s, 2 min left";
-        assert_eq!(at(400, 30.0).as_deref(), Some(second));
-        assert_eq!(
-            at(2000, 151.0),
-            None,
-            "the last step belongs to the summary"
-        );
-        let summary = "extracting features: 2000 pictures in 2 min 31 s, 13.2 pictures/s";
-        assert_eq!(task.summary(Duration::from_secs(151)), summary);
-    }
-
-    #[test]
-    fn a_resumed_download_is_counted_in_megabytes_from_where_it_went_on() {
-        let task = Progress::quiet().task("vgg16.h5", "bytes", Some(60_000_000));
-        let mut task = task.resumed_at(30_000_000);
-        // 10 MB in 4 s leave 20 MB at 2.5 MB/s.
-        let line = task.report(40_000_000, Duration::from_secs(4)).unwrap();
-        assert_eq!(line, "vgg16.h5: 40.0/60.0 MB, 2.5 MB/s, 8.0 s left");
-        let mut unknown = Progress::quiet().task("page", "bytes", None);
-        let line = unknown.report(5_000_000, Duration::from_secs(2)).unwrap();
-        assert_eq!(line, "page: 5.0 MB, 2.5 MB/s");
-    }
 
     #[test]
     fn kept_lines_are_whole_lines() {
         let progress = Progress::keeping();
         progress.clone().line("epoch 1/30\nloss 0.69");
-        progress.task("nothing", "steps", Some(0)).finish();
-        assert_eq!(
-            progress.kept(),
-            ["epoch 1/30 loss 0.69", "nothing: 0 steps in 0.0 s"]
-        );
+        assert_eq!(progress.kept(), ["epoch 1/30 loss 0.69"]);
+        Progress::quiet().line("nothing");
     }
 
     #[test]
-    fn times_read_like_speech() {
-        let times = [0.0, 0.44, 9.96, 119.4, 119.6, 151.0, 3900.0].map(duration);
-        assert_eq!(
-            times,
-            [
-                "0.0 s",
-                "0.4 s",
-                "10 s",
-                "119 s",
-                "2 min",
-                "2 min 31 s",
-                "1 h 5 min"
-            ]
-        );
+    fn each_way_has_its_own_pace() {
+        let second = Duration::from_secs(1);
+        let least = Duration::from_millis(200);
+        let next = |progress: Progress, now: Duration| {
+            let mut pace = progress.pace_of_reports(least, 100);
+            pace.reported(now, Duration::from_millis(10));
+            (0..100_000)
+                .map(|ms| now + Duration::from_millis(ms))
+                .find(|time| pace.is_due(*time))
+                .map(|time| time - now)
+        };
+        assert_eq!(next(Progress::lines(), second), Some(5 * second));
+        assert_eq!(next(Progress::lines().slower(), second), Some(30 * second));
+        // A hundred times the 10 ms.
+        assert_eq!(next(Progress::live(), second), Some(second));
+        assert_eq!(next(Progress::live().slower(), second), Some(second));
+        assert_eq!(next(Progress::bar(), second), Some(second));
+        assert_eq!(next(Progress::quiet(), second), None);
+        let fast = Progress::live().pace(Duration::ZERO, Duration::ZERO);
+        assert_eq!(next(fast, second), Some(second));
     }
 }

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::machine::disk;
+use crate::show::display::displayed;
 use crate::show::notebook::Bundle;
 
 /// A file that was written. Shows itself under a notebook cell as one line: place and size.
@@ -52,12 +53,13 @@ impl Saved {
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
-
-    /// Shows place and size under a notebook cell.
-    pub fn evcxr_display(&self) {
-        Bundle::text(&self.to_string()).show();
-    }
 }
+
+displayed!(
+    Saved,
+    "Shows place and size under a notebook cell.",
+    |saved| Bundle::text(&saved.to_string())
+);
 
 /// "saved ./cats.safetensors (16.8 MB)": the place as seen from the current folder where that is short, in
 /// decimal units.

@@ -16,8 +16,8 @@
 
 use std::fmt;
 
-use crate::show::notebook::Bundle;
-use crate::show::notebook::one_line;
+use crate::show::display::displayed;
+use crate::show::notebook::{Bundle, one_line};
 
 /// Rows of text under named columns, with a title above and notes below.
 ///
@@ -149,11 +149,6 @@ impl Table {
         csv
     }
 
-    /// Shows the table under the cell. evcxr calls this for a cell that ends in a table.
-    pub fn evcxr_display(&self) {
-        Bundle::text(&self.to_string()).html(&self.to_html()).show();
-    }
-
     fn cell_style(&self, index: usize) -> String {
         let side = if self.right_aligned.contains(&index) {
             "right"
@@ -182,6 +177,10 @@ impl Table {
         line.trim_end().to_owned()
     }
 }
+
+displayed!(Table, "Shows the table under a notebook cell.", |table| {
+    Bundle::text(&table.to_string()).html(&table.to_html())
+});
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,8 @@ use std::fmt;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::show::notebook;
+use crate::show::display::displayed;
+use crate::show::notebook::Bundle;
 use crate::training::loss::Measured;
 
 /// Loss and accuracy on given pictures, dropout off and nothing augmented.
@@ -16,12 +17,13 @@ pub struct Evaluation {
     pub accuracy: f64,
 }
 
-impl Evaluation {
-    /// Shows the line under a notebook cell.
-    pub fn evcxr_display(&self) {
-        notebook::Bundle::text(&self.to_string()).show();
-    }
-}
+impl Evaluation {}
+
+displayed!(
+    Evaluation,
+    "Shows the line under a notebook cell.",
+    |evaluation| Bundle::text(&evaluation.to_string())
+);
 
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

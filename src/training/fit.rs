@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::error::{Error, Result};
 use crate::machine::precision::Precision;
 use crate::machine::stop::Stop;
+use crate::show::display::displayed;
 use crate::show::progress::Progress;
 use crate::show::table::Table;
 use crate::training::optimizer::Optimizer;
@@ -28,6 +29,7 @@ const MOST_PICTURES: usize = 10_000_000;
 
 /// Options of a training run, with the lesson's values as defaults.
 #[derive(Debug, Clone)]
+#[doc(alias("compile", "hyperparameters", "TrainingArguments"))]
 pub struct Fit {
     /// The number of epochs; 30.
     pub epochs: usize,
@@ -59,7 +61,7 @@ pub struct Fit {
     pub checkpoint_every: usize,
     /// From what the order of pictures, their augmentation and dropout follow; 0.
     pub seed: u64,
-    /// How progress is shown, and what may stop the run; one line an epoch.
+    /// How progress is shown, and what may stop the run; as the place allows ([`Progress::auto`]).
     pub progress: Progress,
 }
 
@@ -79,7 +81,7 @@ impl Default for Fit {
             checkpoint: None,
             checkpoint_every: 1,
             seed: 0,
-            progress: Progress::lines(),
+            progress: Progress::default(),
         }
     }
 }
@@ -110,6 +112,7 @@ impl Fit {
     }
 
     /// Sets the step size.
+    #[doc(alias = "lr")]
     pub fn learning_rate(mut self, learning_rate: f64) -> Self {
         self.learning_rate = learning_rate;
         self
@@ -129,6 +132,7 @@ impl Fit {
 
     /// Sets how much a picture of each class counts in the training loss, in the order of the class
     /// names; Keras' `class_weight`.
+    #[doc(alias("class_weight", "sample_weight"))]
     pub fn class_weights(mut self, weights: &[f64]) -> Self {
         self.class_weights = weights.to_vec();
         self
@@ -136,18 +140,21 @@ impl Fit {
 
     /// Ends the run when `val_loss` has not become better for `patience` epochs, and keeps the weights
     /// of the best one; Keras' `EarlyStopping(patience=..., restore_best_weights=True)`.
+    #[doc(alias("EarlyStopping", "patience"))]
     pub fn early_stopping(mut self, patience: usize) -> Self {
         self.early_stopping = Some(patience);
         self
     }
 
     /// Sets what the base computes in from this run on.
+    #[doc(alias("mixed_precision", "amp"))]
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = Some(precision);
         self
     }
 
     /// Saves the model to this file during the run, with all that it takes to go on.
+    #[doc(alias("ModelCheckpoint", "BackupAndRestore"))]
     pub fn checkpoint(mut self, path: impl AsRef<Path>) -> Self {
         self.checkpoint = Some(path.as_ref().to_owned());
         self
@@ -213,11 +220,6 @@ impl Fit {
         }
         row("seed", self.seed.to_string());
         table
-    }
-
-    /// Shows the options under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.table().evcxr_display();
     }
 
     /// Whether the options make sense; every training call asks this first.
@@ -297,6 +299,10 @@ impl Fit {
         })
     }
 }
+
+displayed!(Fit, "Shows the options under a notebook cell.", |fit| fit
+    .table()
+    .bundle());
 
 /// Refuses a count of 0.
 pub(crate) fn check_positive(argument: &'static str, value: usize) -> Result<()> {

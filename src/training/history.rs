@@ -6,15 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::show::draw::chart::Panel;
-use crate::show::draw::series::{Mark, Series};
-use crate::show::figure::{Figure, titled};
+use crate::show::display_id::DisplayId;
 use crate::show::saved::Saved;
 use crate::show::table::Table;
 use crate::training::epoch::Epoch;
 
 /// The course of a training run.
 #[derive(Clone, Default, Serialize, Deserialize)]
+#[doc(alias = "Recorder")]
 pub struct History {
     /// One entry for each epoch.
     pub epochs: Vec<Epoch>,
@@ -22,21 +21,27 @@ pub struct History {
     ending: Vec<String>,
     /// The runs that it is made of, if they have names. Files of older versions have none.
     #[serde(default)]
-    sections: Vec<Section>,
+    pub(super) sections: Vec<Section>,
     /// How many steps were taken, those of an epoch that was stopped too.
     #[serde(skip)]
     pub(crate) steps: usize,
     /// Whether it ended otherwise than the options say: stopped, or by an error.
     #[serde(skip)]
     pub(crate) is_cut: bool,
+    /// The display under the cell in which its curves have grown. Files do not know it.
+    #[serde(skip)]
+    pub(crate) display_id: Option<DisplayId>,
+    /// The run before it whose curves it goes on with.
+    #[serde(skip)]
+    before: Option<Box<History>>,
 }
 
 /// Epochs of one run, up to the next section.
 #[derive(Clone, Serialize, Deserialize)]
-struct Section {
+pub(super) struct Section {
     /// How many epochs come before it.
-    after: usize,
-    name: String,
+    pub(super) after: usize,
+    pub(super) name: String,
 }
 
 impl PartialEq for History {
@@ -47,7 +52,7 @@ impl PartialEq for History {
 }
 
 /// The notes in their order, each once.
-fn distinct<'a>(notes: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+pub(super) fn distinct<'a>(notes: impl IntoIterator<Item = &'a String>) -> Vec<String> {
     let mut kept = Vec::new();
     for note in notes {
         if !kept.contains(note) {
@@ -58,9 +63,9 @@ fn distinct<'a>(notes: impl IntoIterator<Item = &'a String>) -> Vec<String> {
 }
 
 /// One measure of a history, by its Keras name.
-type Measure = (&'static str, fn(&Epoch) -> Option<f64>);
+pub(super) type Measure = (&'static str, fn(&Epoch) -> Option<f64>);
 
-const MEASURES: [Measure; 4] = [
+pub(super) const MEASURES: [Measure; 4] = [
     ("loss", |epoch| Some(epoch.loss)),
     ("accuracy", |epoch| Some(epoch.accuracy)),
     ("val_loss", |epoch| epoch.val_loss),
@@ -71,12 +76,8 @@ impl History {
     /// A history without epochs; notes that are said twice are kept once.
     pub(crate) fn new<'a>(notes: impl IntoIterator<Item = &'a String>) -> Self {
         Self {
-            epochs: Vec::new(),
             notes: distinct(notes),
-            ending: Vec::new(),
-            sections: Vec::new(),
-            steps: 0,
-            is_cut: false,
+            ..Self::default()
         }
     }
 
@@ -84,6 +85,23 @@ impl History {
     pub(crate) fn named(mut self, name: String) -> Self {
         self.sections = vec![Section { after: 0, name }];
         self
+    }
+
+    /// The same, as that of a run whose curves go on with those of an earlier one, in their display.
+    pub(crate) fn following(mut self, before: Option<&Self>) -> Self {
+        self.display_id = before.and_then(|before| before.display_id.clone());
+        self.before = before.cloned().map(Box::new);
+        self
+    }
+
+    /// The run with the one before it.
+    pub(crate) fn whole(&self) -> Self {
+        let Some(before) = &self.before else {
+            return self.clone();
+        };
+        let mut whole = Self::clone(before);
+        whole.extend(self);
+        whole
     }
 
     /// Why the run ended before its last epoch (a stop, an error, no better epoch for long), or which
@@ -157,107 +175,6 @@ impl History {
             .map(|(number, epoch, _)| (number, *epoch))
     }
 
-    /// Accuracy and loss by epoch, side by side: training dashed, validation solid. Where another run
-    /// goes on, as in [`Classifier::transfer`](crate::Classifier::transfer), a thin dashed line stands.
-    pub fn plot(&self) -> Figure {
-        let panel = |title: &str, y_label: &str, train: Measure, validation: Measure| {
-            let series = [
-                ("training", train, Mark::Dashed),
-                ("validation", validation, Mark::Line),
-            ];
-            let series = (0..).zip(series).map(|(colour, (name, (_, value), mark))| {
-                let points = (1..).zip(&self.epochs);
-                let points = points.filter_map(|(n, epoch)| Some((f64::from(n), value(epoch)?)));
-                Series {
-                    name: name.to_owned(),
-                    points: points.collect(),
-                    mark,
-                    colour,
-                }
-            });
-            let series = series.filter(|series| !series.points.is_empty());
-            let mut series = series.collect::<Vec<_>>();
-            self.mark_seams(&mut series);
-            Panel {
-                title: title.to_owned(),
-                x_label: "epoch".into(),
-                y_label: y_label.to_owned(),
-                series,
-                ..Panel::default()
-            }
-        };
-        let [loss, accuracy, val_loss, val_accuracy] = MEASURES;
-        Figure::lines(
-            &titled("Training and validation", &self.notes),
-            vec![
-                panel("Accuracy", "share of right answers", accuracy, val_accuracy),
-                panel("Loss", "mean cross-entropy", loss, val_loss),
-            ],
-        )
-    }
-
-    /// Adds a line between the epochs of two sections, as high as the curves.
-    fn mark_seams(&self, series: &mut Vec<Series>) {
-        let values = series.iter().flat_map(|series| &series.points);
-        let values = values
-            .map(|point| point.1)
-            .filter(|value| value.is_finite());
-        let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), value| {
-            (low.min(value), high.max(value))
-        });
-        let seams = self.sections.iter().filter(|section| section.after > 0);
-        series.extend((2..).zip(seams).map(|(colour, section)| {
-            Series {
-                name: section.name.clone(),
-                points: [low, high]
-                    .map(|y| (section.after as f64 + 0.5, y))
-                    .to_vec(),
-                mark: Mark::Seam,
-                colour,
-            }
-        }));
-    }
-
-    /// The validation curves of several runs in one figure, each by its name: accuracy and loss, side
-    /// by side, by epoch of the run.
-    ///
-    /// ```
-    /// use evcxr_transfer::History;
-    /// # let (frozen, tuned) = (History::default(), History::default());
-    /// let figure = History::compare(&[("frozen base", &frozen), ("block 5", &tuned)]);
-    /// # assert!(figure.to_string().contains("2 runs"));
-    /// ```
-    pub fn compare(runs: &[(&str, &Self)]) -> Figure {
-        let panel = |title: &str, y_label: &str, (_, value): Measure| {
-            let series = runs.iter().enumerate().map(|(colour, (name, run))| {
-                let points = (1..).zip(&run.epochs);
-                let points = points.filter_map(|(n, epoch)| Some((f64::from(n), value(epoch)?)));
-                Series {
-                    name: (*name).to_owned(),
-                    points: points.collect(),
-                    colour,
-                    ..Series::default()
-                }
-            });
-            Panel {
-                title: title.to_owned(),
-                x_label: "epoch".into(),
-                y_label: y_label.to_owned(),
-                series: series.collect(),
-                ..Panel::default()
-            }
-        };
-        let notes = distinct(runs.iter().flat_map(|(_, run)| &run.notes));
-        let [_, _, val_loss, val_accuracy] = MEASURES;
-        Figure::lines(
-            &titled(&format!("Validation of {} runs", runs.len()), &notes),
-            vec![
-                panel("Accuracy", "share of right answers", val_accuracy),
-                panel("Loss", "mean cross-entropy", val_loss),
-            ],
-        )
-    }
-
     /// The numbers as a table, an epoch a row.
     pub fn table(&self) -> Table {
         let columns = [
@@ -328,8 +245,8 @@ impl History {
         let path = path.as_ref();
         let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
         match ending.to_str() {
-            Some("csv") => crate::show::saved::Saved::write(path, self.to_csv().as_bytes()),
-            Some("json") => crate::show::saved::Saved::write(path, self.to_json().as_bytes()),
+            Some("csv") => Saved::write(path, self.to_csv().as_bytes()),
+            Some("json") => Saved::write(path, self.to_json().as_bytes()),
             Some("png" | "svg") => self.plot().save(path),
             _ => Err(Error::Argument {
                 argument: "path",
@@ -337,11 +254,6 @@ impl History {
                 expected: "a history's file name must end in .png, .svg, .csv or .json".into(),
             }),
         }
-    }
-
-    /// Shows the curves under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.plot().evcxr_display();
     }
 }
 

@@ -4,7 +4,9 @@
 //!
 //! Imports: error, files, machine, show.
 
+pub(crate) mod averages;
 pub(crate) mod checkpoint;
+pub(crate) mod curves;
 pub(crate) mod dropout;
 pub(crate) mod epoch;
 pub(crate) mod evaluation;
@@ -15,6 +17,7 @@ pub(crate) mod loss;
 pub(crate) mod optimizer;
 pub(crate) mod order;
 pub(crate) mod rate_finder;
+pub(crate) mod reporter;
 pub(crate) mod run;
 pub(crate) mod schedule;
 pub(crate) mod source;

@@ -16,6 +16,7 @@ use std::fmt;
 use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
+use crate::show::display::displayed;
 use crate::show::draw::chart::Panel;
 use crate::show::draw::series::{Mark, Series};
 use crate::show::figure::Figure;
@@ -44,6 +45,7 @@ const SURE: f64 = 3.5;
 
 /// The loss at each learning rate that was tried, and the one to take.
 #[derive(Clone, Default, PartialEq)]
+#[doc(alias = "LRFinder")]
 pub struct LearningRates {
     rates: Vec<f64>,
     losses: Vec<f64>,
@@ -120,12 +122,13 @@ impl LearningRates {
         }
         table.note(&self.to_string())
     }
-
-    /// Shows the plot under a notebook cell.
-    pub fn evcxr_display(&self) {
-        self.plot().evcxr_display();
-    }
 }
+
+displayed!(
+    LearningRates,
+    "Shows the plot under a notebook cell.",
+    |found| found.plot().bundle()
+);
 
 impl fmt::Display for LearningRates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -256,6 +259,7 @@ fn grow(
         first += count;
         task.done(step + 1);
     }
+    task.over();
     Ok(found)
 }
 

@@ -6,9 +6,10 @@
 
 use std::time::Instant;
 
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
+use crate::training::averages::{Averages, check_finite, numbers_of, read};
 use crate::training::checkpoint::{Best, Checkpoint, Run};
 use crate::training::dropout;
 use crate::training::epoch::Epoch;
@@ -16,9 +17,9 @@ use crate::training::evaluation::Evaluation;
 use crate::training::fit::Fit;
 use crate::training::history::History;
 use crate::training::learner::{self, Learner};
-use crate::training::loss::Measured;
 use crate::training::optimizer::OptimizerState;
 use crate::training::order::{Draws, Order};
+use crate::training::reporter::Reporter;
 use crate::training::source::Source;
 use crate::training::validation::evaluate;
 use crate::training::variable::{self, Variable, copies_of, tensors_of};
@@ -42,7 +43,7 @@ pub(crate) fn run(
     from: Option<&Checkpoint>,
 ) -> Result<()> {
     learner::learning(fit, learner, |variables| {
-        Loop::new(fit, learner, variables, from)?.epochs(sources, history)
+        Loop::new(fit, learner, variables, history, from)?.epochs(sources, history)
     })
 }
 
@@ -74,11 +75,12 @@ struct Loop<'a> {
     best: Option<Best>,
     /// The weights after the last whole epoch.
     good: Vec<Tensor>,
-    /// The epochs of an earlier run that this one goes on with.
-    earlier: Vec<Epoch>,
+    /// How many epochs an earlier run had that this one goes on with.
+    earlier: usize,
     /// How many epochs the model had learned before either.
     before: usize,
     doing: String,
+    reporter: Reporter,
 }
 
 impl<'a> Loop<'a> {
@@ -86,6 +88,7 @@ impl<'a> Loop<'a> {
         fit: &'a Fit,
         learner: &'a dyn Learner,
         variables: &'a [Variable],
+        history: &mut History,
         from: Option<&Checkpoint>,
     ) -> Result<Self> {
         let doing = format!(
@@ -96,11 +99,10 @@ impl<'a> Loop<'a> {
         let tensors = tensors_of(variables);
         let mut optimizer = OptimizerState::new(fit.optimizer, &tensors).map_err(failed())?;
         let mut best = None;
-        let mut earlier = Vec::new();
         let mut before = learner.epochs_before();
         if let Some(checkpoint) = from {
             best = checkpoint.recall(fit, &learner.facts(), variables, &mut optimizer)?;
-            earlier = checkpoint.epochs().to_vec();
+            history.epochs.extend(checkpoint.epochs());
             before = checkpoint.before();
         }
         Ok(Self {
@@ -111,15 +113,15 @@ impl<'a> Loop<'a> {
             tensors,
             optimizer,
             best,
-            earlier,
+            earlier: from.map_or(0, |checkpoint| checkpoint.epochs().len()),
             before,
             doing,
+            reporter: Reporter::new(fit, history),
         })
     }
 
-    fn epochs(&mut self, sources: &mut Sources<'_>, history: &mut History) -> Result<()> {
-        history.epochs.extend(&self.earlier);
-        let first = self.earlier.len() + 1;
+    fn epochs(mut self, sources: &mut Sources<'_>, history: &mut History) -> Result<()> {
+        let first = self.earlier + 1;
         // The run may have been over when its checkpoint was written.
         let mut is_over = self.has_waited(first - 1, history);
         let mut number = first;
@@ -165,7 +167,10 @@ impl<'a> Loop<'a> {
             return Ok(false);
         }
         let source = &mut *sources.validation;
-        let validation = match evaluate(self.learner, source, &fit.progress, "validating") {
+        let reporter = &mut self.reporter;
+        reporter.begin_validation(passed.trained, source.len());
+        let each = |done| reporter.validated(done);
+        let validation = match evaluate(self.learner, source, &fit.progress, "validating", each) {
             Ok(evaluation) => Some(evaluation),
             Err(Error::Stopped { .. }) => None,
             Err(error) => return Err(error),
@@ -181,8 +186,7 @@ impl<'a> Loop<'a> {
             val_accuracy: validation.map(|v| v.accuracy),
             seconds: start.elapsed().as_secs_f64(),
         };
-        fit.progress
-            .line(&epoch.line(number, fit.epochs, passed.steps));
+        self.reporter.end_epoch(epoch);
         self.good =
             copies_of(&self.tensors).map_err(Error::compute("keeping the last good weights"))?;
         history.epochs.push(epoch);
@@ -203,25 +207,29 @@ impl<'a> Loop<'a> {
     }
 
     /// Puts the best weights back, if they are watched, and says how the run has ended.
-    fn finish(&self, history: &mut History) -> Result<()> {
+    fn finish(mut self, history: &mut History) -> Result<()> {
         if let Some(best) = &self.best {
             variable::put_back(&self.tensors, &best.weights)?;
             history.end(format!("the weights are those of epoch {}", best.epoch));
         }
-        let Some(ending) = history.ending() else {
-            return Ok(());
-        };
-        let progress = &self.fit.progress;
-        let was_stopped = history.is_cut && progress.is_stopped();
-        let advice = match self.best {
+        if let Some(ending) = history.ending() {
+            let advice = self.advice(history);
+            self.reporter.note(&format!("{ending}{advice}"));
+        }
+        self.reporter.finish();
+        Ok(())
+    }
+
+    /// How to go on after a stop.
+    fn advice(&self, history: &History) -> &'static str {
+        let was_stopped = history.is_cut && self.fit.progress.is_stopped();
+        match self.best {
             // Nothing has moved.
             _ if !was_stopped || history.steps == 0 => "",
             // The ending says which weights it has.
             Some(_) => "; `fit` goes on from there",
             None => "; the model keeps what it has learned, and its `fit` goes on from there",
-        };
-        progress.line(&format!("Note: {ending}{advice}"));
-        Ok(())
+        }
     }
 
     /// One pass over an epoch's batches. On a GPU reads from the device once, at the end.
@@ -234,13 +242,13 @@ impl<'a> Loop<'a> {
         let draws = Draws::new(fit.seed, self.before + number, pictures.len());
         let masks = self.learner.dropout().masks(&draws, device)?;
         source.begin(&pictures, Some(&draws))?;
-        let name = format!("Epoch {number}/{}", fit.epochs);
-        let mut task = fit
-            .progress
-            .slower()
-            .task(&name, "steps", Some(sizes.len()));
+        self.reporter
+            .begin_epoch(number, sizes.len(), pictures.len());
         let mut first = 0;
-        let mut steps = Vec::with_capacity(sizes.len());
+        let mut steps = 0;
+        let mut so_far = Averages::default();
+        // What was measured on a GPU, until the epoch's end.
+        let mut there = Vec::new();
         for (done, &count) in sizes.iter().enumerate() {
             if fit.progress.is_stopped() {
                 break;
@@ -263,38 +271,24 @@ impl<'a> Loop<'a> {
                     )
                 })
                 .map_err(failed())?;
-            if device == Device::Cpu {
-                // Free here; on a GPU it would make the host wait in every step.
-                let loss = measured.loss.f_double_value(&[]).map_err(failed())?;
-                check_finite(loss, number, done + 1)?;
-            }
-            steps.push(numbers_of(&measured).map_err(failed())?);
+            steps += 1;
             first += count;
-            task.done(done + 1);
+            let numbers = numbers_of(&measured).map_err(failed())?;
+            // Free here; on a GPU it would make the host wait in every step.
+            let is_known = device == Device::Cpu;
+            if is_known {
+                so_far.add(&read(&[numbers]).map_err(failed())?, &[count], number)?;
+            } else {
+                there.push(numbers);
+            }
+            self.reporter
+                .step(steps, is_known.then(|| so_far.evaluation()));
         }
-        let stopped_after = (steps.len() < sizes.len()).then_some(steps.len());
-        let numbers = if steps.is_empty() {
-            Vec::new()
-        } else {
-            Tensor::f_stack(&steps, 0)
-                .and_then(|all| Vec::<f64>::try_from(&all.f_to_device(Device::Cpu)?.f_view(-1)?))
-                .map_err(failed())?
-        };
-        // The loss is a mean over the batch: weighed by its size, so that a short last one counts less.
-        let (mut loss, mut correct) = (0.0, 0.0);
-        for (done, (step, &count)) in numbers.chunks_exact(2).zip(&sizes).enumerate() {
-            check_finite(step[0], number, done + 1)?;
-            loss += step[0] * count as f64;
-            correct += step[1];
-        }
-        let pictures = first.max(1) as f64;
+        so_far.add(&read(&there).map_err(failed())?, &sizes, number)?;
         Ok(Passed {
-            steps: steps.len(),
-            trained: Evaluation {
-                loss: loss / pictures,
-                accuracy: correct / pictures,
-            },
-            stopped_after,
+            steps,
+            trained: so_far.evaluation(),
+            stopped_after: (steps < sizes.len()).then_some(steps),
         })
     }
 
@@ -326,7 +320,7 @@ impl<'a> Loop<'a> {
 
     /// Writes the checkpoint, if one is asked for. A full disk must not cost a run of hours: it is
     /// reported, and the run goes on.
-    fn save(&self, history: &History, number: usize) {
+    fn save(&mut self, history: &History, number: usize) {
         let fit = self.fit;
         let Some(path) = &fit.checkpoint else { return };
         let run = Run {
@@ -334,31 +328,14 @@ impl<'a> Loop<'a> {
             facts: self.learner.facts(),
             before: self.before,
             history,
-            earlier: self.earlier.len(),
+            earlier: self.earlier,
             variables: self.variables,
             optimizer: &self.optimizer,
             best: self.best.as_ref(),
         };
         if let Err(error) = self.learner.checkpoint(path, &run) {
-            fit.progress.line(&format!(
-                "Note: no checkpoint after epoch {number}: {error}"
-            ));
+            let note = format!("no checkpoint after epoch {number}: {error}");
+            self.reporter.note(&note);
         }
     }
-}
-
-/// Loss and right answers of a step in one small tensor, on the device.
-fn numbers_of(measured: &Measured) -> std::result::Result<Tensor, TchError> {
-    let numbers = [
-        measured.loss.f_to_kind(Kind::Double)?,
-        measured.correct.f_to_kind(Kind::Double)?,
-    ];
-    Tensor::f_stack(&numbers, 0)
-}
-
-fn check_finite(loss: f64, epoch: usize, step: usize) -> Result<()> {
-    if loss.is_finite() {
-        return Ok(());
-    }
-    Err(Error::NotFinite { loss, epoch, step })
 }

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
+#[doc(alias("lr_scheduler", "LearningRateSchedule"))]
 pub enum Schedule {
     /// Always 1: the lesson's choice.
     #[default]

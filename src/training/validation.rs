@@ -10,12 +10,14 @@ use crate::training::learner::Learner;
 use crate::training::order::Order;
 use crate::training::source::{Batch, Source};
 
-/// Loss and accuracy of `learner` on all pictures of `source`, as they are.
+/// Loss and accuracy of `learner` on all pictures of `source`, as they are. `each` hears how many are done, as far
+/// as the host knows: a GPU may be behind.
 pub(crate) fn evaluate(
     learner: &dyn Learner,
     source: &mut dyn Source,
     progress: &Progress,
     doing: &str,
+    mut each: impl FnMut(usize),
 ) -> Result<Evaluation> {
     let _no_grad = tch::no_grad_guard();
     let at_once = learner.pictures_at_once();
@@ -23,6 +25,7 @@ pub(crate) fn evaluate(
     source.begin(&order.pictures, None)?;
     let mut sums = Sums::default();
     let mut fitting = FittingBatch::new(at_once);
+    let mut done = 0;
     for count in order.sizes {
         progress.check(doing)?;
         source
@@ -32,6 +35,8 @@ pub(crate) fn evaluate(
                 sums.add(&batch.targets.measure(&logits)?, count)
             })
             .map_err(Error::batch(doing, at_once))?;
+        done += count;
+        each(done);
     }
     sums.read().map_err(Error::batch(doing, at_once))
 }

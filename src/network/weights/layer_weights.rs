@@ -22,7 +22,8 @@ use crate::error::{Error, Result};
 use crate::files::tensors;
 use crate::files::tensors::Store;
 use crate::network::parameter::{Parameter, Role};
-use crate::show::notebook;
+use crate::show::display::displayed;
+use crate::show::notebook::Bundle;
 
 /// The weights of one layer.
 #[derive(Default)]
@@ -174,12 +175,13 @@ impl LayerWeights {
         let tensors = parameters.iter().map(take).collect::<Result<_>>()?;
         Ok(Self { tensors })
     }
-
-    /// Shows the shapes under a notebook cell.
-    pub fn evcxr_display(&self) {
-        notebook::Bundle::text(&format!("{self:?}")).show();
-    }
 }
+
+displayed!(
+    LayerWeights,
+    "Shows the shapes under a notebook cell.",
+    |weights| Bundle::text(&format!("{weights:?}"))
+);
 
 /// Refuses a tensor of another shape than the layer needs; `layer` names both.
 pub(crate) fn check_shape(

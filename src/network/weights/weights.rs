@@ -29,7 +29,8 @@ use crate::network::weights::seeded::seeded;
 use crate::network::weights::stored_layer::{Reading, StoredLayer, unusable};
 use crate::network::weights::{keras_h5, keras3_h5, ot, safetensors};
 use crate::pictures::scaling::Scaling;
-use crate::show::notebook;
+use crate::show::display::displayed;
+use crate::show::notebook::Bundle;
 use crate::show::table::grouped;
 
 /// Weights for a VGG network.
@@ -261,12 +262,13 @@ impl Weights {
         }
         Ok(LayerWeights::new(tensors))
     }
-
-    /// Shows the line under a notebook cell.
-    pub fn evcxr_display(&self) {
-        notebook::Bundle::text(&self.to_string()).show();
-    }
 }
+
+displayed!(
+    Weights,
+    "Shows the line under a notebook cell.",
+    |weights| Bundle::text(&weights.to_string())
+);
 
 fn failed(layer: &str) -> impl FnOnce(TchError) -> Error {
     Error::compute(format!("reading the weights of {layer}"))

@@ -1,0 +1,75 @@
+//! Loss and accuracy of a running epoch, from what its steps have given.
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::error::{Error, Result};
+use crate::training::evaluation::Evaluation;
+use crate::training::loss::Measured;
+
+/// What an epoch's steps have given so far.
+#[derive(Default)]
+pub(crate) struct Averages {
+    steps: usize,
+    pictures: usize,
+    loss: f64,
+    correct: f64,
+}
+
+impl Averages {
+    /// Adds steps of these sizes by their losses and right answers.
+    pub(crate) fn add(
+        &mut self,
+        numbers: &[[f64; 2]],
+        sizes: &[usize],
+        epoch: usize,
+    ) -> Result<()> {
+        for (&[loss, correct], &count) in numbers.iter().zip(sizes) {
+            self.steps += 1;
+            check_finite(loss, epoch, self.steps)?;
+            // The loss is a mean over the batch: weighed by its size, so that a short last one counts less.
+            self.loss += loss * count as f64;
+            self.correct += correct;
+            self.pictures += count;
+        }
+        Ok(())
+    }
+
+    /// Both 0 without any.
+    pub(crate) fn evaluation(&self) -> Evaluation {
+        let pictures = self.pictures.max(1) as f64;
+        Evaluation {
+            loss: self.loss / pictures,
+            accuracy: self.correct / pictures,
+        }
+    }
+}
+
+/// The numbers of some steps, read from the device at once.
+pub(crate) fn read(steps: &[Tensor]) -> std::result::Result<Vec<[f64; 2]>, TchError> {
+    if steps.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all = Tensor::f_stack(steps, 0)?.f_to_device(Device::Cpu)?;
+    let flat = Vec::<f64>::try_from(&all.f_view(-1)?)?;
+    Ok(flat
+        .chunks_exact(2)
+        .map(|pair| [pair[0], pair[1]])
+        .collect())
+}
+
+/// Loss and right answers of a step in one small tensor, on the device.
+pub(crate) fn numbers_of(measured: &Measured) -> std::result::Result<Tensor, TchError> {
+    let numbers = [
+        measured.loss.f_to_kind(Kind::Double)?,
+        measured.correct.f_to_kind(Kind::Double)?,
+    ];
+    Tensor::f_stack(&numbers, 0)
+}
+
+/// Refuses a loss that is no number: training has diverged.
+pub(crate) fn check_finite(loss: f64, epoch: usize, step: usize) -> Result<()> {
+    if loss.is_finite() {
+        return Ok(());
+    }
+    Err(Error::NotFinite { loss, epoch, step })
+}
