@@ -1,7 +1,7 @@
 """Runs cells on the installed kernel "Rust (transfer)" through a real Jupyter client.
 
 Reads from stdin {"notebooks": [[cell, ...], ...], "together": bool, "kernel": name, "folder": cwd,
-"kill": bool, "env": {...}, "interrupts": [{"cell": number, "after": seconds}, ...]} and prints, for each
+"kill": bool, "interrupts": [{"cell": number, "after": seconds}, ...]} and prints, for each
 notebook, a list with one entry per cell:
 {"status", "stdout", "stderr", "results": [mime bundles], "error", "seconds", "threads", "memory",
 "replies": [status], "stopping": seconds}.
@@ -31,8 +31,8 @@ class Notebook:
     def __init__(self, order):
         start = time.time()
         self.manager = KernelManager(kernel_name=order.get("kernel", "rust_transfer"))
-        environment = {**psutil.Process().environ(), **order.get("env", {})}
-        self.manager.start_kernel(cwd=order.get("folder"), env=environment, stderr=sys.stderr)
+        # What the kernel itself prints is no part of the answer.
+        self.manager.start_kernel(cwd=order.get("folder"), stdout=sys.stderr, stderr=sys.stderr)
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
@@ -122,15 +122,15 @@ class Notebook:
         return cell
 
     def cells_process(self):
-        """The process that evcxr's engine keeps the variables in: its only child."""
+        """The process that the engine, a child of the kernel, keeps the variables in."""
         kernel = psutil.Process(self.manager.provisioner.process.pid)
+        found = []
         for engine in kernel.children():
-            # A helper that has just ended has no command line any more.
+            # A helper may end at any moment.
             with contextlib.suppress(psutil.Error):
-                if "--control_file" in engine.cmdline():
-                    children = engine.children()
-                    return children[0] if children else None
-        return None
+                found += [(process.memory_info().rss, process) for process in engine.children()]
+        # Whoever has loaded libtorch is the largest.
+        return max(found, key=lambda one: one[0])[1] if found else None
 
     def stop(self, kill):
         """Ends the kernel; the number of its processes that are still there 20 seconds later."""
