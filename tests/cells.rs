@@ -346,9 +346,14 @@ fn errors_are_one_line_with_the_remedy_and_lose_nothing() {
     let answers = cells(&notebook);
     for (number, (code, parts)) in FAILING.iter().enumerate() {
         let answer = &answers[first + number];
-        let text = answer["stderr"].as_str().unwrap().trim();
-        assert!(!text.is_empty(), "{code} did not fail: {answer}");
-        assert_eq!(text.lines().count(), 1, "{code}: {text}");
+        assert_eq!(answer["status"], "error", "{code}: {answer}");
+        assert_eq!(answer["stderr"], "", "{code}");
+        let text = answer["error"].as_str().unwrap();
+        let mut lines = text.lines();
+        // The error's value, and the same as the line that Jupyter shows.
+        let value = lines.next().unwrap();
+        assert!(lines.next().unwrap().contains(value), "{code}: {text}");
+        assert_eq!(lines.next(), None, "{code}: {text}");
         assert!(!text.contains("frame #"), "{code}: {text}");
         for part in *parts {
             assert!(text.contains(part), "{code}: {part} is missing in: {text}");
@@ -357,7 +362,7 @@ fn errors_are_one_line_with_the_remedy_and_lose_nothing() {
     let end = &answers[first + FAILING.len()..];
     assert_fine("prediction", &end[0]);
     assert!(
-        end[1]["stderr"].as_str().unwrap().contains("panicked"),
+        end[1]["error"].as_str().unwrap().contains("shape '[7]'"),
         "{}",
         end[1]
     );
