@@ -82,6 +82,8 @@ class Rust(suite.KernelTests):
     def setUpClass(cls):
         # What the kernel itself prints is not part of the answer.
         cls.km, cls.kc = start_new_kernel(PATIENCE, cls.kernel_name, stdout=sys.stderr)
+        # Until cells can run, a completion is answered at once, but with nothing.
+        cls.kc.execute_interactive("let begun = 1;", timeout=PATIENCE)
 
     def execute_helper(self, code, timeout=PATIENCE, **options):
         channel = self.kc.iopub_channel
