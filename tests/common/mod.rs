@@ -48,13 +48,14 @@ pub fn turn() -> MutexGuard<'static, ()> {
 /// `cargo lab setup` (or `cargo lab test`) has installed the kernel "Rust (transfer)"; `jupyter_path` in the order
 /// has others. Cells have the lesson's samples and seeded weights, and nobody asks the network.
 #[allow(dead_code, reason = "not every test file needs it")]
-#[allow(clippy::expect_used, reason = "a test fails by panicking")]
 pub fn on_kernels(script: &str, order: &Value) -> Value {
     let _turn = turn();
     let mut child = Command::new(repository(".venv/bin/python"))
         .arg(repository("tests/references").join(script))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("EVCXR_TRANSFER_OFFLINE", "1")
+        // No engine for a next notebook: each kernel's processes are its children, and end with it.
+        .env("EVCXR_TRANSFER_SPARE", "0")
         // Weights that this machine has elsewhere would give other results.
         .env("KERAS_HOME", env!("CARGO_TARGET_TMPDIR"))
         .env_remove("EVCXR_TRANSFER_WEIGHTS")
