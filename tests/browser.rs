@@ -1,4 +1,4 @@
-//! The lesson's notebook in JupyterLab in Chromium: what a reader sees after Run All Cells.
+//! What a reader sees in Chromium: the lesson's notebook after Run All Cells, and a training run that is stopped.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +12,8 @@
 )]
 
 mod common;
+
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -58,17 +60,24 @@ const TRAININGS: [(&str, usize); 4] = [
     ("train-small", 20),
 ];
 
+/// An empty folder for a test's screenshots.
+fn screenshots(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+    std::fs::create_dir_all(&folder).unwrap();
+    println!("screenshots: {}", folder.display());
+    folder
+}
+
 /// Errors, text on stderr, pictures that are not loaded or wider than the page: the program in
 /// `tests/references` refuses them all.
 #[test]
 #[ignore = "needs Chromium; `cargo lab test` runs it where there is one"]
 fn the_lesson_can_be_read_in_a_browser() {
-    let screenshots = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser");
-    if screenshots.exists() {
-        std::fs::remove_dir_all(&screenshots).unwrap();
-    }
-    std::fs::create_dir_all(&screenshots).unwrap();
-    println!("screenshots: {}", screenshots.display());
+    let _turn = common::turn();
+    let screenshots = screenshots("browser");
     let notebook = common::repository("notebooks/01_transfer_learning.ipynb");
     let summary = common::python("notebook_browser.py", &[&notebook, &screenshots]);
     let summary: Value = serde_json::from_str(&summary).unwrap();
@@ -106,4 +115,30 @@ fn the_lesson_can_be_read_in_a_browser() {
     assert_eq!(summary["screenshots"], files);
     // A light and a dark one for the title and each of its eleven sections at least.
     assert!(files >= 24, "{files} screenshots");
+}
+
+/// That the bar moves and the figure changes while the cell runs is what the program waits for.
+#[test]
+#[ignore = "needs Chromium; `cargo lab test` runs it where there is one"]
+fn a_training_run_moves_grows_and_stops_under_its_cell() {
+    let _turn = common::turn();
+    let screenshots = screenshots("live");
+    let summary = common::python("notebook_live.py", &[&screenshots]);
+    let summary: Value = serde_json::from_str(&summary).unwrap();
+    for name in ["JupyterLab", "Notebook"] {
+        let page = &summary["pages"][name];
+        let text = |key: &str| page[key].as_str().unwrap();
+        println!("{name}: stopped after {} s", page["stopping"]);
+        assert_eq!(page["figures"], 1, "{name}: one figure that grows");
+        // Between its steps, or before its validation.
+        let stopped = ["stopped in epoch", "stopped after epoch"];
+        assert!(
+            stopped.iter().any(|words| text("trained").contains(words)),
+            "{name}: {page}"
+        );
+        assert!(text("used").contains("accuracy"), "{name}: {page}");
+        for moment in ["running-1", "running-2", "used"] {
+            assert!(screenshots.join(format!("{name}-{moment}.png")).is_file());
+        }
+    }
 }

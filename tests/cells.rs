@@ -12,50 +12,14 @@
 
 mod common;
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// Kernels one test at a time.
-static TURN: Mutex<()> = Mutex::new(());
-
 /// Runs notebooks (lists of cells) and returns the answers: `[notebook][cell]`.
 fn run(order: &Value) -> Vec<Vec<Value>> {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut order = order.clone();
-    // The lesson's samples and seeded weights; no question to the network.
-    order["env"]["EVCXR_TRANSFER_OFFLINE"] = "1".into();
-    // Weights that this machine has elsewhere would give other results.
-    order["env"]["KERAS_HOME"] = env!("CARGO_TARGET_TMPDIR").into();
-    let mut child = Command::new(common::repository(".venv/bin/python"))
-        .arg(common::repository("tests/references/notebook_cells.py"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env_remove("EVCXR_TRANSFER_WEIGHTS")
-        .env_remove("EVCXR_TRANSFER_MIRROR")
-        .env(
-            "JUPYTER_PATH",
-            order["jupyter_path"].as_str().map_or_else(
-                || common::repository(".venv/share/jupyter"),
-                std::path::PathBuf::from,
-            ),
-        )
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("`cargo lab test` installs the notebook's Python");
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(order.to_string().as_bytes())
-        .unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "the Jupyter client failed");
-    let answers: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let answers = common::on_kernels("notebook_cells.py", order);
     assert_eq!(answers["left"], 0, "processes have outlived their kernels");
     answers["answers"]
         .as_array()
@@ -382,9 +346,14 @@ fn errors_are_one_line_with_the_remedy_and_lose_nothing() {
     let answers = cells(&notebook);
     for (number, (code, parts)) in FAILING.iter().enumerate() {
         let answer = &answers[first + number];
-        let text = answer["stderr"].as_str().unwrap().trim();
-        assert!(!text.is_empty(), "{code} did not fail: {answer}");
-        assert_eq!(text.lines().count(), 1, "{code}: {text}");
+        assert_eq!(answer["status"], "error", "{code}: {answer}");
+        assert_eq!(answer["stderr"], "", "{code}");
+        let text = answer["error"].as_str().unwrap();
+        let mut lines = text.lines();
+        // The error's value, and the same as the line that Jupyter shows.
+        let value = lines.next().unwrap();
+        assert!(lines.next().unwrap().contains(value), "{code}: {text}");
+        assert_eq!(lines.next(), None, "{code}: {text}");
         assert!(!text.contains("frame #"), "{code}: {text}");
         for part in *parts {
             assert!(text.contains(part), "{code}: {part} is missing in: {text}");
@@ -393,7 +362,7 @@ fn errors_are_one_line_with_the_remedy_and_lose_nothing() {
     let end = &answers[first + FAILING.len()..];
     assert_fine("prediction", &end[0]);
     assert!(
-        end[1]["stderr"].as_str().unwrap().contains("panicked"),
+        end[1]["error"].as_str().unwrap().contains("shape '[7]'"),
         "{}",
         end[1]
     );
@@ -448,6 +417,7 @@ fn fifty_cells_leave_threads_and_memory_as_they_are() {
     }
     let of = |number: usize, key: &str| answers[number][key].as_u64().unwrap();
     let (early, late) = (11, answers.len() - 1);
+    assert!(of(early, "threads") > 0, "the process was not found");
     assert_eq!(of(early, "threads"), of(late, "threads"), "threads pile up");
     // Each cell is a library that stays loaded: 64 MB for 40 cells, measured. The limit is 6 MB a cell;
     // activations that are not freed would be 46 MB (8 pictures, 150 x 150 x 64 numbers).
@@ -501,7 +471,7 @@ fn a_changed_crate_is_built_at_the_next_start_and_the_cell_says_so() {
     // Without its stamp the ready-built crate counts as one of unknown age: as after an edit, but
     // without touching the sources that other tests are built from.
     {
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = common::turn();
         std::fs::remove_file(common::repository(".lab/template.stamp")).unwrap();
     }
     let answers = cells(&[OPEN]);

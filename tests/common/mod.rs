@@ -1,7 +1,11 @@
-//! Runs the reference programs (Keras, PyTorch, Pillow) that tests compare with.
+//! Runs the reference programs (Keras, PyTorch, Pillow) that tests compare with, and Jupyter's clients.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
 
 /// Runs `tests/references/SCRIPT` with the project's Python and returns what it prints.
 ///
@@ -28,6 +32,53 @@ pub fn python(script: &str, arguments: &[&Path]) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout).expect("the references print UTF-8")
+}
+
+/// Kernels one test at a time: each has a libtorch in it, which needs 2 GB.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Waits until no other test of this file has kernels.
+#[allow(dead_code, reason = "not every test file needs it")]
+pub fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives `order` to `tests/references/SCRIPT`, which talks to kernels, and returns what it answers, both JSON.
+///
+/// `cargo lab setup` (or `cargo lab test`) has installed the kernel "Rust (transfer)"; `jupyter_path` in the order
+/// has others. Cells have the lesson's samples and seeded weights, and nobody asks the network.
+#[allow(dead_code, reason = "not every test file needs it")]
+pub fn on_kernels(script: &str, order: &Value) -> Value {
+    let _turn = turn();
+    let mut child = Command::new(repository(".venv/bin/python"))
+        .arg(repository("tests/references").join(script))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("EVCXR_TRANSFER_OFFLINE", "1")
+        // No engine for a next notebook: each kernel's processes are its children, and end with it.
+        .env("EVCXR_TRANSFER_SPARE", "0")
+        // Weights that this machine has elsewhere would give other results.
+        .env("KERAS_HOME", env!("CARGO_TARGET_TMPDIR"))
+        .env_remove("EVCXR_TRANSFER_WEIGHTS")
+        .env_remove("EVCXR_TRANSFER_MIRROR")
+        .env(
+            "JUPYTER_PATH",
+            order["jupyter_path"]
+                .as_str()
+                .map_or_else(|| repository(".venv/share/jupyter"), PathBuf::from),
+        )
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("`cargo lab test` installs the notebook's Python");
+    // Closed at once: the program reads to the end.
+    let mut stdin = child.stdin.take().expect("it is piped");
+    stdin
+        .write_all(order.to_string().as_bytes())
+        .expect("the program reads its order");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it has been started");
+    assert!(output.status.success(), "{script} failed");
+    serde_json::from_slice(&output.stdout).expect("the program answers with JSON")
 }
 
 /// A file of the repository.

@@ -159,7 +159,7 @@ def failure(cell):
     """What is wrong with a cell, whether it has ended or not."""
     if cell["error"]:
         return "ends with an error"
-    # evcxr calls a cell "ok" whose `?` failed or that panicked: its text on stderr tells.
+    # What warns or fails beside a cell that ends well, a thread's panic for instance.
     if cell["stderr"].strip():
         return "writes to stderr"
     if cell["text"].startswith("Err("):
@@ -194,9 +194,9 @@ class Page:
         self.ids = [cell["id"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
         page.set_default_timeout(CLICK * 1000)
 
-    def open(self, server):
+    def open(self, server, where="lab/tree"):
         """Opens the notebook and waits for its cells and its kernel."""
-        self.page.goto(f"{server.address()}lab/tree/{self.path.name}?token={server.token}")
+        self.page.goto(f"{server.address()}{where}/{self.path.name}?token={server.token}")
         self.page.locator(".jp-Notebook .jp-CodeCell").nth(len(self.ids) - 1).wait_for(state="attached")
         # Whoever runs cells before the kernel is known is asked for one.
         self.page.locator(".jp-Toolbar-kernelName", has_text=self.kernel).wait_for()
@@ -292,16 +292,12 @@ class Page:
         return count
 
 
-def main(notebook, screenshots):
-    start = time.monotonic()
-    notebook, screenshots = pathlib.Path(notebook).resolve(), pathlib.Path(screenshots)
+@contextlib.contextmanager
+def opened(server_folder, root):
+    """A JupyterLab on `root`, and a Chromium; refuses processes that outlive them."""
     executable = chromium()
     with contextlib.ExitStack() as stack:
-        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        root = folder / "notebooks"
-        # What a reader of the folder has, without what earlier runs saved.
-        shutil.copytree(notebook.parent, root, ignore=shutil.ignore_patterns("*.safetensors", ".ipynb_checkpoints"))
-        server = Server(folder, root)
+        server = Server(server_folder, root)
         stack.callback(server.stop)
         playwright = stack.enter_context(sync_playwright())
         browser = playwright.chromium.launch(
@@ -311,25 +307,44 @@ def main(notebook, screenshots):
             args=["--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
         )
         stack.callback(browser.close)
-        page = Page(browser.new_page(viewport=WINDOW), root / notebook.name)
-        try:
-            page.open(server)
-            opened = time.monotonic()
-            page.run()
-            ran = time.monotonic()
-            cells = page.examine()
-            count = page.photograph(screenshots, "light")
-            page.menu("Settings", "Theme", "JupyterLab Dark")
-            page.page.locator('body[data-jp-theme-light="false"]').wait_for(state="attached")
-            count += page.photograph(screenshots, "dark")
-        except (Trouble, Error) as trouble:
-            with contextlib.suppress(Error):
-                page.page.screenshot(path=screenshots / "failure.png")
-            raise Trouble(f"{trouble}\n--- JupyterLab and the kernel say\n{server.words()}") from None
-        version = browser.version
+        yield server, browser
     if server.left:
         raise Trouble(f"processes outlived JupyterLab and were killed: {server.left}")
-    seconds = {"open": opened - start, "run": ran - opened, "all": time.monotonic() - start}
+
+
+@contextlib.contextmanager
+def told(page, server, screenshot):
+    """Whatever goes wrong on the page is told with a screenshot and with what the server says."""
+    try:
+        yield
+    except (Trouble, Error) as trouble:
+        with contextlib.suppress(Error):
+            page.screenshot(path=screenshot)
+        raise Trouble(f"{trouble}\n--- JupyterLab and the kernel say\n{server.words()}") from None
+
+
+def main(notebook, screenshots):
+    start = time.monotonic()
+    notebook, screenshots = pathlib.Path(notebook).resolve(), pathlib.Path(screenshots)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        root = folder / "notebooks"
+        # What a reader of the folder has, without what earlier runs saved.
+        shutil.copytree(notebook.parent, root, ignore=shutil.ignore_patterns("*.safetensors", ".ipynb_checkpoints"))
+        with opened(folder, root) as (server, browser):
+            page = Page(browser.new_page(viewport=WINDOW), root / notebook.name)
+            with told(page.page, server, screenshots / "failure.png"):
+                page.open(server)
+                opening = time.monotonic()
+                page.run()
+                ran = time.monotonic()
+                cells = page.examine()
+                count = page.photograph(screenshots, "light")
+                page.menu("Settings", "Theme", "JupyterLab Dark")
+                page.page.locator('body[data-jp-theme-light="false"]').wait_for(state="attached")
+                count += page.photograph(screenshots, "dark")
+            version = browser.version
+    seconds = {"open": opening - start, "run": ran - opening, "all": time.monotonic() - start}
     json.dump({"chromium": version, "cells": cells, "screenshots": count, "seconds": seconds}, sys.stdout)
 
 
@@ -338,9 +353,15 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
-signal.signal(signal.SIGTERM, interrupt)
-try:
-    main(*sys.argv[1:])
-except Trouble as trouble:
-    print(trouble, file=sys.stderr)
-    sys.exit(1)
+def run(work):
+    """Runs a program of this kind with its arguments."""
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        work(*sys.argv[1:])
+    except Trouble as trouble:
+        print(trouble, file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,7 +1,7 @@
 """Runs cells on the installed kernel "Rust (transfer)" through a real Jupyter client.
 
 Reads from stdin {"notebooks": [[cell, ...], ...], "together": bool, "kernel": name, "folder": cwd,
-"kill": bool, "env": {...}, "interrupts": [{"cell": number, "after": seconds}, ...]} and prints, for each
+"kill": bool, "interrupts": [{"cell": number, "after": seconds}, ...]} and prints, for each
 notebook, a list with one entry per cell:
 {"status", "stdout", "stderr", "results": [mime bundles], "error", "seconds", "threads", "memory",
 "replies": [status], "stopping": seconds}.
@@ -31,8 +31,8 @@ class Notebook:
     def __init__(self, order):
         start = time.time()
         self.manager = KernelManager(kernel_name=order.get("kernel", "rust_transfer"))
-        environment = {**psutil.Process().environ(), **order.get("env", {})}
-        self.manager.start_kernel(cwd=order.get("folder"), env=environment, stderr=sys.stderr)
+        # What the kernel itself prints is no part of the answer.
+        self.manager.start_kernel(cwd=order.get("folder"), stdout=sys.stderr, stderr=sys.stderr)
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
@@ -122,14 +122,12 @@ class Notebook:
         return cell
 
     def cells_process(self):
-        """The process that evcxr's engine keeps the variables in: its only child."""
-        kernel = psutil.Process(self.manager.provisioner.process.pid)
-        for engine in kernel.children():
-            # A helper that has just ended has no command line any more.
+        """The process that holds the variables, if there is one: it is marked by a variable."""
+        for process in psutil.Process(self.manager.provisioner.process.pid).children(recursive=True):
+            # A helper may end at any moment.
             with contextlib.suppress(psutil.Error):
-                if "--control_file" in engine.cmdline():
-                    children = engine.children()
-                    return children[0] if children else None
+                if "EVCXR_TRANSFER_INNER" in process.environ():
+                    return process
         return None
 
     def stop(self, kill):
