@@ -9,8 +9,9 @@ notebook, a list with one entry per cell:
 `left` counts processes that outlived their kernels.
 With "together", cell k of all notebooks is sent at the same moment. With "kill", the kernels are
 killed at the end like a crash would, instead of being asked to stop.
-"interrupts" are for every notebook, and not for "together": "after" counts from the cell's first line on
-stdout, when it has been compiled and runs; without "after" the interrupt comes before the cell is sent, when
+`results` are in the order in which they were first shown; one that moves in place counts as it was last.
+"interrupts" are for every notebook, and not for "together": "after" counts from the first that the cell prints or
+shows, when it has been compiled and runs; without "after" the interrupt comes before the cell is sent, when
 nothing runs. `replies` are the answers to a cell's interrupts, `stopping` is the time from its last interrupt
 to its end.
 """
@@ -73,7 +74,7 @@ class Notebook:
     def collect(self, interrupts=()):
         """Waits for the answer to the cell that was sent last; interrupts it so long after its first line."""
         cell = {"stdout": "", "stderr": "", "results": [], "error": None}
-        waiting, begun = list(interrupts), None
+        waiting, begun, places = list(interrupts), None, {}
         while True:
             patience = begun + waiting[0] - time.time() if begun and waiting else None
             if patience is not None and patience <= 0:
@@ -97,8 +98,12 @@ class Notebook:
                 if content["name"] == "stdout":
                     begun = begun or time.time()
             elif kind in ("execute_result", "display_data"):
+                begun = begun or time.time()
+                places[content.get("transient", {}).get("display_id")] = len(cell["results"])
                 cell["results"].append(content["data"])
                 cell["number"] = content.get("execution_count")
+            elif kind == "update_display_data":
+                cell["results"][places[content["transient"]["display_id"]]] = content["data"]
             elif kind == "error":
                 cell["error"] = content["evalue"] + "\n" + "\n".join(content["traceback"])
             elif kind == "status" and content["execution_state"] == "idle":

@@ -93,7 +93,10 @@ impl Failure {
 /// The text's lines without libtorch's C++ frames, and not too many of them.
 fn readable(text: &str) -> Vec<String> {
     let text = text.trim();
-    let cut = text.find("\nException raised from").unwrap_or(text.len());
+    // In what `unwrap` says the line break is written as Rust writes it.
+    let frames = ["\nException raised from", "\\nException raised from"];
+    let cut = frames.iter().filter_map(|mark| text.find(mark)).min();
+    let cut = cut.unwrap_or(text.len());
     let mut lines: Vec<String> = text[..cut].lines().map(str::to_owned).collect();
     if lines.len() > LINES {
         lines.truncate(LINES);
@@ -177,6 +180,14 @@ mod tests {
             Failure::error("shape mismatch\nException raised from f at x.cpp:1\nframe #0\n");
         assert_eq!(failure.value, "shape mismatch");
         assert_eq!(failure.traceback, ["Error: shape mismatch"]);
+        let told = "thread 'main' (7) panicked at a.rs:1:2:\ncalled `Result::unwrap()` on an `Err` value: \
+                    Torch(\"size mismatch\\nException raised from f at x.cpp:1\\nframe #0\")\n";
+        let unwrapped = Failure::panic(told);
+        assert!(
+            unwrapped.value.ends_with("Torch(\"size mismatch"),
+            "{unwrapped:?}"
+        );
+        assert_eq!(unwrapped.traceback.len(), 1);
         let long = "line\n".repeat(50);
         assert_eq!(Failure::error(&long).traceback.len(), LINES + 1);
     }

@@ -174,9 +174,14 @@ pub fn inspect(context: &mut CommandContext, code: &str, cursor: usize) -> Value
 /// stands; with the opening bracket, by which evcxr knows a call.
 fn name_end(code: &str, position: usize) -> usize {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
-    let after = &code[position..];
+    let (before, after) = code.split_at(position);
     let end = position + after.find(|c| !is_name(c)).unwrap_or(after.len());
-    if code[..end].ends_with(is_name) {
+    let start = before.rfind(|c| !is_name(c)).map_or(0, |place| {
+        place + before[place..].chars().next().map_or(1, char::len_utf8)
+    });
+    // Behind an opening bracket the call is meant, and a number has no help.
+    let is_number = code[start..end].starts_with(|c: char| c.is_ascii_digit());
+    if start < end && !is_number && !before.ends_with('(') {
         return end + usize::from(code[end..].starts_with('('));
     }
     let mut depth = 0;
@@ -256,7 +261,9 @@ mod tests {
         assert_eq!(upto(5), "lab.fit(");
         assert_eq!(upto(12), "lab.fit().learning_rate(");
         assert_eq!(upto(code.len()), code);
-        assert_eq!(upto(24), "lab.fit().learning_rate(1e");
+        assert_eq!(upto(24), "lab.fit().learning_rate(");
+        assert_eq!(upto(26), "lab.fit().learning_rate(");
+        assert_eq!(upto(30), "lab.fit().learning_rate(1e-4, f(");
         assert_eq!(upto(29), "lab.fit().learning_rate(");
         assert_eq!(name_end("a + ", 4), 4);
     }

@@ -55,6 +55,11 @@ impl Cell {
         self.message.content["stop_on_error"] != false
     }
 
+    /// Whether it has shown a result under this name.
+    pub fn has_shown(&self, id: &str) -> bool {
+        self.displays.contains(id)
+    }
+
     /// The name that Jupyter shows a result under, and whether this cell has shown it before.
     pub fn display(&mut self, id: &str) -> (Value, bool) {
         let name = format!("{id}-{}", self.message.id());

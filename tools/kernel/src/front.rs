@@ -266,10 +266,10 @@ impl Front {
         }
     }
 
-    fn ask(&self, cell: &Value) {
+    fn ask(&mut self, cell: &Value) {
         let is_asked = matches!(&self.engine, Engine::Ready(backend) if backend.ask_to_stop());
         if is_asked {
-            self.jupyter.print(cell, &stop::line());
+            self.show(json!({"display": {"text/plain": stop::line()}, "id": stop::DISPLAY}));
         }
         // Nobody has to wait for a cell that does not know.
         let patience = if is_asked {
@@ -381,6 +381,20 @@ impl Front {
 
     /// The current cell has ended, with this error if it has failed.
     fn done(&mut self, failure: Option<&Value>) {
+        let (is_stopping, is_ended) = (
+            self.cells
+                .current()
+                .is_some_and(|cell| cell.has_shown(stop::DISPLAY)),
+            failure.is_some_and(|failure| failure["ename"] == "Ended"),
+        );
+        if is_stopping {
+            let line = if is_ended {
+                stop::FORCED
+            } else {
+                stop::STOPPED
+            };
+            self.show(json!({"display": {"text/plain": line}, "id": stop::DISPLAY}));
+        }
         let Some((cell, was_interrupted)) = self.cells.end() else {
             return;
         };

@@ -49,6 +49,15 @@ pub fn withdraw(file: &Path) -> io::Result<()> {
     }
 }
 
+/// The name of the line under a cell that has been asked, which changes when the cell has ended.
+pub const DISPLAY: &str = "stop";
+
+/// The line under a cell that has ended by itself after it was asked.
+pub const STOPPED: &str = "stopped; all variables are kept";
+
+/// The line under a cell that has been ended by force.
+pub const FORCED: &str = "ended by force";
+
 /// The line under a cell that has been asked.
 pub fn line() -> String {
     format!(
