@@ -4,8 +4,8 @@ Each notebook is run in its own folder, by the kernel that it names, cell by cel
 outcome goes to FOLDER as NAME.ipynb and NAME.html. Exit code: 0 when every cell was fine, 1 when a cell failed or
 a notebook could not be run, 130 after Ctrl-C, 3 for an accident in this program.
 
-A cell has failed when it ends with an error, when it writes to stderr (evcxr calls a cell "ok" whose `?` failed or
-that panicked), or when its result is an `Err(..)`. Two tags of a cell change that: `allow-stderr` lets it write
+A cell has failed when it ends with an error, when it writes to stderr (a stock evcxr kernel calls a cell "ok" whose
+`?` failed or that panicked), or when its result is an `Err(..)`. Two tags of a cell change that: `allow-stderr` lets it write
 there, and `raises-exception` says that it has to fail.
 """
 import os
