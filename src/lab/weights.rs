@@ -40,7 +40,8 @@ impl Lab {
     }
 
     /// VGG16 or VGG19 with its top, which names 1,000 ImageNet classes; 224 x 224 pixels. The names are
-    /// fetched with the weights; without them [`Base::classify`] tells numbers.
+    /// fetched with the weights; without them [`Base::classify`] tells numbers. Offline, where only the weights
+    /// without top are at hand, their convolutions get a top of seeded random numbers, which a note says.
     ///
     /// # Errors
     /// As [`Lab::vgg16`].
@@ -156,12 +157,34 @@ impl Lab {
         }
     }
 
+    /// The weights of a network without its top, if they are on this machine.
+    fn without_top(&self, architecture: Architecture) -> Result<Option<Weights>> {
+        let path = match self.weights_for(Pretrained::new(architecture, false)).value {
+            WeightsSource::File(path) => path,
+            WeightsSource::AtHand(file) => self.fetch(&file)?,
+            WeightsSource::Download(_) | WeightsSource::Seeded(_) => return Ok(None),
+        };
+        Weights::load(path).map(Some)
+    }
+
     fn load_weights(&self, architecture: Architecture, with_top: bool) -> Result<Weights> {
         architecture.check_pretrained()?;
         // Before a download of half a gigabyte, and before anything is put on the device.
         device::check(self.device.value)?;
         let network = Pretrained::new(architecture, with_top);
         let Choice { value, reason, .. } = self.weights_for(network);
+        if with_top
+            && matches!(self.weights, WeightsChoice::Any)
+            && matches!(value, WeightsSource::Seeded(_))
+            && let Some(weights) = self.without_top(architecture)?
+        {
+            // True convolutions show more than random ones.
+            let note = format!(
+                "Note: the top is seeded random numbers, so the classes that it names mean nothing ({reason})"
+            );
+            self.progress.line(&note);
+            return Ok(weights.with_seeded_top(STAND_IN_SEED));
+        }
         let is_named = matches!(self.weights, WeightsChoice::Named(_));
         if is_named && !matches!(value, WeightsSource::File(_)) {
             // Nobody should take these for the ones that the cell asked for.

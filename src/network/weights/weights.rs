@@ -20,6 +20,7 @@ use tch::{TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::network::graph::Graph;
 use crate::network::layer::Layer;
+use crate::network::operation::Operation;
 use crate::network::origin::Origin;
 use crate::network::parameter::{Parameter, Role};
 use crate::network::weights::hdf5::Hdf5;
@@ -42,6 +43,8 @@ pub struct Weights {
     layers: Vec<StoredLayer>,
     /// What a saved classifier says of its base.
     recorded: Option<Origin>,
+    /// What the dense layers are drawn from where the file has none of them.
+    top_seed: Option<u64>,
 }
 
 impl Weights {
@@ -109,7 +112,15 @@ impl Weights {
             seed: 0,
             layers,
             recorded: None,
+            top_seed: None,
         }
+    }
+
+    /// The same convolutions under a top of seeded random numbers, for work without the official one: what
+    /// lies below the top is the true network's, what the top says means nothing.
+    pub(crate) fn with_seeded_top(mut self, seed: u64) -> Self {
+        self.top_seed = Some(seed);
+        self
     }
 
     /// The scaling of pixels that the weights were trained with.
@@ -140,8 +151,9 @@ impl Weights {
             own_scaling,
             weights,
             // What a reader of results should know.
-            notes: match self.kind {
-                WeightsKind::Seeded => vec!["seeded random weights".into()],
+            notes: match (self.kind, self.top_seed) {
+                (WeightsKind::Seeded, _) => vec!["seeded random weights".into()],
+                (_, Some(_)) if with_top => vec!["seeded random top".into()],
                 _ => Vec::new(),
             },
         }
@@ -158,13 +170,22 @@ impl Weights {
         if self.kind == WeightsKind::Seeded {
             return seeded(self.seed, layers).map_err(Error::compute("drawing weights"));
         }
-        self.check_names(layers)?;
-        let stored = self.stored(layers);
-        let weights = layers
+        let mut top = Vec::new();
+        let mut own = layers;
+        if let Some(seed) = self.top_seed {
+            let is_dense = |layer: &Layer| matches!(layer.operation, Operation::Dense { .. });
+            let first = layers.iter().position(is_dense).unwrap_or(layers.len());
+            own = &layers[..first];
+            top = seeded(seed, layers).map_err(Error::compute("drawing weights"))?;
+            top.drain(..first);
+        }
+        self.check_names(own)?;
+        let stored = self.stored(own);
+        let weights = own
             .iter()
             .zip(stored)
             .map(|(layer, stored)| self.layer(layer, stored));
-        weights.collect()
+        weights.chain(top.into_iter().map(Ok)).collect()
     }
 
     /// Refuses weights that are not this network's. No value of them is looked at.
@@ -355,5 +376,57 @@ impl fmt::Display for Weights {
 impl fmt::Debug for Weights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Weights({self})")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+    use crate::network::vgg::vgg16;
+
+    #[test]
+    fn convolutions_of_a_file_get_a_drawn_top_under_a_note() {
+        let graph = vgg16(32, false);
+        let convolutions = Weights::seeded(7).layers(&graph).unwrap();
+        let stored = graph.layers().iter().zip(&convolutions);
+        let stored = stored.filter(|(layer, _)| layer.has_weights());
+        let stored = stored.map(|(layer, weights)| {
+            let [kernel, bias] =
+                [Role::Kernel, Role::Bias].map(|role| weights.tensor(role).unwrap());
+            StoredLayer::new(
+                layer.name.as_str(),
+                kernel.shallow_clone(),
+                bias.shallow_clone(),
+            )
+        });
+        let file = || {
+            Weights::of(
+                WeightsKind::TorchSafetensors,
+                Path::new("x"),
+                stored.clone().collect(),
+            )
+        };
+        let whole = vgg16(32, true);
+        assert!(file().layers(&whole).is_err(), "there is no top");
+        let weights = file().with_seeded_top(3);
+        let layers = weights.layers(&whole).unwrap();
+        let drawn = Weights::seeded(3).layers(&whole).unwrap();
+        for (number, layer) in whole.layers().iter().enumerate() {
+            let Some(kernel) = layers[number].get(Role::Kernel) else {
+                continue;
+            };
+            let expected = match layer.operation {
+                Operation::Dense { .. } => &drawn[number],
+                _ => &convolutions[number],
+            };
+            assert!(
+                kernel.equal(expected.tensor(Role::Kernel).unwrap()),
+                "{}",
+                layer.name
+            );
+        }
+        assert_eq!(weights.origin(true).notes, ["seeded random top"]);
+        assert!(weights.origin(false).notes.is_empty());
     }
 }
