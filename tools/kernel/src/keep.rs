@@ -9,6 +9,7 @@
 //! engine and having rust-analyzer read the crates takes seconds; a front that takes a spare one answers its
 //! first cell as quickly as any other.
 //!
+//! The first line from the front says where it runs: a spare engine was started elsewhere, and is brought there.
 //! What goes to the front beside the engine's own lines: `{"log": line}` for each line on its stderr, and at
 //! last `{"ended": why}`.
 
@@ -29,6 +30,7 @@ use crate::environment;
 use crate::janitor;
 use crate::session::Session;
 use crate::sessions;
+use crate::surroundings::Surroundings;
 use crate::template;
 
 /// How long a front that has asked for an engine may take to come for it.
@@ -61,8 +63,16 @@ fn waiting(folder: &Path) -> PathBuf {
     folder.join("waiting")
 }
 
+/// Whether spare engines are made and taken.
+fn is_on() -> bool {
+    std::env::var_os(VARIABLE).is_none_or(|value| value != "0")
+}
+
 /// Takes a spare engine of the present template, if one waits: its session's folder.
 pub fn claim(place: &Place) -> Option<PathBuf> {
+    if !is_on() {
+        return None;
+    }
     let present = template::stamp(place).text()?;
     let folders = fs::read_dir(sessions::folder(place).ok()?).ok()?;
     folders.flatten().map(|entry| entry.path()).find(|folder| {
@@ -89,7 +99,6 @@ pub fn start(place: &Place) -> Result<(PathBuf, Child), String> {
 
 /// Has a spare engine made, if none waits and there is room for it.
 pub fn start_spare(place: &Place) {
-    let is_off = std::env::var_os(VARIABLE).is_some_and(|value| value == "0");
     let Ok(sessions) = sessions::folder(place) else {
         return;
     };
@@ -98,7 +107,7 @@ pub fn start_spare(place: &Place) {
         let folder = entry.path();
         folder.join("spare").exists() && !folder.join("taken").exists()
     });
-    if is_off || is_there || !has_room() || !template::is_fresh(place) {
+    if !is_on() || is_there || !has_room() || !template::is_fresh(place) {
         return;
     }
     let folder = sessions.join(uuid::Uuid::new_v4().simple().to_string());
@@ -169,7 +178,9 @@ fn keep(place: &Place, session: &Session, is_spare: bool) -> Result<(), String> 
         wait(&listener, SOON, &|| true)
     };
     match front {
-        Some(front) => engine.serve(front, is_spare).map_err(failed),
+        Some(front) => engine
+            .serve(front, is_spare, place, session)
+            .map_err(failed),
         None => Ok(()),
     }
 }
@@ -235,25 +246,59 @@ impl Engine {
 
     /// Runs [`WARM_UP`]; whether that went well.
     fn warm_up(&mut self) -> bool {
-        let told = |engine: &Self, key: &str| {
-            for line in &engine.lines {
-                let told: Value = serde_json::from_str(&line).unwrap_or_default();
-                if told["failed"].is_object() {
-                    return false;
-                }
-                if told[key] == true {
-                    return true;
-                }
+        self.hears("ready") && self.runs(WARM_UP)
+    }
+
+    /// Runs a cell of the kernel's own; whether that went well.
+    fn runs(&mut self, code: &str) -> bool {
+        let request = json!({"run": code, "cell": 0});
+        writeln!(self.stdin, "{request}").is_ok() && self.hears("done")
+    }
+
+    /// Waits for this word of the engine's.
+    fn hears(&self, word: &str) -> bool {
+        for line in &self.lines {
+            let told: Value = serde_json::from_str(&line).unwrap_or_default();
+            if told["failed"].is_object() {
+                return false;
             }
-            false
-        };
-        let request = json!({"run": WARM_UP, "cell": 0});
-        told(self, "ready") && writeln!(self.stdin, "{request}").is_ok() && told(self, "done")
+            if told[word] == true {
+                return true;
+            }
+        }
+        false
     }
 
     /// Hands on what either side says, until one of them ends.
-    fn serve(mut self, front: UnixStream, is_ready: bool) -> io::Result<()> {
+    fn serve(
+        mut self,
+        front: UnixStream,
+        is_ready: bool,
+        place: &Place,
+        session: &Session,
+    ) -> io::Result<()> {
         let (mut requests, mut front) = (BufReader::new(front.try_clone()?), front);
+        let mut surroundings = String::new();
+        requests.read_line(&mut surroundings)?;
+        if is_ready {
+            let wanted = Surroundings::read(&surroundings);
+            // What the engine itself is given is not the front's to change.
+            let engine = session.engine(place);
+            let fixed = engine
+                .get_envs()
+                .map(|(name, _)| name.to_owned())
+                .collect::<Vec<_>>();
+            let change = Surroundings::own()
+                .change_to(&wanted, &|name| fixed.iter().any(|fixed| *fixed == *name));
+            if !change.is_empty() && !self.runs(&change) {
+                // The reader's next cell starts another one.
+                return writeln!(
+                    front,
+                    "{}",
+                    json!({"ended": "a spare engine did not follow"})
+                );
+            }
+        }
         let mut stdin = self.stdin;
         let process = self.child.id();
         std::thread::spawn(move || {

@@ -15,7 +15,7 @@
 //! - [`jupyter`] has Jupyter's sockets, which the [`connection`] file names, [`publisher`] those who read
 //!   iopub (over [`zmtp`]), [`outbox`] what is to go out over any other; [`message`] is what travels there.
 //! - [`start`] finds an engine, which its keeper ([`keep`]) has started in a session, perhaps in advance;
-//!   [`backend`] speaks to it.
+//!   [`backend`] speaks to it. [`surroundings`] is where cells run.
 //! - [`density`] tells Jupyter how wide a fine picture is.
 //! - [`stop`] is how an interrupt ends a cell, and where it can keeps the variables.
 //! - [`template`] keeps the folder up to date in which the crate is built as cells need it, by running the
@@ -50,6 +50,7 @@ mod sessions;
 mod spare;
 mod start;
 mod stop;
+mod surroundings;
 mod template;
 mod view;
 mod zmtp;

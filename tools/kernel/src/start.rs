@@ -7,7 +7,7 @@ use std::time::Duration;
 use checkout::place::Place;
 use checkout::say;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::Sender;
 
@@ -16,6 +16,7 @@ use crate::compiler;
 use crate::event::Event;
 use crate::keep;
 use crate::publisher::Publisher;
+use crate::surroundings::Surroundings;
 use crate::template;
 
 /// Which engine is to be started, and who wants to know about it.
@@ -96,7 +97,12 @@ impl Start {
         let engine = UnixStream::connect(keep::socket(&folder))
             .await
             .map_err(|error| format!("the engine does not answer: {error}"))?;
-        let (engine, requests) = engine.into_split();
+        let (engine, mut requests) = engine.into_split();
+        let surroundings = format!("{}\n", Surroundings::own().line());
+        requests
+            .write_all(surroundings.as_bytes())
+            .await
+            .map_err(|error| format!("the engine does not listen: {error}"))?;
         let started = Event::Started(self.number, Box::new(Backend::new(requests, folder)));
         let _ = self.events.send(started).await;
         let mut lines = BufReader::with_capacity(1 << 16, engine).lines();
