@@ -3,13 +3,13 @@
 Reads from stdin {"notebooks": [[cell, ...], ...], "together": bool, "kernel": name, "folder": cwd,
 "kill": bool, "interrupts": [{"cell": number, "after": seconds}, ...]} and prints, for each
 notebook, a list with one entry per cell:
-{"status", "stdout", "stderr", "results": [mime bundles], "error", "seconds", "threads", "memory",
+{"status", "stdout", "stderr", "results": [mime bundles], "moving": [mime bundles], "error", "seconds", "threads", "memory",
 "replies": [status], "stopping": seconds}.
 `threads` and `memory` (bytes) are those of the process that holds the variables, after the cell.
 `left` counts processes that outlived their kernels.
 With "together", cell k of all notebooks is sent at the same moment. With "kill", the kernels are
 killed at the end like a crash would, instead of being asked to stop.
-`results` are in the order in which they were first shown; one that moves in place counts as it was last.
+`moving` are results that move in place, in the order in which they were first shown, each as it was last.
 "interrupts" are for every notebook, and not for "together": "after" counts from the first that the cell prints or
 shows, when it has been compiled and runs; without "after" the interrupt comes before the cell is sent, when
 nothing runs. `replies` are the answers to a cell's interrupts, `stopping` is the time from its last interrupt
@@ -73,8 +73,8 @@ class Notebook:
 
     def collect(self, interrupts=()):
         """Waits for the answer to the cell that was sent last; interrupts it so long after its first line."""
-        cell = {"stdout": "", "stderr": "", "results": [], "error": None}
-        waiting, begun, places = list(interrupts), None, {}
+        cell = {"stdout": "", "stderr": "", "results": [], "moving": [], "error": None}
+        waiting, begun, names = list(interrupts), None, []
         while True:
             patience = begun + waiting[0] - time.time() if begun and waiting else None
             if patience is not None and patience <= 0:
@@ -99,11 +99,13 @@ class Notebook:
                     begun = begun or time.time()
             elif kind in ("execute_result", "display_data"):
                 begun = begun or time.time()
-                places[content.get("transient", {}).get("display_id")] = len(cell["results"])
-                cell["results"].append(content["data"])
-                cell["number"] = content.get("execution_count")
+                name = content.get("transient", {}).get("display_id")
+                cell["moving" if name else "results"].append(content["data"])
+                names.append(name)
+                cell["number"] = content.get("execution_count", cell.get("number"))
             elif kind == "update_display_data":
-                cell["results"][places[content["transient"]["display_id"]]] = content["data"]
+                moving = [name for name in names if name]
+                cell["moving"][moving.index(content["transient"]["display_id"])] = content["data"]
             elif kind == "error":
                 cell["error"] = content["evalue"] + "\n" + "\n".join(content["traceback"])
             elif kind == "status" and content["execution_state"] == "idle":
