@@ -647,5 +647,6 @@ fn an_engine_that_was_started_in_advance_runs_where_its_notebook_is() {
     assert_eq!(answer["taken"], 1, "no engine waited");
     let expected = format!("{} it's \"here\"\n", answer["folder"].as_str().unwrap());
     assert_eq!(answer["said"], expected.as_str());
-    println!("the first answer after {} s", answer["first"]);
+    // Slower than any start from nothing that was seen on a busy machine: then it was of no use.
+    assert!(answer["first"].as_f64().unwrap() < 60.0, "{answer}");
 }
