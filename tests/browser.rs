@@ -130,8 +130,12 @@ fn a_training_run_moves_grows_and_stops_under_its_cell() {
         let text = |key: &str| page[key].as_str().unwrap();
         println!("{name}: stopped after {} s", page["stopping"]);
         assert_eq!(page["figures"], 1, "{name}: one figure that grows");
-        // Between its steps, or before its validation.
-        let stopped = ["stopped in epoch", "stopped after epoch"];
+        // Between its steps, before its validation, or before its first step.
+        let stopped = [
+            "stopped in epoch",
+            "stopped after epoch",
+            "stopped before epoch",
+        ];
         assert!(
             stopped.iter().any(|words| text("trained").contains(words)),
             "{name}: {page}"

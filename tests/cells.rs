@@ -300,8 +300,12 @@ history.ending().unwrap()",
             .as_str()
             .unwrap()
     };
-    // Between its steps, or before its validation.
-    let stopped = ["stopped in epoch", "stopped after epoch"];
+    // Between its steps, before its validation, or before its first step.
+    let stopped = [
+        "stopped in epoch",
+        "stopped after epoch",
+        "stopped before epoch",
+    ];
     assert!(
         stopped.iter().any(|words| text(3).contains(words)),
         "{}",
