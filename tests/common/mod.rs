@@ -19,6 +19,8 @@ pub fn python(script: &str, arguments: &[&Path]) -> String {
         .args(arguments)
         // Deterministic and quiet: one thread, no compiled files in the tree, PyTorch below Keras.
         .envs([("KERAS_BACKEND", "torch"), ("PYTHONDONTWRITEBYTECODE", "1")])
+        // No engine for a next notebook outlives a test.
+        .env("EVCXR_TRANSFER_SPARE", "0")
         .output()
         .unwrap_or_else(|error| {
             panic!(
