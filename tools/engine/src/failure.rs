@@ -20,6 +20,8 @@ pub struct Failure {
     name: String,
     value: String,
     traceback: Vec<String>,
+    /// Whether the variables are lost with the cell.
+    is_end: bool,
 }
 
 impl Failure {
@@ -29,7 +31,7 @@ impl Failure {
             "ename": self.name,
             "evalue": self.value,
             "traceback": self.traceback,
-        }})
+        }, "is_end": self.is_end})
     }
 
     /// One that says this.
@@ -42,6 +44,7 @@ impl Failure {
             name: name.to_owned(),
             value: readable(text).into_iter().next().unwrap_or_default(),
             traceback: lines,
+            is_end: false,
         }
     }
 
@@ -72,13 +75,14 @@ impl Failure {
 
     /// The variables' process has ended.
     pub fn ended(how: &str) -> Self {
-        Self::new(
-            "Ended",
-            &format!(
-                "the process that held the variables has ended ({how})\n\
-                 All variables are lost: run the notebook from its start."
-            ),
-        )
+        let text = format!(
+            "the process that held the variables has ended ({how})\n\
+             All variables are lost: run the notebook from its start."
+        );
+        Self {
+            is_end: true,
+            ..Self::new("Ended", &text)
+        }
     }
 
     /// evcxr's own error for the cell with this code and number.
@@ -129,6 +133,7 @@ fn compilation(errors: &[CompilationError], code: &str, cell: u64, gone: &Gone) 
             None => value,
         },
         traceback,
+        is_end: false,
     }
 }
 

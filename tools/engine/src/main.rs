@@ -10,13 +10,14 @@
 //! ```
 //! - [`serve`] takes requests; [`runner`] runs a cell, [`help`] completes and explains.
 //! - [`outputs`] hands on what cells print. Between the variables' process and evcxr stands [`pump`], which
-//!   brings stdout, stderr and rich results into one order; [`wire`] is how it marks what is no plain line.
+//!   brings stdout, stderr and rich results into one order, from [`lines`]; [`wire`] is how it marks what is no plain line.
 //! - [`failure`] is what Jupyter is told of an error, [`gone`] knows which variables are no more.
 //! - [`prepare`] makes the folder that each session copies.
 
 mod failure;
 mod gone;
 mod help;
+mod lines;
 mod outputs;
 mod prepare;
 mod pump;

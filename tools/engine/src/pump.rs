@@ -19,6 +19,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Map, Value};
 
+use crate::lines::Lines;
 use crate::wire::Note;
 
 /// Marks the process that holds the variables, which this one starts.
@@ -145,55 +146,6 @@ fn readable(
 
 fn is_mark(line: &str) -> bool {
     line == COMPLETE || line == PANIC || line == FAILED
-}
-
-/// Bytes that become lines.
-#[derive(Default)]
-struct Lines {
-    bytes: Vec<u8>,
-    /// Where the next line begins.
-    start: usize,
-    /// Up to where there is no line break behind that.
-    searched: usize,
-}
-
-impl Lines {
-    fn push(&mut self, bytes: &[u8]) {
-        self.bytes.drain(..self.start);
-        self.searched -= self.start;
-        self.start = 0;
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    fn is_empty(&self) -> bool {
-        self.start == self.bytes.len()
-    }
-
-    /// The next whole line, without its break.
-    fn next(&mut self) -> Option<String> {
-        let unread = self.bytes.get(self.searched..)?;
-        let Some(length) = unread.iter().position(|&byte| byte == b'\n') else {
-            self.searched = self.bytes.len();
-            return None;
-        };
-        let end = self.searched + length;
-        let line = String::from_utf8_lossy(&self.bytes[self.start..end]).into_owned();
-        (self.start, self.searched) = (end + 1, end + 1);
-        Some(line)
-    }
-
-    /// What has no line break yet, but for the bytes of a letter that is not complete.
-    fn rest(&mut self) -> String {
-        let rest = &self.bytes[self.start..];
-        let whole = match std::str::from_utf8(rest) {
-            Err(error) if error.error_len().is_none() => error.valid_up_to(),
-            _ => rest.len(),
-        };
-        let text = String::from_utf8_lossy(&rest[..whole]).into_owned();
-        self.start += whole;
-        self.searched = self.searched.max(self.start);
-        text
-    }
 }
 
 /// What has been read and has to wait, and what may go on.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! {"run": CODE, "cell": N}         -> {"stdout": ..}, {"stderr": ..}, {"display": .., "id": ..}, {"ask": ..},
-//!                                     {"result": ..}; at last {"done": true} or {"failed": {..}}
+//!                                     {"result": ..}; at last {"done": true} or
+//!                                     {"failed": {..}, "is_end": whether the variables are lost}
 //! {"complete": CODE, "cursor": N, "id": ID}  -> {"answer": content, "id": ID}
 //! {"inspect": CODE, "cursor": N, "id": ID}   -> {"answer": content, "id": ID}
 //! {"input": TEXT}                  what the reader answers to "ask"

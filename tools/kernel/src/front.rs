@@ -301,9 +301,9 @@ impl Front {
             self.jupyter
                 .reply(Channel::Shell, &question, &told["answer"]);
         } else if told["done"] == true {
-            self.done(None);
+            self.done(None, false);
         } else if told["failed"].is_object() {
-            self.done(Some(&told["failed"]));
+            self.done(Some(&told["failed"]), told["is_end"] == true);
         } else if told["ask"].is_string() {
             self.question_to_reader(&told);
         } else {
@@ -379,20 +379,11 @@ impl Front {
         self.advance();
     }
 
-    /// The current cell has ended, with this error if it has failed.
-    fn done(&mut self, failure: Option<&Value>) {
-        let (is_stopping, is_ended) = (
-            self.cells
-                .current()
-                .is_some_and(|cell| cell.has_shown(stop::DISPLAY)),
-            failure.is_some_and(|failure| failure["ename"] == "Ended"),
-        );
-        if is_stopping {
-            let line = if is_ended {
-                stop::FORCED
-            } else {
-                stop::STOPPED
-            };
+    /// The current cell has ended, with this error if it has failed, and perhaps the variables with it.
+    fn done(&mut self, failure: Option<&Value>, is_end: bool) {
+        let cell = self.cells.current();
+        if cell.is_some_and(|cell| cell.has_shown(stop::DISPLAY)) {
+            let line = if is_end { stop::FORCED } else { stop::STOPPED };
             self.show(json!({"display": {"text/plain": line}, "id": stop::DISPLAY}));
         }
         let Some((cell, was_interrupted)) = self.cells.end() else {
@@ -459,7 +450,7 @@ impl Front {
     fn fail_all(&mut self, reason: &str) {
         self.advance();
         while self.cells.current().is_some() {
-            self.done(Some(&failure(reason)));
+            self.done(Some(&failure(reason)), true);
         }
     }
 }

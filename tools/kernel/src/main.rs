@@ -14,7 +14,8 @@
 //!   whole.
 //! - [`jupyter`] has Jupyter's sockets, which the [`connection`] file names, [`publisher`] those who read
 //!   iopub (over [`zmtp`]), [`outbox`] what is to go out over any other; [`message`] is what travels there.
-//! - [`start`] finds an engine, which its keeper ([`keep`]) has started in a session, perhaps in advance;
+//! - [`start`] finds an engine, which its keeper ([`keep`]) has started as an [`engine`] in a session, perhaps in
+//!   advance;
 //!   [`backend`] speaks to it. [`surroundings`] is where cells run.
 //! - [`density`] tells Jupyter how wide a fine picture is.
 //! - [`stop`] is how an interrupt ends a cell, and where it can keeps the variables.
@@ -33,6 +34,7 @@ mod compiler;
 mod completeness;
 mod connection;
 mod density;
+mod engine;
 mod environment;
 mod event;
 mod first_cells;
