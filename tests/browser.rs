@@ -79,7 +79,9 @@ fn the_lesson_can_be_read_in_a_browser() {
     let _turn = common::turn();
     let screenshots = screenshots("browser");
     let notebook = common::repository("notebooks/01_transfer_learning.ipynb");
-    let summary = common::python("notebook_browser.py", &[&notebook, &screenshots]);
+    let pictures = common::few_samples();
+    let arguments = [&notebook, &screenshots, pictures.path()];
+    let summary = common::python("notebook_browser.py", &arguments);
     let summary: Value = serde_json::from_str(&summary).unwrap();
     println!(
         "Chromium {}, seconds: {}",

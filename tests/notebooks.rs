@@ -15,7 +15,7 @@ use serde_json::Value;
 
 /// Runs notebooks into `folder`, offline and on the few samples, as `cargo lab run` does.
 fn execute(folder: &std::path::Path, notebooks: &[&std::path::Path]) -> Output {
-    let data = common::samples_alone();
+    let data = common::few_samples();
     Command::new(common::repository(".venv/bin/python"))
         .arg(common::repository("tools/lab/execute.py"))
         .arg(folder)
@@ -226,8 +226,8 @@ fn the_lesson_runs_from_top_to_bottom() {
     // What the lesson's figures say, in the cells that show them.
     assert!(joined(result(&cells, "open-base"), "text/plain").contains("14,714,688"));
     assert!(joined(result(&cells, "train-head"), "text/plain").contains("4,195,329"));
-    assert!(joined(result(&cells, "extract-train"), "text/plain").contains("(60, 4, 4, 512)"));
-    assert!(joined(result(&cells, "extract-validation"), "text/plain").contains("(30, 4, 4, 512)"));
+    assert!(joined(result(&cells, "extract-train"), "text/plain").contains("(24, 4, 4, 512)"));
+    assert!(joined(result(&cells, "extract-validation"), "text/plain").contains("(12, 4, 4, 512)"));
     assert!(joined(result(&cells, "build-model"), "text/plain").contains("16,812,353"));
     assert_eq!(
         joined(result(&cells, "count-trainable"), "text/plain"),

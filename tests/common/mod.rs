@@ -98,3 +98,27 @@ pub fn samples_alone() -> tempfile::TempDir {
         .expect("a link to the samples");
     folder
 }
+
+/// The same with the first of each class only, 24 + 12 pictures: for whole notebooks, of which it is asked whether
+/// they run and what they show, not how well they learn.
+#[allow(dead_code, reason = "not every test file needs it")]
+pub fn few_samples() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (part, count) in [("train", 12), ("validation", 6)] {
+        for class in ["cats", "dogs"] {
+            let inside = Path::new("samples").join(part).join(class);
+            let copy = folder.path().join(&inside);
+            std::fs::create_dir_all(&copy).expect("a folder for the samples");
+            let files = std::fs::read_dir(repository("data").join(&inside)).expect("the samples");
+            let mut files = files
+                .map(|file| file.expect("a sample").path())
+                .collect::<Vec<_>>();
+            files.sort();
+            for file in files.iter().take(count) {
+                let name = file.file_name().expect("a file");
+                std::os::unix::fs::symlink(file, copy.join(name)).expect("a link to a sample");
+            }
+        }
+    }
+    folder
+}

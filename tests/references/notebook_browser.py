@@ -1,7 +1,7 @@
-"""Runs a notebook as a reader does, in JupyterLab in a headless Chromium: notebook_browser.py NOTEBOOK FOLDER
+"""Runs a notebook as a reader does, in JupyterLab in a headless Chromium: notebook_browser.py NOTEBOOK FOLDER PICTURES
 
-Run > Run All Cells, offline and on the few committed samples, on a copy of the notebook's folder and in a JupyterLab
-of its own. Then the page itself is examined, and photographed from top to bottom into FOLDER, in JupyterLab's light
+Run > Run All Cells, offline and on the samples in the data folder PICTURES, on a copy of the notebook's folder and in
+a JupyterLab of its own. Then the page itself is examined, and photographed from top to bottom into FOLDER, in JupyterLab's light
 and dark theme: the page that begins with the notebook's third heading is light-03-1.png, and so on. Prints, as JSON,
 {"chromium", "cells": [{"id", "number", "text", "tables", "images"}, ...], "screenshots",
 "seconds": {"open", "run", "all"}}, one entry for each code cell, in the page's order.
@@ -84,21 +84,18 @@ def until(condition, seconds, otherwise):
 class Server:
     """A JupyterLab with settings, folders and a token of its own, on a port that is free."""
 
-    def __init__(self, folder, root):
+    def __init__(self, folder, root, pictures=None):
         self.log, self.runtime = folder / "server.log", folder / "runtime"
         self.token = secrets.token_urlsafe(24)
         settings = folder / "config/lab/user-settings/@jupyterlab/apputils-extension"
         settings.mkdir(parents=True)
         # Nothing is fetched, and the reader's first answer is given: the question would cover the page.
         (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
-        # Without the pictures that the set-up draws: those take minutes more.
-        pictures = folder / "pictures"
-        pictures.mkdir()
-        (pictures / "samples").symlink_to(pathlib.Path(__file__).resolve().parents[2] / "data/samples")
         environment = {
             **os.environ,
             "EVCXR_TRANSFER_OFFLINE": "1",
-            "EVCXR_TRANSFER_DATA": str(pictures),
+            # Without the pictures that the set-up draws: those take minutes more.
+            **({"EVCXR_TRANSFER_DATA": str(pictures)} if pictures else {}),
             "JUPYTER_CONFIG_DIR": str(folder / "config"),
             "JUPYTER_DATA_DIR": str(folder / "data"),
             "JUPYTER_RUNTIME_DIR": str(self.runtime),
@@ -293,11 +290,11 @@ class Page:
 
 
 @contextlib.contextmanager
-def opened(server_folder, root):
-    """A JupyterLab on `root`, and a Chromium; refuses processes that outlive them."""
+def opened(server_folder, root, pictures=None):
+    """A JupyterLab on `root`, with a data folder of its own, and a Chromium; refuses processes that outlive them."""
     executable = chromium()
     with contextlib.ExitStack() as stack:
-        server = Server(server_folder, root)
+        server = Server(server_folder, root, pictures)
         stack.callback(server.stop)
         playwright = stack.enter_context(sync_playwright())
         browser = playwright.chromium.launch(
@@ -323,7 +320,7 @@ def told(page, server, screenshot):
         raise Trouble(f"{trouble}\n--- JupyterLab and the kernel say\n{server.words()}") from None
 
 
-def main(notebook, screenshots):
+def main(notebook, screenshots, pictures):
     start = time.monotonic()
     notebook, screenshots = pathlib.Path(notebook).resolve(), pathlib.Path(screenshots)
     with tempfile.TemporaryDirectory() as folder:
@@ -331,7 +328,7 @@ def main(notebook, screenshots):
         root = folder / "notebooks"
         # What a reader of the folder has, without what earlier runs saved.
         shutil.copytree(notebook.parent, root, ignore=shutil.ignore_patterns("*.safetensors", ".ipynb_checkpoints"))
-        with opened(folder, root) as (server, browser):
+        with opened(folder, root, pictures) as (server, browser):
             page = Page(browser.new_page(viewport=WINDOW), root / notebook.name)
             with told(page.page, server, screenshots / "failure.png"):
                 page.open(server)
