@@ -19,6 +19,8 @@ use crate::error::{Error, Result};
 use crate::machine::precision::Precision;
 use crate::machine::random::Random;
 use crate::network::architecture::Architecture;
+use crate::network::forward;
+use crate::network::fused_convolution::Fusing;
 use crate::network::graph::Graph;
 use crate::network::layer::{Layer, LayerId, shape_with_batch};
 use crate::network::origin::Origin;
@@ -151,7 +153,7 @@ impl Base {
         origin: Origin,
     ) -> Result<Self> {
         crate::machine::device::check(device)?;
-        let computing = computing(&loaded, device, precision)?;
+        let computing = computing(&graph, 0, &loaded, device, precision)?;
         Ok(Self {
             architecture,
             graph,
@@ -187,7 +189,7 @@ impl Base {
     /// The same base, computing in another precision from now on.
     pub(crate) fn set_precision(&mut self, precision: Precision) -> Result<()> {
         if precision != self.precision {
-            self.computing = computing(&self.loaded, self.device, precision)?;
+            self.computing = computing(&self.graph, 0, &self.loaded, self.device, precision)?;
             self.precision = precision;
         }
         Ok(())
@@ -281,7 +283,7 @@ impl Base {
             .map(|weights| weights.on(Device::Cpu)?.copied())
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(Error::compute("keeping the trained weights"))?;
-        let computing = computing(&on_cpu, self.device, self.precision)?;
+        let computing = computing(&self.graph, first, &on_cpu, self.device, self.precision)?;
         self.loaded.truncate(first);
         self.loaded.extend(on_cpu);
         self.computing.truncate(first);
@@ -305,15 +307,28 @@ impl Base {
     }
 }
 
-/// The weights as the device computes with them.
+/// The weights of the layers from number `first` on, as the device computes with them.
 fn computing(
+    graph: &Graph,
+    first: usize,
     loaded: &[LayerWeights],
     device: Device,
     precision: Precision,
 ) -> Result<Vec<LayerWeights>> {
-    let placed = loaded
-        .iter()
-        .map(|weights| weights.computing(device, precision.kind()));
+    let kind = precision.kind();
+    let fusing = Fusing::on(device, kind);
+    let placed = loaded.iter().enumerate().map(|(number, weights)| {
+        let weights = weights.computing(device, kind)?;
+        let layer = graph.layers().get(first + number);
+        let fused = match (&fusing, layer) {
+            (Some(fusing), Some(layer)) => forward::fused(fusing, graph, layer, &weights)?,
+            _ => None,
+        };
+        Ok(match fused {
+            Some(fused) => weights.with_fused(fused),
+            None => weights,
+        })
+    });
     placed
         .collect::<std::result::Result<_, _>>()
         .map_err(Error::compute(format!(

@@ -5,11 +5,16 @@
 
 use tch::{Kind, TchError, Tensor};
 
+use crate::network::fused_convolution::{FusedConvolution, Fusing, Moves};
 use crate::network::graph::Graph;
+use crate::network::layer::Layer;
 use crate::network::operation::{Activation, Operation};
 use crate::network::parameter::Role;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::network::window::Window;
+
+/// For how many pictures at once the fused convolutions are put in order: a base's usual batch on a CPU.
+const PICTURES: usize = 16;
 
 type Result<T> = std::result::Result<T, TchError>;
 
@@ -119,6 +124,13 @@ pub(crate) fn compute(
             let (x, padding) = padded(x, window, 0.0)?;
             let (kernel, bias) = (weights.tensor(Role::Kernel)?, weights.get(Role::Bias));
             let strides = window.strides.map(|n| n as i64);
+            if let Some(fused) = weights.fused()
+                && !x.requires_grad()
+            {
+                let with_relu = activation == Some(Activation::Relu);
+                let output = fused.run(&x, bias, Moves { strides, padding }, with_relu)?;
+                return activated(output, activation.filter(|_| !with_relu));
+            }
             // In f32 on a GPU libtorch would round to TF32, 10 bits of mantissa: not what f32 promises.
             let sums = match x.device().is_cuda() && x.f_kind()? == Kind::Float {
                 true => exact_convolution(&x, kernel, bias, strides, padding)?,
@@ -160,6 +172,35 @@ pub(crate) fn compute(
     }
 }
 
+/// A layer's convolution in one pass, for the pictures that the network takes; none for other layers.
+pub(crate) fn fused(
+    fusing: &Fusing,
+    graph: &Graph,
+    layer: &Layer,
+    weights: &LayerWeights,
+) -> Result<Option<FusedConvolution>> {
+    let (Operation::Conv2D { window, .. }, [input]) = (layer.operation, &layer.inputs[..]) else {
+        return Ok(None);
+    };
+    let input = graph
+        .layers()
+        .get(*input)
+        .map(|input| &input.output_shape[..]);
+    let Some(&[height, width, channels]) = input else {
+        return Ok(None);
+    };
+    let Some(padding) = window.even_sides([height, width]) else {
+        return Ok(None);
+    };
+    let moves = Moves {
+        strides: window.strides.map(|n| n as i64),
+        padding: padding.map(|n| n as i64),
+    };
+    let input = [PICTURES, channels, height, width].map(|n| n as i64);
+    let kernel = weights.tensor(Role::Kernel)?;
+    fusing.convolution(kernel, &input, moves).map(Some)
+}
+
 fn one(inputs: &[Tensor]) -> Result<&Tensor> {
     inputs.first().ok_or_else(|| missing("input"))
 }
@@ -177,12 +218,12 @@ fn activated(mut sums: Tensor, activation: Option<Activation>) -> Result<Tensor>
 /// has to add is given back. Otherwise it is added here, with this value.
 fn padded(x: &Tensor, window: Window, value: f64) -> Result<(Tensor, [i64; 2])> {
     let (_, _, height, width) = x.size4()?;
-    let [rows, columns] = [(0, height), (1, width)]
-        .map(|(axis, length)| window.sides(axis, length as usize).map(|n| n as i64));
-    if rows[0] == rows[1] && columns[0] == columns[1] {
-        return Ok((x.shallow_clone(), [rows[0], columns[0]]));
+    let size = [height, width].map(|n| n as usize);
+    if let Some(padding) = window.even_sides(size) {
+        return Ok((x.shallow_clone(), padding.map(|n| n as i64)));
     }
-    let sides = [columns[0], columns[1], rows[0], rows[1]];
+    let [rows, columns] = [window.sides(0, size[0]), window.sides(1, size[1])];
+    let sides = [columns[0], columns[1], rows[0], rows[1]].map(|n| n as i64);
     Ok((x.f_pad(sides, "constant", value)?, [0, 0]))
 }
 

@@ -7,6 +7,7 @@
 pub(crate) mod architecture;
 pub(crate) mod base;
 pub(crate) mod forward;
+pub(crate) mod fused_convolution;
 pub(crate) mod graph;
 pub(crate) mod layer;
 pub(crate) mod operation;

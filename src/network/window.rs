@@ -63,6 +63,13 @@ impl Window {
         let added = (moved + self.size[axis]).saturating_sub(length);
         [added / 2, added - added / 2]
     }
+
+    /// How many rows and columns are added on each side of a picture of [height, width]; none if one side gets more
+    /// than the other, which libtorch's own padding cannot do.
+    pub(crate) fn even_sides(&self, size: [usize; 2]) -> Option<[usize; 2]> {
+        let [rows, columns] = [self.sides(0, size[0]), self.sides(1, size[1])];
+        (rows[0] == rows[1] && columns[0] == columns[1]).then_some([rows[0], columns[0]])
+    }
 }
 
 #[cfg(test)]

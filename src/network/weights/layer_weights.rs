@@ -21,6 +21,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::files::tensors;
 use crate::files::tensors::Store;
+use crate::network::fused_convolution::FusedConvolution;
 use crate::network::parameter::{Parameter, Role};
 use crate::show::display::displayed;
 use crate::show::notebook::Bundle;
@@ -30,12 +31,15 @@ use crate::show::notebook::Bundle;
 pub struct LayerWeights {
     /// In the order of the layer's parameters.
     tensors: Vec<(Role, Tensor)>,
+    /// The same convolution in one pass, where there is one.
+    fused: Option<FusedConvolution>,
 }
 
 impl LayerWeights {
     pub(crate) fn new(tensors: impl IntoIterator<Item = (Role, Tensor)>) -> Self {
         Self {
             tensors: tensors.into_iter().collect(),
+            fused: None,
         }
     }
 
@@ -93,8 +97,8 @@ impl LayerWeights {
         let changed = self
             .iter()
             .map(|(role, tensor)| Ok((role, change(tensor)?)));
-        let tensors = changed.collect::<std::result::Result<_, TchError>>()?;
-        Ok(Self { tensors })
+        let tensors = changed.collect::<std::result::Result<Vec<_>, TchError>>()?;
+        Ok(Self::new(tensors))
     }
 
     /// The same tensors once more, in the same memory.
@@ -102,7 +106,23 @@ impl LayerWeights {
         let shared = self
             .iter()
             .map(|(role, tensor)| (role, tensor.shallow_clone()));
-        Self::new(shared)
+        Self {
+            fused: self.fused.as_ref().map(FusedConvolution::shared),
+            ..Self::new(shared)
+        }
+    }
+
+    /// The layer's convolution in one pass.
+    pub(crate) fn fused(&self) -> Option<&FusedConvolution> {
+        self.fused.as_ref()
+    }
+
+    /// The same, with a convolution in one pass of just these weights.
+    pub(crate) fn with_fused(self, fused: FusedConvolution) -> Self {
+        Self {
+            fused: Some(fused),
+            ..self
+        }
     }
 
     /// The same values on a device.
@@ -172,8 +192,8 @@ impl LayerWeights {
             })?;
             Ok((parameter.role, tensor))
         };
-        let tensors = parameters.iter().map(take).collect::<Result<_>>()?;
-        Ok(Self { tensors })
+        let tensors = parameters.iter().map(take).collect::<Result<Vec<_>>>()?;
+        Ok(Self::new(tensors))
     }
 }
 

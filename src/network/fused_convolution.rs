@@ -1,0 +1,157 @@
+//! A convolution with its bias and ReLU in one pass, on the CPU.
+//!
+//! What libtorch does one after the other goes through memory each time, and the kernel is put into another order for
+//! every batch. oneDNN, which libtorch has in it, does all of it at once, with a kernel that was put into its order
+//! once. The numbers are the same to the bit. tch does not bind that operator; a program in TorchScript calls it,
+//! which `tests/references/fused_convolution.py` has written.
+//!
+//! Nothing can be differentiated through it: what learns, or is looked at through gradients, takes the ordinary way.
+
+use std::sync::Arc;
+
+use tch::{CModule, Device, IValue, Kind, TchError, Tensor};
+
+type Result<T> = std::result::Result<T, TchError>;
+
+/// The program in TorchScript.
+const PROGRAM: &[u8] = include_bytes!("fused_convolution.pt");
+
+/// How a kernel moves over pictures: down and right.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moves {
+    pub(crate) strides: [i64; 2],
+    /// Rows and columns of zeros on each side.
+    pub(crate) padding: [i64; 2],
+}
+
+/// Makes the fused convolutions of a base, where this libtorch and this processor can compute them.
+pub(crate) struct Fusing {
+    program: Arc<CModule>,
+}
+
+impl Fusing {
+    /// For layers that compute in this kind of number; none where that fails, as in bf16 on processors without it.
+    pub(crate) fn on(device: Device, kind: Kind) -> Option<Self> {
+        if device != Device::Cpu {
+            return None;
+        }
+        let program = Arc::new(CModule::load_data(&mut &*PROGRAM).ok()?);
+        let fusing = Self { program };
+        let moves = Moves {
+            strides: [1, 1],
+            padding: [0, 0],
+        };
+        let tried = || -> Result<f64> {
+            let ones = |size: [i64; 4]| Tensor::f_ones(size, (kind, device));
+            let convolution = fusing.convolution(&ones([2, 2, 3, 3])?, &[1, 2, 3, 3], moves)?;
+            let sums = convolution.run(&ones([1, 2, 3, 3])?, None, moves, true)?;
+            f64::try_from(&sums.f_sum(Kind::Float)?)
+        };
+        // Two sums of 2 x 3 x 3 ones.
+        tried().is_ok_and(|sum| sum == 36.0).then_some(fusing)
+    }
+
+    /// One layer: its kernel [out, in, h, w] in the order that suits its way over an input [N, C, H, W]. Inputs of
+    /// other sizes give the same numbers, perhaps later.
+    pub(crate) fn convolution(
+        &self,
+        kernel: &Tensor,
+        input: &[i64; 4],
+        moves: Moves,
+    ) -> Result<FusedConvolution> {
+        let (padding, strides) = (moves.padding, moves.strides);
+        let kernel = kernel
+            .f_contiguous()?
+            .f_to_mkldnn(None)?
+            .f_mkldnn_reorder_conv2d_weight(padding, strides, [1, 1], 1, input.as_slice())?;
+        Ok(FusedConvolution {
+            program: self.program.clone(),
+            kernel,
+        })
+    }
+}
+
+/// One layer's convolution: its kernel in oneDNN's order.
+pub(crate) struct FusedConvolution {
+    program: Arc<CModule>,
+    kernel: Tensor,
+}
+
+impl FusedConvolution {
+    /// The layer's output for a batch [N, C, H, W] in channels_last memory, of which no gradient may be asked for.
+    pub(crate) fn run(
+        &self,
+        x: &Tensor,
+        bias: Option<&Tensor>,
+        moves: Moves,
+        with_relu: bool,
+    ) -> Result<Tensor> {
+        let activation = if with_relu { "relu" } else { "none" };
+        let output = self.program.forward_is(&[
+            IValue::Tensor(x.shallow_clone()),
+            IValue::Tensor(self.kernel.shallow_clone()),
+            bias.map_or(IValue::None, |bias| IValue::Tensor(bias.shallow_clone())),
+            IValue::IntList(moves.padding.to_vec()),
+            IValue::IntList(moves.strides.to_vec()),
+            IValue::String(activation.to_owned()),
+        ])?;
+        match output {
+            IValue::Tensor(output) => Ok(output),
+            _ => Err(TchError::Kind("a convolution gives a tensor".to_owned())),
+        }
+    }
+
+    /// The same once more, in the same memory.
+    pub(crate) fn shared(&self) -> Self {
+        Self {
+            program: self.program.clone(),
+            kernel: self.kernel.shallow_clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+
+    /// Numbers from -1 to 1, in channels_last memory.
+    fn numbers(size: [i64; 4]) -> Tensor {
+        let [n, c, h, w] = size;
+        let values = Tensor::arange(n * c * h * w, (Kind::Float, Device::Cpu));
+        let values = (values * 7.0).remainder(23.0) / 11.0 - 1.0;
+        values.view([n, h, w, c]).permute([0, 3, 1, 2])
+    }
+
+    #[test]
+    fn one_pass_gives_what_three_give() {
+        let fusing = Fusing::on(Device::Cpu, Kind::Float).unwrap();
+        for (kernel, stride, padding) in [(3, 1, 1), (1, 1, 0), (3, 2, 0), (1, 2, 0), (7, 2, 3)] {
+            let moves = Moves {
+                strides: [stride; 2],
+                padding: [padding; 2],
+            };
+            let weights = numbers([16, 8, kernel, kernel]);
+            let bias = numbers([16, 1, 1, 1]).view(16);
+            // As many pictures as it was made for, and fewer, and larger ones.
+            let convolution = fusing.convolution(&weights, &[4, 8, 9, 9], moves).unwrap();
+            for input in [[4, 8, 9, 9], [3, 8, 9, 9], [1, 8, 12, 10]] {
+                let x = numbers(input);
+                for (bias, with_relu) in [(Some(&bias), true), (Some(&bias), false), (None, true)] {
+                    let found = convolution.run(&x, bias, moves, with_relu).unwrap();
+                    let sums = x.conv2d(&weights, bias, moves.strides, moves.padding, [1, 1], 1);
+                    let expected = if with_relu { sums.relu() } else { sums };
+                    // Sums of at most 392 products below 1; for such small ones libtorch has another order.
+                    let difference = (&found - &expected).abs().max();
+                    assert!(f64::try_from(&difference).unwrap() < 1e-4, "{difference}");
+                    assert!(found.permute([0, 2, 3, 1]).is_contiguous());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_gpu_has_its_own_way() {
+        assert!(Fusing::on(Device::Cuda(0), Kind::Float).is_none());
+    }
+}
