@@ -19,11 +19,11 @@ use crate::error::{Error, Result};
 use crate::machine::precision::Precision;
 use crate::machine::random::Random;
 use crate::network::architecture::Architecture;
-use crate::network::forward;
-use crate::network::fused_convolution::Fusing;
+use crate::network::fast_convolution::FastConvolutions;
 use crate::network::graph::Graph;
 use crate::network::layer::{Layer, LayerId, shape_with_batch};
 use crate::network::origin::Origin;
+use crate::network::parameter::Role;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::network::weights::seeded::glorot;
 use crate::network::weights::weights::Weights;
@@ -316,18 +316,17 @@ fn computing(
     precision: Precision,
 ) -> Result<Vec<LayerWeights>> {
     let kind = precision.kind();
-    let fusing = Fusing::on(device, kind);
+    let convolutions = FastConvolutions::on(device, kind);
     let placed = loaded.iter().enumerate().map(|(number, weights)| {
         let weights = weights.computing(device, kind)?;
         let layer = graph.layers().get(first + number);
-        let fused = match (&fusing, layer) {
-            (Some(fusing), Some(layer)) => forward::fused(fusing, graph, layer, &weights)?,
-            _ => None,
+        let fast = match layer.zip(weights.get(Role::Kernel)) {
+            Some((layer, kernel)) => {
+                convolutions.of(graph, layer, kernel, weights.get(Role::Bias))?
+            }
+            None => None,
         };
-        Ok(match fused {
-            Some(fused) => weights.with_fused(fused),
-            None => weights,
-        })
+        Ok(weights.with_fast(fast))
     });
     placed
         .collect::<std::result::Result<_, _>>()

@@ -5,16 +5,14 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use crate::network::fused_convolution::{FusedConvolution, Fusing, Moves};
+use crate::network::fast_convolution::FastConvolution;
+use crate::network::fused_convolution::Moves;
 use crate::network::graph::Graph;
-use crate::network::layer::Layer;
 use crate::network::operation::{Activation, Operation};
 use crate::network::parameter::Role;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::network::window::Window;
-
-/// For how many pictures at once the fused convolutions are put in order: a base's usual batch on a CPU.
-const PICTURES: usize = 16;
+use crate::network::winograd::{self, Step};
 
 type Result<T> = std::result::Result<T, TchError>;
 
@@ -36,8 +34,9 @@ pub(crate) fn outputs<'a>(
     }
     let uses = uses(graph, given, wanted);
     let mut left = uses.clone();
+    let mut is_done = vec![false; layers.len()];
     for (number, layer) in layers.iter().enumerate() {
-        if uses[number] == 0 || given.contains(&number) {
+        if uses[number] == 0 || given.contains(&number) || is_done[number] {
             continue;
         }
         let mut taken = Vec::with_capacity(layer.inputs.len());
@@ -55,6 +54,16 @@ pub(crate) fn outputs<'a>(
             }
             _ => false,
         };
+        if let [x] = &taken[..]
+            && !x.requires_grad()
+        {
+            let (steps, last) = chain(graph, given, number, &uses, weights);
+            if !steps.is_empty() {
+                values[last] = Some(winograd::run(x, &steps)?);
+                is_done[number..=last].fill(true);
+                continue;
+            }
+        }
         let own = weights(number).ok_or_else(|| missing(&layer.name))?;
         values[number] = Some(compute(&layer.operation, taken, is_free, own)?);
     }
@@ -79,6 +88,39 @@ fn uses(graph: &Graph, given: &[usize], wanted: &[usize]) -> Vec<usize> {
         }
     }
     uses
+}
+
+/// The layers from this one on that Winograd's convolutions compute without going back to tensors, and the last of
+/// them: one after the other, each of which alone takes what the one before it gives.
+fn chain<'a>(
+    graph: &Graph,
+    given: &[usize],
+    first: usize,
+    uses: &[usize],
+    weights: &dyn Fn(usize) -> Option<&'a LayerWeights>,
+) -> (Vec<Step<'a>>, usize) {
+    let mut steps = Vec::new();
+    let mut last = first;
+    for (number, layer) in graph.layers().iter().enumerate().skip(first) {
+        let is_needed = uses[number] > 0 && !given.contains(&number);
+        let is_next = uses[last] == 1 && layer.inputs[..] == [last] && is_needed;
+        let follows = number == first || is_next;
+        let halves = Operation::MaxPooling2D(Window::new(2, 2).stride(2));
+        match weights(number).and_then(LayerWeights::fast) {
+            Some(FastConvolution::Winograd(convolution)) if follows => {
+                steps.push(Step::Convolution(convolution));
+            }
+            _ if follows
+                && layer.operation == halves
+                && matches!(steps.last(), Some(Step::Convolution(_))) =>
+            {
+                steps.push(Step::MaxPool);
+            }
+            _ => break,
+        }
+        last = number;
+    }
+    (steps, last)
 }
 
 fn missing(name: &str) -> TchError {
@@ -124,7 +166,7 @@ pub(crate) fn compute(
             let (x, padding) = padded(x, window, 0.0)?;
             let (kernel, bias) = (weights.tensor(Role::Kernel)?, weights.get(Role::Bias));
             let strides = window.strides.map(|n| n as i64);
-            if let Some(fused) = weights.fused()
+            if let Some(FastConvolution::Fused(fused)) = weights.fast()
                 && !x.requires_grad()
             {
                 let with_relu = activation == Some(Activation::Relu);
@@ -170,35 +212,6 @@ pub(crate) fn compute(
         Operation::Flatten => x.f_permute([0, 2, 3, 1])?.f_flatten(1, -1),
         Operation::Input | Operation::Add | Operation::Concatenate => Ok(x.shallow_clone()),
     }
-}
-
-/// A layer's convolution in one pass, for the pictures that the network takes; none for other layers.
-pub(crate) fn fused(
-    fusing: &Fusing,
-    graph: &Graph,
-    layer: &Layer,
-    weights: &LayerWeights,
-) -> Result<Option<FusedConvolution>> {
-    let (Operation::Conv2D { window, .. }, [input]) = (layer.operation, &layer.inputs[..]) else {
-        return Ok(None);
-    };
-    let input = graph
-        .layers()
-        .get(*input)
-        .map(|input| &input.output_shape[..]);
-    let Some(&[height, width, channels]) = input else {
-        return Ok(None);
-    };
-    let Some(padding) = window.even_sides([height, width]) else {
-        return Ok(None);
-    };
-    let moves = Moves {
-        strides: window.strides.map(|n| n as i64),
-        padding: padding.map(|n| n as i64),
-    };
-    let input = [PICTURES, channels, height, width].map(|n| n as i64);
-    let kernel = weights.tensor(Role::Kernel)?;
-    fusing.convolution(kernel, &input, moves).map(Some)
 }
 
 fn one(inputs: &[Tensor]) -> Result<&Tensor> {

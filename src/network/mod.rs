@@ -6,6 +6,7 @@
 
 pub(crate) mod architecture;
 pub(crate) mod base;
+pub(crate) mod fast_convolution;
 pub(crate) mod forward;
 pub(crate) mod fused_convolution;
 pub(crate) mod graph;
@@ -21,3 +22,4 @@ pub(crate) mod top;
 pub(crate) mod vgg;
 pub(crate) mod weights;
 pub(crate) mod window;
+pub(crate) mod winograd;

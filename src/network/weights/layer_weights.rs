@@ -21,7 +21,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::files::tensors;
 use crate::files::tensors::Store;
-use crate::network::fused_convolution::FusedConvolution;
+use crate::network::fast_convolution::FastConvolution;
 use crate::network::parameter::{Parameter, Role};
 use crate::show::display::displayed;
 use crate::show::notebook::Bundle;
@@ -31,15 +31,15 @@ use crate::show::notebook::Bundle;
 pub struct LayerWeights {
     /// In the order of the layer's parameters.
     tensors: Vec<(Role, Tensor)>,
-    /// The same convolution in one pass, where there is one.
-    fused: Option<FusedConvolution>,
+    /// Computes the same where no gradient is asked for.
+    fast: Option<FastConvolution>,
 }
 
 impl LayerWeights {
     pub(crate) fn new(tensors: impl IntoIterator<Item = (Role, Tensor)>) -> Self {
         Self {
             tensors: tensors.into_iter().collect(),
-            fused: None,
+            fast: None,
         }
     }
 
@@ -107,22 +107,19 @@ impl LayerWeights {
             .iter()
             .map(|(role, tensor)| (role, tensor.shallow_clone()));
         Self {
-            fused: self.fused.as_ref().map(FusedConvolution::shared),
+            fast: self.fast.as_ref().map(FastConvolution::shared),
             ..Self::new(shared)
         }
     }
 
-    /// The layer's convolution in one pass.
-    pub(crate) fn fused(&self) -> Option<&FusedConvolution> {
-        self.fused.as_ref()
+    /// What computes the layer where no gradient is asked for, if there is more than the ordinary way.
+    pub(crate) fn fast(&self) -> Option<&FastConvolution> {
+        self.fast.as_ref()
     }
 
-    /// The same, with a convolution in one pass of just these weights.
-    pub(crate) fn with_fused(self, fused: FusedConvolution) -> Self {
-        Self {
-            fused: Some(fused),
-            ..self
-        }
+    /// The same, with such a convolution of just these weights.
+    pub(crate) fn with_fast(self, fast: Option<FastConvolution>) -> Self {
+        Self { fast, ..self }
     }
 
     /// The same values on a device.

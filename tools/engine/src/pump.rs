@@ -49,6 +49,12 @@ pub fn process_file() -> Option<PathBuf> {
     std::env::var_os(SESSION).map(|folder| PathBuf::from(folder).join("variables"))
 }
 
+/// What `.cargo/config.toml` gives to programs that cargo runs: batches take over each other's memory.
+const KEPT_MEMORY: (&str, &str) = (
+    "GLIBC_TUNABLES",
+    "glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=1073741824:glibc.malloc.top_pad=67108864",
+);
+
 /// Runs the process that holds the variables, until it ends.
 pub fn run() -> ExitCode {
     match pump() {
@@ -65,6 +71,10 @@ fn pump() -> io::Result<ExitCode> {
         .env(INNER, "1")
         // The backtrace of a panic names evcxr's functions, and takes seconds with libtorch.
         .env("RUST_BACKTRACE", "0")
+        .env(
+            KEPT_MEMORY.0,
+            std::env::var_os(KEPT_MEMORY.0).unwrap_or_else(|| KEPT_MEMORY.1.into()),
+        )
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
@@ -324,6 +334,16 @@ impl Order {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn cells_keep_memory_as_programs_of_cargo_do() {
+        let config = include_str!("../../../.cargo/config.toml");
+        let (name, value) = KEPT_MEMORY;
+        assert!(
+            config.contains(&format!("{name} = \"{value}\"")),
+            "{config}"
+        );
+    }
 
     /// What goes on for this text on stdout, while `err` is what stderr has said.
     fn through(order: &mut Order, err: &str, out: &str) -> Vec<String> {

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-/// The variables that tell of the process that set them, and of nothing else.
-const NOISE: [&str; 4] = ["_", "SHLVL", "PWD", "OLDPWD"];
+/// The variables that tell of the process that set them, and of nothing else; the last is read when a process starts.
+const NOISE: [&str; 5] = ["_", "SHLVL", "PWD", "OLDPWD", "GLIBC_TUNABLES"];
 
 /// A current folder, and variables by their name.
 #[derive(Debug, PartialEq)]

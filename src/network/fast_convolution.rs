@@ -1,0 +1,85 @@
+//! How the convolutions of frozen layers are computed on the CPU, where nobody asks for gradients.
+//!
+//! Winograd's way where it pays, in one pass with bias and ReLU otherwise, and as libtorch computes all others where
+//! neither can be done.
+
+use std::sync::Arc;
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::network::fused_convolution::{FusedConvolution, Fusing, Moves};
+use crate::network::graph::Graph;
+use crate::network::layer::Layer;
+use crate::network::operation::{Activation, Operation};
+use crate::network::window::Window;
+use crate::network::winograd::Winograd;
+
+/// For how many pictures at once the fused convolutions are put in order: a base's usual batch on a CPU.
+const PICTURES: usize = 16;
+
+/// One layer's convolution.
+pub(crate) enum FastConvolution {
+    Fused(FusedConvolution),
+    /// With the ReLU that follows.
+    Winograd(Arc<Winograd>),
+}
+
+impl FastConvolution {
+    /// The same once more, in the same memory.
+    pub(crate) fn shared(&self) -> Self {
+        match self {
+            Self::Fused(convolution) => Self::Fused(convolution.shared()),
+            Self::Winograd(convolution) => Self::Winograd(convolution.clone()),
+        }
+    }
+}
+
+/// Makes those of a base.
+pub(crate) struct FastConvolutions {
+    fusing: Option<Fusing>,
+    winograd_pays: bool,
+}
+
+impl FastConvolutions {
+    /// What is possible on a device in a kind of number.
+    pub(crate) fn on(device: Device, kind: Kind) -> Self {
+        Self {
+            fusing: Fusing::on(device, kind),
+            winograd_pays: Winograd::pays(device, kind),
+        }
+    }
+
+    /// That of a layer, for the pictures that its network takes; none where it goes the ordinary way.
+    pub(crate) fn of(
+        &self,
+        graph: &Graph,
+        layer: &Layer,
+        kernel: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Option<FastConvolution>, TchError> {
+        let Operation::Conv2D { window, activation } = layer.operation else {
+            return Ok(None);
+        };
+        let input = layer.inputs.first().and_then(|&n| graph.layers().get(n));
+        let Some(&[height, width, channels]) = input.map(|input| &input.output_shape[..]) else {
+            return Ok(None);
+        };
+        let is_fit = window == Window::new(3, 3).same() && activation == Some(Activation::Relu);
+        if self.winograd_pays && is_fit {
+            if let Some(winograd) = Winograd::new(kernel, bias, [height, width])? {
+                return Ok(Some(FastConvolution::Winograd(Arc::new(winograd))));
+            }
+        }
+        let (Some(fusing), Some(padding)) = (&self.fusing, window.even_sides([height, width]))
+        else {
+            return Ok(None);
+        };
+        let moves = Moves {
+            strides: window.strides.map(|n| n as i64),
+            padding: padding.map(|n| n as i64),
+        };
+        let input = [PICTURES, channels, height, width].map(|n| n as i64);
+        let fused = fusing.convolution(kernel, &input, moves)?;
+        Ok(Some(FastConvolution::Fused(fused)))
+    }
+}
