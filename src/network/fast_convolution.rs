@@ -3,7 +3,7 @@
 //! Winograd's way where it pays, in one pass with bias and ReLU otherwise, and as libtorch computes all others where
 //! neither can be done.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -21,7 +21,7 @@ const PICTURES: usize = 16;
 pub(crate) enum FastConvolution {
     Fused(FusedConvolution),
     /// With the ReLU that follows.
-    Winograd(Arc<Winograd>),
+    Winograd(Rc<Winograd>),
 }
 
 impl FastConvolution {
@@ -65,10 +65,11 @@ impl FastConvolutions {
             return Ok(None);
         };
         let is_fit = window == Window::new(3, 3).same() && activation == Some(Activation::Relu);
-        if self.winograd_pays && is_fit {
-            if let Some(winograd) = Winograd::new(kernel, bias, [height, width])? {
-                return Ok(Some(FastConvolution::Winograd(Arc::new(winograd))));
-            }
+        if self.winograd_pays
+            && is_fit
+            && let Some(winograd) = Winograd::new(kernel, bias, [height, width])?
+        {
+            return Ok(Some(FastConvolution::Winograd(Rc::new(winograd))));
         }
         let (Some(fusing), Some(padding)) = (&self.fusing, window.even_sides([height, width]))
         else {

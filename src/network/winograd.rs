@@ -24,7 +24,8 @@ const LANES: usize = 16;
 /// Numbers of as many channels, of one place in a picture.
 type Lanes = [f32; LANES];
 
-/// How many squares are multiplied at once: their transformed inputs and outputs fit into a core's cache.
+/// How many squares are multiplied at once, or as many as there are channels: so many that putting the kernel in
+/// order for a product costs little, so few that what is multiplied stays in a core's cache.
 const SQUARES: usize = 96;
 
 /// The places of a transformed square.
@@ -192,7 +193,7 @@ impl Layer<'_> {
     fn run(&self, rows: &mut [(usize, &mut [f32])]) -> Result<()> {
         let (inputs, outputs) = (self.inputs, self.bias.len());
         let across = self.source.width.div_ceil(4);
-        let at_once = (SQUARES / across.max(1)).max(1);
+        let at_once = (SQUARES.max(inputs) / across.max(1)).max(1);
         let most = at_once * across;
         let mut taken = vec![0.0; PLACES * most * inputs];
         let mut sums = vec![0.0; PLACES * most * outputs];
@@ -262,8 +263,9 @@ impl Layer<'_> {
                     }
                 }))
             });
-            for j in 0..6 {
-                let of_column = inputs_transformed(std::array::from_fn(|i| of_rows[i][j]));
+            let of_columns: [_; 6] =
+                std::array::from_fn(|j| inputs_transformed(std::array::from_fn(|i| of_rows[i][j])));
+            for (j, of_column) in of_columns.into_iter().enumerate() {
                 for (i, values) in of_column.into_iter().enumerate() {
                     put(i * 6 + j, channel, values);
                 }
@@ -280,13 +282,10 @@ impl Layer<'_> {
             let of_rows: [[Lanes; 4]; 6] = std::array::from_fn(|i| {
                 outputs_transformed(std::array::from_fn(|j| sums(i * 6 + j, channel)))
             });
-            let mut square = [[[0.0; LANES]; 4]; 4];
-            for j in 0..4 {
+            let square: [[Lanes; 4]; 4] = std::array::from_fn(|j| {
                 let of_column = outputs_transformed(std::array::from_fn(|i| of_rows[i][j]));
-                for (i, values) in of_column.into_iter().enumerate() {
-                    square[i][j] = each(|l| (values[l] + bias[l]).max(0.0));
-                }
-            }
+                of_column.map(|values| each(|l| (values[l] + bias[l]).max(0.0)))
+            });
             let mut put = |y: usize, x: usize, values: &Lanes| {
                 if x < self.width
                     && let Some(row) = target.get_mut(y * row..(y + 1) * row)
@@ -296,10 +295,10 @@ impl Layer<'_> {
             };
             for (i, j) in (0..16).map(|n| (n / 4, n % 4)) {
                 if !self.is_pooled {
-                    put(i, column * 4 + j, &square[i][j]);
+                    put(i, column * 4 + j, &square[j][i]);
                 } else if i % 2 == 0 && j % 2 == 0 {
-                    let [a, b] = [&square[i][j], &square[i][j + 1]];
-                    let [c, d] = [&square[i + 1][j], &square[i + 1][j + 1]];
+                    let [a, b] = [&square[j][i], &square[j + 1][i]];
+                    let [c, d] = [&square[j][i + 1], &square[j + 1][i + 1]];
                     let largest = each(|l| a[l].max(b[l]).max(c[l].max(d[l])));
                     put(i / 2, column * 2 + j / 2, &largest);
                 }
