@@ -21,6 +21,8 @@
 mod losses;
 #[path = "golden/network.rs"]
 mod network;
+#[path = "golden/networks.rs"]
+mod networks;
 #[path = "golden/pictures.rs"]
 mod pictures;
 #[path = "golden/report.rs"]
@@ -55,6 +57,18 @@ fn every_number_is_the_references_number() {
     losses::schedules(&mut report);
     training::steps(&mut report, cpu, "");
     network::bf16(&mut report, cpu, "");
+    report.close();
+    assert_documented(&report);
+}
+
+#[test]
+fn residual_networks_and_inception_have_keras_numbers() {
+    let cpu = Device::Cpu;
+    let mut report = Report::default();
+    networks::outputs(&mut report, cpu, "");
+    networks::tops(&mut report, cpu, "");
+    networks::steps(&mut report, cpu, "");
+    networks::bf16(&mut report, cpu, "");
     report.close();
     assert_documented(&report);
 }
@@ -94,6 +108,10 @@ fn a_gpu_gives_the_same_numbers() {
     network::features(&mut report, gpu, suffix);
     network::whole_network(&mut report, gpu, suffix);
     network::heat_maps(&mut report, gpu, suffix);
+    networks::outputs(&mut report, gpu, suffix);
+    networks::tops(&mut report, gpu, suffix);
+    networks::steps(&mut report, gpu, suffix);
+    networks::bf16(&mut report, gpu, suffix);
     training::steps(&mut report, gpu, suffix);
     network::bf16(&mut report, gpu, suffix);
     report.close();

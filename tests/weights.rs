@@ -132,7 +132,7 @@ fn every_kind_of_file_gives_the_same_weights_bit_for_bit() {
             true => Scaling::Torch,
             false => Scaling::Caffe,
         };
-        assert_eq!(weights.own_scaling(), scaling, "{name}");
+        assert_eq!(weights.own_scaling(Architecture::Vgg16), scaling, "{name}");
         let base = base(&weights).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_base_is_seeded(&base, stored_as, name);
     }
@@ -338,7 +338,7 @@ fn a_saved_classifier_keeps_the_scaling_that_it_learned_with() {
     let folder = tempfile::tempdir().unwrap();
     let (classifier, path) = saved_classifier(folder.path());
     let weights = Weights::load(&path).unwrap();
-    assert_eq!(weights.own_scaling(), Scaling::Unit);
+    assert_eq!(weights.own_scaling(Architecture::Vgg16), Scaling::Unit);
     let text = weights.to_string();
     assert!(
         text.contains("the base of a saved classifier, 13 layers"),

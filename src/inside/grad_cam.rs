@@ -29,7 +29,8 @@ use crate::machine::arrays::array_of;
 use crate::model::classifier::Classifier;
 use crate::model::probabilities::percent;
 use crate::network::base::Base;
-use crate::network::layer::LayerId;
+use crate::network::layer::{Layer, LayerId};
+use crate::network::operation::LayerKind;
 use crate::pictures::photo::Photo;
 use crate::pictures::photo_source::PhotoSource;
 use crate::show::display::displayed;
@@ -38,9 +39,13 @@ use crate::training::loss;
 
 /// What a [`GradCamMap`] is made of: a layer, a class, and the rule. Made from a layer's name or index where
 /// one is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// [`GradCam::default()`] takes the last layer before the means or the head: `block5_conv3` of VGG16,
+/// `conv5_block3_out` of ResNet50, `post_relu` of ResNet50V2, `mixed10` of InceptionV3.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GradCam {
-    layer: LayerId,
+    /// The last that has places, where none is named.
+    layer: Option<LayerId>,
     class: Option<String>,
     is_plus_plus: bool,
 }
@@ -50,9 +55,8 @@ impl GradCam {
     /// `block5_conv3`, knows most of the class and least of the place.
     pub fn at(layer: impl Into<LayerId>) -> Self {
         Self {
-            layer: layer.into(),
-            class: None,
-            is_plus_plus: false,
+            layer: Some(layer.into()),
+            ..Self::default()
         }
     }
 
@@ -165,7 +169,8 @@ impl fmt::Debug for GradCamMap {
 
 impl Classifier {
     /// Which parts of a picture (a path or a [`Photo`]) speak for a class, by Grad-CAM at a layer:
-    /// `model.grad_cam("my_cat.jpg", "block5_conv3")`. For another class or Grad-CAM++ see [`GradCam`].
+    /// `model.grad_cam("my_cat.jpg", "block5_conv3")`, or `GradCam::default()` for the last. For another class or
+    /// Grad-CAM++ see [`GradCam`].
     ///
     /// # Errors
     /// [`Error::UnknownLayer`] lists the layers, [`Error::Argument`] the classes; [`Error::File`] or
@@ -198,9 +203,11 @@ impl Base {
 
 fn grad_cam_map(scorer: &Scorer<'_>, picture: PhotoSource, what: &GradCam) -> Result<GradCamMap> {
     let base = scorer.base();
-    let number = base
-        .graph()
-        .find(&what.layer, |layer| layer.output_shape.len() == 3)?;
+    let has_places = |layer: &Layer| layer.output_shape.len() == 3;
+    let number = match &what.layer {
+        Some(layer) => base.graph().find(layer, has_places)?,
+        None => last_with_places(base),
+    };
     let wanted = scorer.class_number(what.class.as_deref())?;
     let photo = picture.photo()?;
     let pixels = scorer.pixels(&photo)?;
@@ -223,6 +230,13 @@ fn grad_cam_map(scorer: &Scorer<'_>, picture: PhotoSource, what: &GradCam) -> Re
         rule: what.name(),
         notes: base.origin().notes.clone(),
     })
+}
+
+/// The last layer that has places, but for a pooling: where most is known of the class.
+fn last_with_places(base: &Base) -> usize {
+    let is_such =
+        |layer: &Layer| layer.output_shape.len() == 3 && layer.kind != LayerKind::MaxPooling2D;
+    base.layers().iter().rposition(is_such).unwrap_or_default()
 }
 
 /// The output of layer `number` for one picture, and what the score of a class makes of it. The score

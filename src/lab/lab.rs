@@ -208,7 +208,7 @@ impl Lab {
             rows.push(("mirror".into(), mirror));
         }
         rows.push(("weights".into(), weights.named(weights.value.to_string())));
-        for network in Pretrained::ALL {
+        for network in Pretrained::all() {
             let other = self.weights_for(network);
             let is_at_hand = matches!(
                 other.value,

@@ -11,6 +11,7 @@ pub(crate) mod durations;
 pub(crate) mod lab;
 pub(crate) mod mirror;
 pub(crate) mod named_weights;
+pub(crate) mod networks;
 pub(crate) mod official;
 pub(crate) mod official_places;
 pub(crate) mod pretrained;

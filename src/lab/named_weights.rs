@@ -111,9 +111,8 @@ impl NamedWeights {
 }
 
 fn fitted_by(weights: &Weights) -> Vec<Pretrained> {
-    let mut all = Pretrained::ALL.to_vec();
-    all.retain(|network| network.is_fitted_by(weights));
-    all
+    let fitted = Pretrained::all().filter(|network| network.is_fitted_by(weights));
+    fitted.collect()
 }
 
 /// A file's name as a reader knows it.
@@ -130,7 +129,9 @@ mod tests {
 
     /// Writes a .safetensors file with a network's names and shapes, without its numbers.
     fn write(path: &Path, network: Pretrained) {
-        let graph = network.architecture.graph(224, network.with_top);
+        let graph = network
+            .architecture
+            .graph(network.architecture.size_with_top(), network.with_top);
         let (mut header, mut end) = (serde_json::Map::new(), 0);
         for layer in graph.layers() {
             for parameter in &layer.parameters {
@@ -151,11 +152,11 @@ mod tests {
     #[test]
     fn a_file_is_for_the_network_whose_layers_it_has() {
         let folder = tempfile::tempdir().unwrap();
-        for (number, network) in Pretrained::ALL.into_iter().enumerate() {
+        for (number, network) in Pretrained::all().enumerate() {
             let path = folder.path().join(format!("file{number}"));
             write(&path, network);
             let named = NamedWeights::new(path, "asked for");
-            for other in Pretrained::ALL {
+            for other in Pretrained::all() {
                 let fits = other.architecture == network.architecture
                     && (network.with_top || !other.with_top);
                 let found = named.file_for(other);

@@ -6,7 +6,8 @@ use crate::files::remote::Remote;
 use crate::lab::pretrained::Pretrained;
 use crate::network::architecture::Architecture;
 
-/// Where Keras keeps its weight files; their sums are in keras/src/applications/vgg16.py, vgg19.py.
+/// Where Keras keeps its weight files; their sums are in keras/src/applications/ (vgg16.py, vgg19.py,
+/// resnet.py, inception_v3.py).
 const WEIGHTS_URL: &str = "https://storage.googleapis.com/tensorflow/keras-applications";
 /// The lesson's pictures: 2,000 + 1,000 of the Kaggle competition "Dogs vs. Cats".
 const PICTURES_URL: &str =
@@ -28,17 +29,61 @@ pub(crate) fn weights(network: Pretrained) -> Remote {
         architecture,
         with_top,
     } = network;
-    let md5 = match (architecture, with_top) {
-        (Architecture::Vgg16, false) => "6d6bbae143d832006294945121d1f1fc",
-        (Architecture::Vgg16, true) => "64373286793e3c8b2b4e3219cbf3544b",
-        (Architecture::Vgg19, false) => "253f8cb515780f3b799900260a226db6",
-        (Architecture::Vgg19, true) => "cbe5617147190e668d6c5d5026f83318",
+    let (folder, whole, without_top) = match architecture {
+        Architecture::Vgg16 => (
+            "vgg16",
+            "64373286793e3c8b2b4e3219cbf3544b",
+            "6d6bbae143d832006294945121d1f1fc",
+        ),
+        Architecture::Vgg19 => (
+            "vgg19",
+            "cbe5617147190e668d6c5d5026f83318",
+            "253f8cb515780f3b799900260a226db6",
+        ),
+        Architecture::ResNet50 => (
+            "resnet",
+            "2cb95161c43110f7111970584f804107",
+            "4d473c1dd8becc155b73f8504c6f6626",
+        ),
+        Architecture::ResNet101 => (
+            "resnet",
+            "f1aeb4b969a6efcfb50fad2f0c20cfc5",
+            "88cf7a10940856eca736dc7b7e228a21",
+        ),
+        Architecture::ResNet152 => (
+            "resnet",
+            "100835be76be38e30d865e96f2aaae62",
+            "ee4c566cf9a93f14d82f913c2dc6dd0c",
+        ),
+        Architecture::ResNet50V2 => (
+            "resnet",
+            "3ef43a0b657b3be2300d5770ece849e0",
+            "fac2f116257151a9d068a22e544a4917",
+        ),
+        Architecture::ResNet101V2 => (
+            "resnet",
+            "6343647c601c52e1368623803854d971",
+            "c0ed64b8031c3730f411d2eb4eea35b5",
+        ),
+        Architecture::ResNet152V2 => (
+            "resnet",
+            "a49b44d1979771252814e80f8ec446f9",
+            "ed17cf2e0169df9d443503ef94b23b33",
+        ),
+        Architecture::InceptionV3 => (
+            "inception_v3",
+            "9a0d58056eeedaa3f26cb7ebd46da564",
+            "bcbd6486424b2319ff4ef7d526e38f63",
+        ),
         // Refused before: nobody has trained it for others.
-        (Architecture::SmallConvNet, _) => "",
+        Architecture::SmallConvNet => ("", "", ""),
     };
-    let top = if with_top { "" } else { "_notop" };
+    let (top, md5) = match with_top {
+        true => ("", whole),
+        false => ("_notop", without_top),
+    };
     Remote::new(format!(
-        "{WEIGHTS_URL}/{architecture}/{architecture}_weights_tf_dim_ordering_tf_kernels{top}.h5"
+        "{WEIGHTS_URL}/{folder}/{architecture}_weights_tf_dim_ordering_tf_kernels{top}.h5"
     ))
     .md5(md5)
 }

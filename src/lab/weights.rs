@@ -18,28 +18,7 @@ use crate::network::weights::weights::Weights;
 const STAND_IN_SEED: u64 = 0;
 
 impl Lab {
-    /// VGG16 without its top for pictures of `size` x `size` pixels, with ImageNet weights.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] if `size` is below 32, [`Error::Download`] if the weights cannot be
-    /// fetched, [`Error::Weights`] if they do not fit, [`Error::Device`] if the device is not there.
-    pub fn vgg16(&self, size: usize) -> Result<Base> {
-        let weights = self.load_weights(Architecture::Vgg16, false)?;
-        let base = Base::vgg16(size, &weights, self.device.value, self.precision.value)?;
-        Ok(base.progress(self.progress.clone()))
-    }
-
-    /// VGG19 without its top; otherwise as [`Lab::vgg16`].
-    ///
-    /// # Errors
-    /// As [`Lab::vgg16`].
-    pub fn vgg19(&self, size: usize) -> Result<Base> {
-        let weights = self.load_weights(Architecture::Vgg19, false)?;
-        let base = Base::vgg19(size, &weights, self.device.value, self.precision.value)?;
-        Ok(base.progress(self.progress.clone()))
-    }
-
-    /// VGG16 or VGG19 with its top, which names 1,000 ImageNet classes; 224 x 224 pixels. The names are
+    /// Any of the networks with its top, which names 1,000 ImageNet classes; 224 x 224 pixels, InceptionV3 299 x 299. The names are
     /// fetched with the weights; without them [`Base::classify`] tells numbers. Offline, where only the weights
     /// without top are at hand, their convolutions get a top of seeded random numbers, which a note says.
     ///
@@ -145,7 +124,8 @@ impl Lab {
     /// How torchvision's file becomes one that can be named, if PyTorch has downloaded it.
     fn torchvision_hint(&self, network: Pretrained) -> String {
         let file = self.torch_cache.as_ref();
-        let file = file.map(|folder| folder.join(network.torchvision_file()));
+        let file = file.zip(network.torchvision_file());
+        let file = file.map(|(folder, name)| folder.join(name));
         match file.filter(|file| file.is_file()) {
             None => String::new(),
             Some(file) => format!(
@@ -167,7 +147,11 @@ impl Lab {
         Weights::load(path).map(Some)
     }
 
-    fn load_weights(&self, architecture: Architecture, with_top: bool) -> Result<Weights> {
+    pub(super) fn load_weights(
+        &self,
+        architecture: Architecture,
+        with_top: bool,
+    ) -> Result<Weights> {
         architecture.check_pretrained()?;
         // Before a download of half a gigabyte, and before anything is put on the device.
         device::check(self.device.value)?;

@@ -136,20 +136,26 @@ impl Classifier {
         self.base.num_parameters() + self.head.num_parameters()
     }
 
-    /// How many of them learn: 2,097,665 with the base frozen, 9,177,089 with block 5 open.
+    /// How many of them learn: 2,097,665 with the base frozen, 9,177,089 with block 5 open. The means and
+    /// variances of batch normalisation never do: it runs in inference mode, as Keras' guide to transfer
+    /// learning has it.
     pub fn num_trainable_parameters(&self) -> usize {
         let open = self.base.layers().iter().skip(self.trainable_from);
-        open.map(|layer| layer.num_parameters()).sum::<usize>() + self.head.num_parameters()
+        open.map(|layer| layer.num_trainable_parameters())
+            .sum::<usize>()
+            + self.head.num_parameters()
     }
 
-    /// The names of the weight tensors that learn, two for each layer; Keras' `trainable_weights`.
+    /// The names of the weight tensors that learn, `block5_conv1 kernel` and so on; Keras' `trainable_weights`.
     pub fn trainable_weights(&self) -> Vec<String> {
         let open = self.base.layers().iter().skip(self.trainable_from);
-        let open = open.filter(|layer| layer.has_weights());
-        open.map(|layer| layer.name.as_str())
-            .chain(["dense", "dense_1"])
-            .flat_map(|name| [format!("{name} kernel"), format!("{name} bias")])
-            .collect()
+        let of_base = open.flat_map(|layer| {
+            let learning = layer.parameters.iter().filter(|own| own.role.learns());
+            learning.map(|own| format!("{} {}", layer.name, own.role))
+        });
+        let of_head = ["dense", "dense_1"].into_iter();
+        let of_head = of_head.flat_map(|name| [format!("{name} kernel"), format!("{name} bias")]);
+        of_base.chain(of_head).collect()
     }
 
     /// Freezes the whole base: only the head learns. Shows what is trainable now.

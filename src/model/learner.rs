@@ -166,7 +166,7 @@ impl Opened<'_> {
     fn forward(&self, crossing: &[Tensor]) -> std::result::Result<Tensor, TchError> {
         let base = &self.model.base;
         let kind = base.precision().kind();
-        let cast = |master: &Master| master.weights()?.map(|tensor| tensor.f_to_kind(kind));
+        let cast = |master: &Master| master.weights()?.in_kind(kind);
         let weights = self.masters.iter().map(cast);
         let weights = weights.collect::<std::result::Result<Vec<_>, _>>()?;
         base.outputs_after(crossing, self.trainable_from, Some(&weights))

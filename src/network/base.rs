@@ -1,6 +1,6 @@
 //! The convolutional base: a network with weights, with Keras' layer names, with or without top.
 //!
-//! Its layers come from a table (`vgg`, `small_conv_net`). Tensors inside are [N, C, H, W] in libtorch's channels_last order, which is
+//! Its layers come from a table (`vgg`, `resnet`, `inception`, ...). Tensors inside are [N, C, H, W] in libtorch's channels_last order, which is
 //! (N, H, W, C) in memory: what a reader sees is in that, the lesson's, order and costs no copy.
 //!
 //! ```
@@ -20,6 +20,7 @@ use crate::machine::precision::Precision;
 use crate::machine::random::Random;
 use crate::network::architecture::Architecture;
 use crate::network::fast_convolution::FastConvolutions;
+use crate::network::folding::{self, folded};
 use crate::network::graph::Graph;
 use crate::network::layer::{Layer, LayerId, shape_with_batch};
 use crate::network::origin::Origin;
@@ -50,50 +51,6 @@ pub struct Base {
 }
 
 impl Base {
-    /// VGG16 without its top, for pictures of `size` x `size` pixels. The lesson's size is 150.
-    ///
-    /// Keras: `VGG16(weights=..., include_top=False, input_shape=(150, 150, 3))`.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] if `size` is not from 32 to 4,096, [`Error::Weights`] or [`Error::LayerShape`] if the
-    /// weights do not fit, [`Error::Device`] or [`Error::Compute`] if the device cannot hold them.
-    pub fn vgg16(
-        size: usize,
-        weights: &Weights,
-        device: Device,
-        precision: Precision,
-    ) -> Result<Self> {
-        Self::new(Architecture::Vgg16, size, false, weights, device, precision)
-    }
-
-    /// VGG19 without its top; otherwise as [`Base::vgg16`].
-    ///
-    /// # Errors
-    /// As [`Base::vgg16`].
-    pub fn vgg19(
-        size: usize,
-        weights: &Weights,
-        device: Device,
-        precision: Precision,
-    ) -> Result<Self> {
-        Self::new(Architecture::Vgg19, size, false, weights, device, precision)
-    }
-
-    /// The whole network with its top, which names 1,000 ImageNet classes; 224 x 224 pixels.
-    ///
-    /// Keras: `VGG16(weights=..., include_top=True)`.
-    ///
-    /// # Errors
-    /// As [`Base::vgg16`]; weights saved without the top are [`Error::Weights`].
-    pub fn with_top(
-        architecture: Architecture,
-        weights: &Weights,
-        device: Device,
-        precision: Precision,
-    ) -> Result<Self> {
-        Self::new(architecture, 224, true, weights, device, precision)
-    }
-
     /// The small network that the lesson compares with, with weights that follow from `seed`, drawn
     /// as Keras draws them (Glorot uniform kernels, zero biases). It has to be trained throughout:
     /// see [`Classifier::small_conv_net`](crate::Classifier::small_conv_net).
@@ -125,7 +82,11 @@ impl Base {
         Self::from_parts(architecture, graph, drawn, device, precision, origin)
     }
 
-    fn new(
+    /// A network with these weights.
+    ///
+    /// # Errors
+    /// As [`Base::vgg16`].
+    pub(super) fn new(
         architecture: Architecture,
         size: usize,
         with_top: bool,
@@ -138,7 +99,7 @@ impl Base {
         crate::machine::device::check(device)?;
         let graph = architecture.graph(size, with_top);
         let loaded = weights.layers(&graph)?;
-        let origin = weights.origin(with_top);
+        let origin = weights.origin(architecture, with_top);
         Self::from_parts(architecture, graph, loaded, device, precision, origin)
     }
 
@@ -153,7 +114,7 @@ impl Base {
         origin: Origin,
     ) -> Result<Self> {
         crate::machine::device::check(device)?;
-        let computing = computing(&graph, 0, &loaded, device, precision)?;
+        let computing = computing(&graph, &loaded, 0, device, precision)?;
         Ok(Self {
             architecture,
             graph,
@@ -189,7 +150,7 @@ impl Base {
     /// The same base, computing in another precision from now on.
     pub(crate) fn set_precision(&mut self, precision: Precision) -> Result<()> {
         if precision != self.precision {
-            self.computing = computing(&self.graph, 0, &self.loaded, self.device, precision)?;
+            self.computing = computing(&self.graph, &self.loaded, 0, self.device, precision)?;
             self.precision = precision;
         }
         Ok(())
@@ -283,9 +244,10 @@ impl Base {
             .map(|weights| weights.on(Device::Cpu)?.copied())
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(Error::compute("keeping the trained weights"))?;
-        let computing = computing(&self.graph, first, &on_cpu, self.device, self.precision)?;
-        self.loaded.truncate(first);
-        self.loaded.extend(on_cpu);
+        let kept = self.loaded.iter().take(first).map(LayerWeights::shared);
+        let loaded = kept.chain(on_cpu).collect::<Vec<_>>();
+        let computing = computing(&self.graph, &loaded, first, self.device, self.precision)?;
+        self.loaded = loaded;
         self.computing.truncate(first);
         self.computing.extend(computing);
         Ok(())
@@ -307,19 +269,23 @@ impl Base {
     }
 }
 
-/// The weights of the layers from number `first` on, as the device computes with them.
+/// The weights of the layers from number `first` on, as the device computes with them. A normalisation that can
+/// be folded into the convolution before it has the folded kernel and bias besides, and computes both.
 fn computing(
     graph: &Graph,
-    first: usize,
     loaded: &[LayerWeights],
+    first: usize,
     device: Device,
     precision: Precision,
 ) -> Result<Vec<LayerWeights>> {
     let kind = precision.kind();
     let convolutions = FastConvolutions::on(device, kind);
-    let placed = loaded.iter().enumerate().map(|(number, weights)| {
+    let does = folding::convolutions_done(graph);
+    let placed = (first..loaded.len()).map(|number| {
+        let own = loaded[number].shared();
+        let weights = own.with(folded(graph, loaded, number)?);
         let weights = weights.computing(device, kind)?;
-        let layer = graph.layers().get(first + number);
+        let layer = does[number].and_then(|convolution| graph.layers().get(convolution));
         let fast = match layer.zip(weights.get(Role::Kernel)) {
             Some((layer, kernel)) => {
                 convolutions.of(graph, layer, kernel, weights.get(Role::Bias))?

@@ -34,13 +34,28 @@ pub(crate) fn outputs<'a>(
     }
     let uses = uses(graph, given, wanted);
     let mut left = uses.clone();
+    // The convolution that a folded normalisation does the work of.
+    let within = |number: usize| {
+        let layer = &layers[number];
+        let before = *layer.inputs.first()?;
+        let is_normalisation = matches!(layer.operation, Operation::BatchNormalization { .. });
+        let is_its_own = uses[before] == 1 && !given.contains(&before);
+        let is_folded =
+            is_normalisation && is_its_own && weights(number)?.get(Role::Kernel).is_some();
+        is_folded.then_some(before)
+    };
+    let is_computed = |number: &usize| uses[*number] > 0 && !given.contains(number);
     let mut is_done = vec![false; layers.len()];
+    for before in (0..layers.len()).filter(is_computed).filter_map(within) {
+        is_done[before] = true;
+    }
     for (number, layer) in layers.iter().enumerate() {
-        if uses[number] == 0 || given.contains(&number) || is_done[number] {
+        if !is_computed(&number) || is_done[number] {
             continue;
         }
-        let mut taken = Vec::with_capacity(layer.inputs.len());
-        for &input in &layer.inputs {
+        let doing = within(number).map_or(layer, |before| &layers[before]);
+        let mut taken = Vec::with_capacity(doing.inputs.len());
+        for &input in &doing.inputs {
             left[input] -= 1;
             let output = match left[input] {
                 0 => values[input].take(),
@@ -65,7 +80,7 @@ pub(crate) fn outputs<'a>(
             }
         }
         let own = weights(number).ok_or_else(|| missing(&layer.name))?;
-        values[number] = Some(compute(&layer.operation, taken, is_free, own)?);
+        values[number] = Some(compute(&doing.operation, taken, is_free, own)?);
     }
     let found = wanted.iter().map(|&number| {
         let output = values[number].as_ref().map(Tensor::shallow_clone);

@@ -19,6 +19,12 @@ impl Graph {
         &self.layers
     }
 
+    /// Whether each layer takes from the one before it alone.
+    pub(crate) fn is_chain(&self) -> bool {
+        let mut after_the_first = self.layers.iter().enumerate().skip(1);
+        after_the_first.all(|(number, layer)| layer.inputs == [number - 1])
+    }
+
     /// The layers before a border whose outputs are used from it on, by rising numbers: one for VGG,
     /// several within a residual block. The last of them is the layer just before the border, since
     /// every layer's output is used. Nothing comes before the picture: border 0 is as 1.

@@ -48,6 +48,17 @@ impl Layer {
     pub fn num_parameters(&self) -> usize {
         self.parameters.iter().map(Parameter::len).sum()
     }
+
+    /// How many of them learn when the layer is open: all but the means and variances of batch normalisation.
+    pub(crate) fn num_trainable_parameters(&self) -> usize {
+        let learning = self.parameters.iter().filter(|own| own.role.learns());
+        learning.map(Parameter::len).sum()
+    }
+
+    /// How many never learn.
+    pub(crate) fn num_fixed_parameters(&self) -> usize {
+        self.num_parameters() - self.num_trainable_parameters()
+    }
 }
 
 /// A layer by its name, or by its index in the network as the lesson counts: the input is 0, so that

@@ -10,15 +10,11 @@ use crate::network::window::Window;
 pub(crate) fn small_conv_net(size: usize) -> Graph {
     let mut graph = Graph::new(size);
     let mut x = 0;
-    for (number, filters) in [32, 64, 128, 128].into_iter().enumerate() {
-        let ending = match number {
-            0 => String::new(),
-            _ => format!("_{number}"),
-        };
+    for filters in [32, 64, 128, 128] {
         let convolution = Convolution::new(filters, Window::new(3, 3)).relu();
-        x = graph.conv(&format!("conv2d{ending}"), x, convolution);
+        x = graph.conv(&graph.automatic("conv2d"), x, convolution);
         let window = Window::new(2, 2).stride(2);
-        x = graph.max_pool(&format!("max_pooling2d{ending}"), x, window);
+        x = graph.max_pool(&graph.automatic("max_pooling2d"), x, window);
     }
     graph
 }

@@ -34,6 +34,12 @@ impl Convolution {
         self.activation = Some(Activation::Relu);
         self
     }
+
+    /// The same without a bias.
+    pub(crate) fn without_bias(mut self) -> Self {
+        self.has_bias = false;
+        self
+    }
 }
 
 impl Graph {
@@ -134,11 +140,30 @@ impl Graph {
 }
 
 /// What networks with branches and batch normalisation have.
-#[allow(
-    dead_code,
-    reason = "of the tables here only the tests' have these; a residual or Inception network is written with them"
-)]
 impl Graph {
+    /// The name that Keras gives by itself in a fresh session: `conv2d`, `conv2d_1`, ...
+    pub(crate) fn automatic(&self, stem: &str) -> String {
+        let is_such = |name: &str| {
+            let ending = name.strip_prefix(stem);
+            ending.is_some_and(|ending| ending.is_empty() || ending.starts_with('_'))
+        };
+        match self
+            .layers
+            .iter()
+            .filter(|layer| is_such(&layer.name))
+            .count()
+        {
+            0 => stem.to_owned(),
+            number => format!("{stem}_{number}"),
+        }
+    }
+
+    /// The top that residual and Inception networks have: each channel's mean, and ImageNet's 1,000 classes.
+    pub(crate) fn mean_and_classes(&mut self, x: usize) -> usize {
+        let means = self.global_average_pool("avg_pool", x);
+        self.dense("predictions", means, 1000, Activation::Softmax)
+    }
+
     /// Batch normalisation, with a factor of its own (`gamma`) or without.
     pub(crate) fn batch_norm(
         &mut self,
@@ -222,18 +247,6 @@ impl Graph {
             *channels = all.iter().map(|&x| self.channels(x)).sum();
         }
         self.push(name, Operation::Concatenate, all, &shape)
-    }
-}
-
-#[allow(
-    dead_code,
-    reason = "as above: batch normalisation follows convolutions without a bias"
-)]
-impl Convolution {
-    /// The same without a bias.
-    pub(crate) fn without_bias(mut self) -> Self {
-        self.has_bias = false;
-        self
     }
 }
 

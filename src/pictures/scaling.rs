@@ -20,9 +20,11 @@ pub enum Scaling {
     /// 0 to 1: the lesson's `rescale=1./255`.
     #[default]
     Unit,
-    /// What Keras' VGG weights were trained with (`preprocess_input`, mode "caffe"): BGR, less the
-    /// mean of ImageNet's pixels, 103.939, 116.779 and 123.68.
+    /// What Keras' VGG and ResNet weights were trained with (`preprocess_input`, mode "caffe"): BGR, less
+    /// the mean of ImageNet's pixels, 103.939, 116.779 and 123.68.
     Caffe,
+    /// What Keras' ResNetV2 and Inception weights were trained with (mode "tf"): -1 to 1.
+    Tf,
     /// What torchvision's weights were trained with: 0 to 1, less the mean (0.485, 0.456, 0.406),
     /// over the standard deviation (0.229, 0.224, 0.225).
     Torch,
@@ -47,6 +49,7 @@ impl Scaling {
             Self::Caffe => pixels
                 .f_flip([3])?
                 .f_sub(&per_channel([103.939, 116.779, 123.68])?),
+            Self::Tf => pixels.f_div_scalar(127.5)?.f_sub_scalar(1.0),
             // torchvision's `ToTensor` divides.
             Self::Torch => pixels
                 .f_div_scalar(255.0)?
@@ -61,6 +64,7 @@ impl fmt::Display for Scaling {
         f.write_str(match self {
             Self::Unit => "scaled by 1/255",
             Self::Caffe => "as BGR less ImageNet's mean (Keras' preprocess_input)",
+            Self::Tf => "scaled to -1 to 1 (Keras' preprocess_input)",
             Self::Torch => "normalised by ImageNet's mean and deviation (torchvision)",
         })
     }

@@ -19,6 +19,9 @@ use std::fmt;
 use crate::show::display::displayed;
 use crate::show::notebook::{Bundle, one_line};
 
+/// More rows than these scroll under a cell: a network of 300 layers would push the next cell off the page.
+const MOST_ROWS: usize = 40;
+
 /// Rows of text under named columns, with a title above and notes below.
 ///
 /// A cell that ends in a table shows it as HTML; `println!("{table}")` gives aligned text.
@@ -80,11 +83,16 @@ impl Table {
     }
 
     /// The table as HTML, escaped. It takes text and background colour from the page, so it reads
-    /// well on white and on dark pages.
+    /// well on white and on dark pages. More than 40 rows scroll in a box of their own, with the notes below it.
     pub fn to_html(&self) -> String {
         // Grey at half strength shows on white and on black; text colours are the page's own.
         let rule = "1px solid rgba(128,128,128,0.6)";
-        let mut html = String::from(
+        let is_long = self.rows.len() > MOST_ROWS;
+        let mut html = String::new();
+        if is_long {
+            html.push_str("<div style=\"max-height:36em;overflow-y:auto\">");
+        }
+        html.push_str(
             "<table style=\"border-collapse:collapse;font-variant-numeric:tabular-nums\">\n",
         );
         if !self.title.is_empty() {
@@ -111,6 +119,9 @@ impl Table {
             html.push_str("</tr>\n");
         }
         html.push_str("</tbody>\n");
+        if is_long {
+            html.push_str("</table></div>\n<table style=\"border-collapse:collapse\">\n");
+        }
         if !self.notes.is_empty() {
             html.push_str(&format!("<tfoot style=\"border-top:{rule}\">\n"));
             for note in &self.notes {
@@ -286,6 +297,23 @@ pub(crate) fn significant(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_table_scrolls_and_its_notes_stay_below() {
+        let of = |rows: usize| {
+            let mut table = Table::new("", &["layer"]).note("all of them");
+            (0..rows).for_each(|row| table.push([row.to_string()]));
+            table.to_html()
+        };
+        assert!(!of(MOST_ROWS).contains("overflow"));
+        let long = of(MOST_ROWS + 1);
+        let (rows, notes) = long.split_once("</div>").unwrap_or_default();
+        assert!(rows.starts_with("<div style=\"max-height") && rows.contains(">40</td>"));
+        assert!(
+            notes.contains("all of them") && notes.ends_with("</table>"),
+            "{notes}"
+        );
+    }
 
     #[test]
     fn numbers_are_grouped_by_thousands() {

@@ -72,9 +72,9 @@ const TOP_1_OF_HEAD: Tolerance = Tolerance {
     why: "bf16 moves these probabilities by 1.0e-3; one within 0.01 of one half would not count, and none is",
 };
 
-const PICTURE: &str = "data/samples/train/dogs/dog.1.jpg";
+pub const PICTURE: &str = "data/samples/train/dogs/dog.1.jpg";
 
-fn repository(path: &str) -> PathBuf {
+pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
@@ -151,10 +151,15 @@ pub fn whole_network(report: &mut Report, device: Device, suffix: &str) {
     } else {
         PROBABILITIES
     };
-    for (library, scaling, key) in [
-        ("Keras", Scaling::Unit, "unit"),
-        ("Keras", Scaling::Caffe, "caffe"),
-        ("torchvision", Scaling::Torch, "torch"),
+    for (library, scaling, key, name) in [
+        ("Keras", Scaling::Unit, "unit", "pixels by 1/255"),
+        ("Keras", Scaling::Caffe, "caffe", "preprocess_input"),
+        (
+            "torchvision",
+            Scaling::Torch,
+            "torch",
+            "torchvision's normalisation",
+        ),
     ] {
         vgg = vgg.scaling(scaling);
         let answer = vgg.classify(repository(PICTURE), 1000).unwrap();
@@ -170,11 +175,6 @@ pub fn whole_network(report: &mut Report, device: Device, suffix: &str) {
         falling.sort_by(|a, b| b.total_cmp(a));
         assert!(falling[..6].is_sorted_by(|a, b| *a > 1.01 * b));
         let reference = golden.made_by(library);
-        let name = match scaling {
-            Scaling::Unit => "pixels by 1/255",
-            Scaling::Caffe => "preprocess_input",
-            Scaling::Torch => "torchvision's normalisation",
-        };
         report.add(
             format!("top 5 of the whole network, {name} (places in another order){suffix}"),
             &reference,
@@ -216,7 +216,7 @@ pub fn whole_network(report: &mut Report, device: Device, suffix: &str) {
 }
 
 /// The numbers of the classes, most probable first, and the probabilities in the classes' order.
-fn ranked(answer: &[(String, f64)]) -> (Vec<usize>, Vec<f64>) {
+pub fn ranked(answer: &[(String, f64)]) -> (Vec<usize>, Vec<f64>) {
     // Without ImageNet's names they are called `class 0` and so on.
     let number = |name: &str| name["class ".len()..].parse::<usize>().unwrap();
     let order = answer.iter().map(|(name, _)| number(name));

@@ -177,6 +177,7 @@ pub fn scaling(report: &mut Report) {
     for (key, scaling, reference, tolerance) in [
         ("unit", Scaling::Unit, "Keras", SCALING),
         ("caffe", Scaling::Caffe, "Keras", SCALING),
+        ("tf", Scaling::Tf, "Keras", SCALING),
         ("torch", Scaling::Torch, "torchvision", SCALING),
     ] {
         let base = Base::vgg16(32, &weights, Device::Cpu, Precision::F32).unwrap();
@@ -202,6 +203,7 @@ pub fn scaling(report: &mut Report) {
         let name = match scaling {
             Scaling::Unit => "pixels scaled by 1/255, every byte",
             Scaling::Caffe => "preprocess_input, every byte",
+            Scaling::Tf => "preprocess_input of InceptionV3, every byte",
             Scaling::Torch => "torchvision's normalisation, every byte",
         };
         report.add(name, &golden.made_by(reference), off, tolerance);

@@ -148,6 +148,10 @@ impl Golden {
         self.about["seeds"][what].as_u64().unwrap()
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
     pub fn tensor(&self, name: &str) -> &Tensor {
         &self.tensors[name]
     }

@@ -13,7 +13,7 @@ const TEXT: Tolerance = Tolerance {
 };
 
 /// The cells of a table's rows.
-fn cells(table: &Table) -> Vec<Vec<String>> {
+pub fn cells(table: &Table) -> Vec<Vec<String>> {
     let csv = table.to_csv();
     let rows = csv.lines().skip(1).map(|line| {
         // What stands between quotation marks keeps its commas; no cell has quotation marks.

@@ -35,6 +35,7 @@ import torch
 import torchvision
 
 import golden_network
+import golden_networks
 import golden_pictures
 import golden_training
 
@@ -60,6 +61,10 @@ TOLERANCES = {
     "maps.safetensors": 3e-5,
     "top.json": 1e-4,
     "heat_maps.json": 1e-4,
+    # Up to 155 layers deep.
+    "networks.safetensors": 1e-4,
+    "network_tops.json": 1e-4,
+    "network_steps.json": 1e-4,
     # Losses after up to 20 steps of small sums.
     "training.json": 5e-6,
 }
@@ -85,7 +90,7 @@ def made(pictures):
     """Every golden file's name and bytes, from the encoded pictures in a folder."""
     torch.set_num_threads(1)
     files = {}
-    makers = golden_pictures.FILES | golden_network.FILES | golden_training.FILES
+    makers = golden_pictures.FILES | golden_network.FILES | golden_networks.FILES | golden_training.FILES
     for name, (maker, seeds) in makers.items():
         numbers = maker(pictures, REPOSITORY / "data/samples")
         about = {"program": "tests/references/golden.py", "versions": VERSIONS, "seeds": seeds}

@@ -97,6 +97,7 @@ def scaled(pictures, samples):
         # `standardize` is what applies `rescale`.
         "unit": ImageDataGenerator(rescale=1.0 / 255).standardize(every.copy()).ravel().tolist(),
         "caffe": bgr.ravel().tolist(),
+        "tf": keras.applications.inception_v3.preprocess_input(every.copy()).ravel().tolist(),
         "torch": normal.permute(1, 2, 0).reshape(-1).tolist(),
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /layers/conv2d_2/vars  attribute name = block2_conv1
-//! /layers/conv2d_2/vars/0, .../1
+//! /layers/conv2d_2/vars/0, .../1                 batch normalisation: .../0 to .../3
 //! ```
 
 use hdf5_reader::group::Group;
@@ -15,14 +15,17 @@ use crate::network::weights::stored_layer::StoredLayer;
 /// above; without a limit the search would go on until the stack is full, which ends the kernel.
 const DEEPEST: usize = 32;
 
-/// Reads every layer that has a kernel and a bias.
+/// One more tensor than any layer has: an optimiser's are not all read to find out that they are none.
+const MOST_TENSORS: usize = 5;
+
+/// Reads every layer that has weights.
 pub(crate) fn read(file: &Hdf5) -> Result<Vec<StoredLayer>> {
     let mut layers = Vec::new();
     read_group(file, &file.weights, DEEPEST, &mut layers)?;
     Ok(layers)
 }
 
-/// Goes down the groups, in the model's order, to every `vars` with a kernel and a bias.
+/// Goes down the groups, in the model's order, to every layer's `vars`.
 fn read_group(
     file: &Hdf5,
     group: &Group,
@@ -44,20 +47,18 @@ fn read_group(
             continue;
         }
         let (_, datasets) = inner.member_names().map_err(|error| file.damaged(error))?;
-        if !(datasets.iter().any(|name| name == "0") && datasets.iter().any(|name| name == "1")) {
-            continue;
-        }
-        let (kernel, bias) = (file.tensor(&inner, "0")?, file.tensor(&inner, "1")?);
+        let numbers = (0..MOST_TENSORS).map(|number| number.to_string());
+        let present = numbers.take_while(|number| datasets.contains(number));
+        let tensors = present.map(|number| file.tensor(&inner, &number));
+        let tensors = tensors.collect::<Result<Vec<_>>>()?;
+        let own_name = inner
+            .attribute("name")
+            .ok()
+            .and_then(|name| name.read_string().ok());
+        let group_name = group.name().rsplit('/').next().unwrap_or_default();
+        let name = own_name.unwrap_or_else(|| group_name.to_owned());
         // Optimisers and metrics have variables of other shapes there.
-        if matches!(kernel.dim(), 2 | 4) && bias.dim() == 1 {
-            let own_name = inner
-                .attribute("name")
-                .ok()
-                .and_then(|name| name.read_string().ok());
-            let group_name = group.name().rsplit('/').next().unwrap_or_default();
-            let name = own_name.unwrap_or_else(|| group_name.to_owned());
-            layers.push(StoredLayer::new(name, kernel, bias));
-        }
+        layers.extend(StoredLayer::in_order(name, tensors));
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::network::weights::hdf5::{Hdf5, strings};
 use crate::network::weights::stored_layer::StoredLayer;
 
-/// Reads every layer that has a kernel and a bias; nothing if the file has not this layout.
+/// Reads every layer that has weights; nothing if the file has not this layout.
 pub(crate) fn read(file: &Hdf5) -> Result<Option<Vec<StoredLayer>>> {
     let Some(names) = strings(&file.weights, "layer_names") else {
         return Ok(None);
@@ -26,26 +26,27 @@ pub(crate) fn read(file: &Hdf5) -> Result<Option<Vec<StoredLayer>>> {
     Ok(Some(layers))
 }
 
-/// One layer, or a whole base that was a layer of a larger model.
+/// One layer, or a whole base that was a layer of a larger model: there what does not learn comes after all
+/// that does.
 fn read_group(file: &Hdf5, group: &Group, layers: &mut Vec<StoredLayer>) -> Result<()> {
     // Layers without weights carry an empty list, as text or as f64 (NumPy's type for one).
     let names = strings(group, "weight_names").unwrap_or_default();
-    let mut kernel: Option<(String, Tensor)> = None;
+    let mut found: Vec<(String, Vec<Tensor>)> = Vec::new();
     for name in names {
         let tensor = file.tensor(group, &name)?;
         let layer = layer_of(&name);
-        match (kernel.take(), tensor.dim()) {
-            (_, 2 | 4) => kernel = Some((layer, tensor)),
-            (Some((of, kernel)), 1) if of == layer => {
-                layers.push(StoredLayer::new(layer, kernel, tensor));
-            }
-            _ => {}
+        match found.iter_mut().find(|(known, _)| *known == layer) {
+            Some((_, tensors)) => tensors.push(tensor),
+            None => found.push((layer, vec![tensor])),
         }
     }
+    let read = found.into_iter();
+    layers.extend(read.filter_map(|(name, tensors)| StoredLayer::in_order(name, tensors)));
     Ok(())
 }
 
-/// `block1_conv1` of `block1_conv1_W_1:0`, `block1_conv1/kernel:0` and `vgg16/block1_conv1/kernel`.
+/// `block1_conv1` of `block1_conv1_W_1:0`, `block1_conv1/kernel:0` and `vgg16/block1_conv1/kernel`; `conv1_bn` of
+/// `conv1_bn/moving_mean:0`.
 fn layer_of(weight_name: &str) -> String {
     let mut parts = weight_name.rsplit('/');
     let last = parts.next().unwrap_or_default();
@@ -62,6 +63,15 @@ fn layer_of(weight_name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_normalisations_are_read_too() {
+        assert_eq!(layer_of("conv1_bn/moving_mean:0"), "conv1_bn");
+        assert_eq!(
+            layer_of("batch_normalization_1/beta:0"),
+            "batch_normalization_1"
+        );
+    }
 
     #[test]
     fn layer_names_are_read_from_every_way_of_writing_weight_names() {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::network::architecture::Architecture;
 use crate::pictures::scaling::Scaling;
 
 /// What a weight file is. It follows from the content, never from the name.
@@ -32,12 +33,12 @@ impl WeightsKind {
         )
     }
 
-    /// The scaling of pixels that such weights are trained with, where the file does not say.
-    pub(crate) fn own_scaling(self) -> Scaling {
+    /// The scaling of pixels that such weights of a network are trained with, where the file does not say.
+    pub(crate) fn own_scaling(self, architecture: Architecture) -> Scaling {
         match self {
             Self::Seeded => Scaling::Unit,
             kind if kind.is_torch() => Scaling::Torch,
-            _ => Scaling::Caffe,
+            _ => architecture.keras_scaling(),
         }
     }
 }

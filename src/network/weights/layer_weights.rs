@@ -47,8 +47,9 @@ impl LayerWeights {
         Self::new([(Role::Kernel, kernel), (Role::Bias, bias)])
     }
 
-    /// One of the tensors by Keras' name, "kernel" or "bias", as an array in Keras' order of axes:
-    /// (3, 3, in, out) or (in, out) for a kernel. A copy.
+    /// One of the tensors by Keras' name, "kernel" or "bias" (of batch normalisation "gamma", "beta",
+    /// "moving_mean", "moving_variance"), as an array in Keras' order of axes: (3, 3, in, out) or (in, out)
+    /// for a kernel. A copy.
     ///
     /// # Errors
     /// [`Error::Argument`] if the layer has no such tensor, [`Error::Compute`] if the copy does not fit
@@ -132,6 +133,23 @@ impl LayerWeights {
         self.map(Tensor::f_detach_copy)
     }
 
+    /// The same with more tensors.
+    pub(crate) fn with(mut self, more: impl IntoIterator<Item = (Role, Tensor)>) -> Self {
+        self.tensors.extend(more);
+        self
+    }
+
+    /// The same in a kind of number that convolutions compute in. What batch normalisation keeps stays f32, as
+    /// in Keras' mixed precision: a variance of 8 bits would be off by as much as what it divides.
+    pub(crate) fn in_kind(&self, kind: Kind) -> std::result::Result<Self, TchError> {
+        let cast = self.iter().map(|(role, tensor)| match role {
+            Role::Kernel | Role::Bias => Ok((role, tensor.f_to_kind(kind)?)),
+            _ => Ok((role, tensor.shallow_clone())),
+        });
+        let tensors = cast.collect::<std::result::Result<Vec<_>, TchError>>()?;
+        Ok(Self::new(tensors))
+    }
+
     /// The tensors as a device computes with them, in a kind of number: kernels of convolutions in
     /// channels_last memory order.
     pub(crate) fn computing(
@@ -139,9 +157,9 @@ impl LayerWeights {
         device: Device,
         kind: Kind,
     ) -> std::result::Result<Self, TchError> {
-        self.map(|tensor| {
-            let there = tensor.f_to_device(device)?.f_to_kind(kind)?;
-            match tensor.dim() {
+        self.on(device)?
+            .in_kind(kind)?
+            .map(|there| match there.dim() {
                 // tch knows no memory formats; permuting there, copying and permuting back gives the same.
                 4 => there
                     .f_permute([0, 2, 3, 1])?
@@ -149,9 +167,8 @@ impl LayerWeights {
                     .f_permute([0, 3, 1, 2]),
                 // Copied, since on the CPU it would share its memory with what was loaded.
                 1 => there.f_detach_copy(),
-                _ => Ok(there),
-            }
-        })
+                _ => Ok(there.shallow_clone()),
+            })
     }
 
     /// The number of values in all of them.

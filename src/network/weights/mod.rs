@@ -1,5 +1,6 @@
 //! Weights of networks: files of every kind, one file here for each, and numbers drawn from a seed.
 
+pub(crate) mod fitting;
 pub(crate) mod hdf5;
 pub(crate) mod keras3_h5;
 pub(crate) mod keras_h5;

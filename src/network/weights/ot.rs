@@ -43,7 +43,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<StoredLayer>> {
         // libtorch writes the dots of a name as bars in some versions.
         tensors.insert(name.replace('|', "."), tensor);
     }
-    StoredLayer::pairs(path, &tensors)
+    StoredLayer::named(path, &tensors)
 }
 
 /// The error for a pickled state dictionary: reading one means running a pickle.

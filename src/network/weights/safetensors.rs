@@ -9,8 +9,8 @@ use safetensors::tensor::{Dtype, Metadata, SafeTensors};
 use tch::Kind;
 
 use crate::error::{Error, Result};
+use crate::network::operation::LayerKind;
 use crate::network::origin::Origin;
-use crate::network::parameter::Role;
 use crate::network::weights::kind::WeightsKind;
 use crate::network::weights::stored_layer::{
     Reading, StoredLayer, f32_tensor, shape_only, unusable,
@@ -22,7 +22,7 @@ const LONGEST_HEADER: u64 = 100_000_000;
 /// What a .safetensors file holds.
 pub(crate) struct Found {
     pub(crate) kind: WeightsKind,
-    /// Every layer with a kernel and a bias.
+    /// Every layer with weights.
     pub(crate) layers: Vec<StoredLayer>,
     /// What a saved classifier says of its base.
     pub(crate) origin: Option<Origin>,
@@ -71,14 +71,10 @@ pub(crate) fn read(path: &Path, reading: Reading) -> Result<Found> {
         let tensor = tensor.map_err(Error::compute(format!("reading {name}")))?;
         tensors.insert(name, tensor);
     }
-    let mut layers = StoredLayer::pairs(path, &tensors)?;
-    let is_convolution = |layer: &StoredLayer| {
-        let kernel = layer.weights.get(Role::Kernel);
-        kernel.is_some_and(|kernel| kernel.dim() == 4)
-    };
+    let mut layers = StoredLayer::named(path, &tensors)?;
     let kind = if origin.is_some() {
         // The dense layers of a classifier are its head's.
-        layers.retain(is_convolution);
+        layers.retain(|layer| layer.kind() != LayerKind::Dense);
         WeightsKind::Classifier
     } else if tensors.keys().any(|name| name.starts_with("features.")) {
         WeightsKind::TorchSafetensors

@@ -6,6 +6,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::machine::random::Random;
 use crate::network::layer::Layer;
+use crate::network::operation::LayerKind;
 use crate::network::parameter::{Parameter, Role};
 use crate::network::weights::layer_weights::{LayerWeights, torch_order};
 
@@ -15,14 +16,21 @@ use crate::network::weights::layer_weights::{LayerWeights, torch_order};
 /// of its own, seeded with output number t of the seed's; element i, in Keras' order, comes from its
 /// output number i. Kernels are uniform within sqrt(6 / fan_in), all else within 0.05, around 1 for what
 /// batch normalisation multiplies with and divides by.
+///
+/// Where n residual branches are added, the kernels that end them are smaller by the root of n: what flows
+/// through the network would otherwise double with each addition (Hayou et al. 2021, "Stable ResNet").
 pub(crate) fn seeded(seed: u64, layers: &[Layer]) -> Result<Vec<LayerWeights>, TchError> {
     let mut seeds = SplitMix64::seed_from_u64(seed);
-    let mut draw = |parameter: &Parameter| {
+    let (ends, additions) = ends_of_branches(layers);
+    let mut draw = |number: usize, parameter: &Parameter| {
         let inputs = match parameter.shape.split_last() {
             Some((_, inputs)) => inputs.iter().product::<usize>(),
             None => 1,
         };
         let limit = match parameter.role {
+            Role::Kernel if ends.contains(&number) => {
+                ((6.0 / inputs as f64).sqrt() / (additions as f64).sqrt()) as f32
+            }
             Role::Kernel => (6.0 / inputs as f64).sqrt() as f32,
             _ => 0.05,
         };
@@ -34,13 +42,29 @@ pub(crate) fn seeded(seed: u64, layers: &[Layer]) -> Result<Vec<LayerWeights>, T
         Ok((parameter.role, values))
     };
     let mut weights = Vec::with_capacity(layers.len());
-    for layer in layers {
-        let tensors = layer.parameters.iter().map(&mut draw);
+    for (number, layer) in layers.iter().enumerate() {
+        let parameters = layer.parameters.iter();
+        let tensors = parameters.map(|parameter| draw(number, parameter));
         weights.push(LayerWeights::new(
             tensors.collect::<Result<Vec<_>, TchError>>()?,
         ));
     }
     Ok(weights)
+}
+
+/// The layers whose outputs are added last to others', through a normalisation or not, and how many additions
+/// there are.
+fn ends_of_branches(layers: &[Layer]) -> (Vec<usize>, usize) {
+    let additions = layers.iter().filter(|layer| layer.kind == LayerKind::Add);
+    let last_input = |layer: &Layer| layer.inputs.last().copied();
+    let ends = additions.clone().filter_map(|addition| {
+        let last = last_input(addition)?;
+        match layers[last].kind {
+            LayerKind::BatchNormalization => last_input(&layers[last]),
+            _ => Some(last),
+        }
+    });
+    (ends.collect(), additions.count())
 }
 
 fn uniform(seed: u64, shape: &[usize], limit: f32) -> Result<Tensor, TchError> {

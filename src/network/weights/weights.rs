@@ -1,32 +1,25 @@
-//! Weight files of every kind, and seeded weights: for each layer its kernel and bias.
+//! Weight files of every kind, and seeded weights: what each has for each layer.
 //!
 //! What a file is follows from its content, never from its name. Whatever number format it holds,
 //! f32 leaves here. Kernels leave in libtorch's order, [out, in, 3, 3] and [out, in], with a dense
 //! layer's inputs flattened as Keras flattens them, (H, W, C).
 //!
 //! ```
-//! use evcxr_transfer::{Scaling, Weights};
+//! use evcxr_transfer::{Architecture, Scaling, Weights};
 //! let weights = Weights::seeded(7);
 //! assert_eq!(weights.to_string(), "seeded random numbers (seed 7)");
-//! assert_eq!(weights.own_scaling(), Scaling::Unit);
+//! assert_eq!(weights.own_scaling(Architecture::Vgg16), Scaling::Unit);
 //! ```
 
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use tch::{TchError, Tensor};
-
 use crate::error::{Error, Result};
-use crate::network::graph::Graph;
-use crate::network::layer::Layer;
-use crate::network::operation::Operation;
+use crate::network::architecture::Architecture;
 use crate::network::origin::Origin;
-use crate::network::parameter::{Parameter, Role};
 use crate::network::weights::hdf5::Hdf5;
 use crate::network::weights::kind::WeightsKind;
-use crate::network::weights::layer_weights::{LayerWeights, check_shape, keras_order, torch_order};
-use crate::network::weights::seeded::seeded;
 use crate::network::weights::stored_layer::{Reading, StoredLayer, unusable};
 use crate::network::weights::{keras_h5, keras3_h5, ot, safetensors};
 use crate::pictures::scaling::Scaling;
@@ -34,17 +27,17 @@ use crate::show::display::displayed;
 use crate::show::notebook::Bundle;
 use crate::show::table::grouped;
 
-/// Weights for a VGG network.
+/// Weights for a network.
 pub struct Weights {
-    kind: WeightsKind,
-    path: PathBuf,
-    seed: u64,
-    /// Convolutions in the network's order, then dense layers.
-    layers: Vec<StoredLayer>,
+    pub(super) kind: WeightsKind,
+    pub(super) path: PathBuf,
+    pub(super) seed: u64,
+    /// In the file's order.
+    pub(super) layers: Vec<StoredLayer>,
     /// What a saved classifier says of its base.
     recorded: Option<Origin>,
     /// What the dense layers are drawn from where the file has none of them.
-    top_seed: Option<u64>,
+    pub(super) top_seed: Option<u64>,
 }
 
 impl Weights {
@@ -71,7 +64,7 @@ impl Weights {
     fn read(path: &Path, reading: Reading) -> Result<Self> {
         // Readers of binary formats have panicked on damaged files before; a cell must survive one.
         let read = std::panic::catch_unwind(|| read(path, reading));
-        let mut weights = read.unwrap_or_else(|_| {
+        let weights = read.unwrap_or_else(|_| {
             Err(unusable(
                 path,
                 "the file is damaged: its reader gave up",
@@ -82,14 +75,9 @@ impl Weights {
             return Err(unusable(
                 path,
                 "there is no layer with a kernel and a bias in it",
-                "Load weights of VGG16 or VGG19",
+                "Load weights of VGG16 or another network that `Architecture` lists",
             ));
         }
-        // Dense layers come last in the network, wherever the file has them.
-        weights.layers.sort_by_key(|layer| {
-            let kernel = layer.weights.get(Role::Kernel);
-            kernel.is_none_or(|kernel| kernel.dim() != 4)
-        });
         Ok(weights)
     }
 
@@ -105,7 +93,7 @@ impl Weights {
         }
     }
 
-    fn of(kind: WeightsKind, path: &Path, layers: Vec<StoredLayer>) -> Self {
+    pub(super) fn of(kind: WeightsKind, path: &Path, layers: Vec<StoredLayer>) -> Self {
         Self {
             kind,
             path: path.to_owned(),
@@ -123,16 +111,16 @@ impl Weights {
         self
     }
 
-    /// The scaling of pixels that the weights were trained with.
-    pub fn own_scaling(&self) -> Scaling {
+    /// The scaling of pixels that the weights were trained with, as those of this network.
+    pub fn own_scaling(&self, architecture: Architecture) -> Scaling {
         match &self.recorded {
             Some(origin) => origin.own_scaling,
-            None => self.kind.own_scaling(),
+            None => self.kind.own_scaling(architecture),
         }
     }
 
     /// Where a base with these weights comes from.
-    pub(crate) fn origin(&self, with_top: bool) -> Origin {
+    pub(crate) fn origin(&self, architecture: Architecture, with_top: bool) -> Origin {
         let weights = self.to_string();
         if let Some(recorded) = &self.recorded {
             return Origin {
@@ -140,13 +128,13 @@ impl Weights {
                 ..recorded.clone()
             };
         }
-        let own_scaling = self.own_scaling();
+        let own_scaling = self.own_scaling(architecture);
         Origin {
             // The lesson trains on features of pixels scaled by 1/255, which is not what Keras'
             // weights were made with; where the top is to name classes, only that will do.
-            scaling: match own_scaling {
-                Scaling::Caffe if !with_top => Scaling::Unit,
-                own => own,
+            scaling: match with_top {
+                true => own_scaling,
+                false => architecture.usual_scaling(own_scaling),
             },
             own_scaling,
             weights,
@@ -159,129 +147,9 @@ impl Weights {
         }
     }
 
-    /// The weights of each layer of a network, none for a layer that has none.
-    ///
-    /// A file whose names are not the network's is taken in order.
-    ///
-    /// # Errors
-    /// [`Error::Weights`] or [`Error::LayerShape`] if they do not fit.
-    pub(crate) fn layers(&self, graph: &Graph) -> Result<Vec<LayerWeights>> {
-        let layers = graph.layers();
-        if self.kind == WeightsKind::Seeded {
-            return seeded(self.seed, layers).map_err(Error::compute("drawing weights"));
-        }
-        let mut top = Vec::new();
-        let mut own = layers;
-        if let Some(seed) = self.top_seed {
-            let is_dense = |layer: &Layer| matches!(layer.operation, Operation::Dense { .. });
-            let first = layers.iter().position(is_dense).unwrap_or(layers.len());
-            own = &layers[..first];
-            top = seeded(seed, layers).map_err(Error::compute("drawing weights"))?;
-            top.drain(..first);
-        }
-        self.check_names(own)?;
-        let stored = self.stored(own);
-        let weights = own
-            .iter()
-            .zip(stored)
-            .map(|(layer, stored)| self.layer(layer, stored));
-        weights.chain(top.into_iter().map(Ok)).collect()
-    }
-
-    /// Refuses weights that are not this network's. No value of them is looked at.
-    ///
-    /// # Errors
-    /// As [`Weights::layers`].
-    pub(crate) fn check_fits(&self, graph: &Graph) -> Result<()> {
-        let layers = graph.layers();
-        self.check_names(layers)?;
-        for (layer, stored) in layers.iter().zip(self.stored(layers)) {
-            self.parameters(layer, stored)?;
-        }
-        Ok(())
-    }
-
     /// Whether they were a classifier's, and may have learned what that was trained on.
     pub(crate) fn is_of_classifier(&self) -> bool {
         self.kind == WeightsKind::Classifier
-    }
-
-    /// What the file has for each layer: by its name, or in order where the names are not the network's.
-    fn stored(&self, layers: &[Layer]) -> Vec<Option<&StoredLayer>> {
-        let has_names = self
-            .layers
-            .iter()
-            .any(|layer| layer.name.starts_with("block1_conv1"));
-        let mut in_order = self.layers.iter();
-        let stored = layers.iter().map(|layer| match layer.has_weights() {
-            true if has_names => self.layers.iter().find(|stored| stored.name == layer.name),
-            true => in_order.next(),
-            false => None,
-        });
-        stored.collect()
-    }
-
-    /// Refuses weights with convolutions that the network does not have: VGG19's would otherwise fill
-    /// VGG16 without a word, since it has all of its names.
-    fn check_names(&self, layers: &[Layer]) -> Result<()> {
-        let is_vgg = |name: &str| name.starts_with("block") && name.contains("_conv");
-        let is_known = |name: &str| layers.iter().any(|layer| layer.name == name);
-        let extra = |layer: &&StoredLayer| is_vgg(&layer.name) && !is_known(&layer.name);
-        match self.layers.iter().find(extra) {
-            None => Ok(()),
-            Some(layer) => Err(unusable(
-                &self.path,
-                format!("it has a layer {}, which this network has not", layer.name),
-                "These are weights of another architecture; load the file that belongs to this one",
-            )),
-        }
-    }
-
-    /// The parameters of one layer with what the file has for each, of the right shape; none for a layer
-    /// that has none.
-    fn parameters<'a>(
-        &self,
-        layer: &'a Layer,
-        stored: Option<&'a StoredLayer>,
-    ) -> Result<Vec<(&'a Parameter, &'a Tensor)>> {
-        let name = &layer.name;
-        let missing = |what: &str| {
-            let remedy = match layer.kernel_shape().len() {
-                2 => "The file was saved without its top; load the one with the top",
-                _ => "Load the file that belongs to this architecture",
-            };
-            unusable(&self.path, format!("there is no {what} in it"), remedy)
-        };
-        let mut found = Vec::with_capacity(layer.parameters.len());
-        for parameter in &layer.parameters {
-            let stored = stored.ok_or_else(|| missing(&format!("layer {name}")))?;
-            let what = || format!("{name} {}", parameter.role);
-            let tensor = stored.weights.get(parameter.role);
-            let tensor = tensor.ok_or_else(|| missing(&what()))?;
-            let in_keras_order = match self.kind.is_torch() {
-                true => keras_order(tensor).map_err(failed(name))?,
-                false => tensor.shallow_clone(),
-            };
-            // Checked before libtorch sees them: it would spread a bias of one value over the layer.
-            check_shape(&in_keras_order, &parameter.shape, &self.path, what)?;
-            found.push((parameter, tensor));
-        }
-        Ok(found)
-    }
-
-    /// The weights of one layer from what the file has for it.
-    fn layer(&self, layer: &Layer, stored: Option<&StoredLayer>) -> Result<LayerWeights> {
-        let name = &layer.name;
-        let mut tensors = Vec::with_capacity(layer.parameters.len());
-        for (parameter, tensor) in self.parameters(layer, stored)? {
-            let tensor = match self.kind.is_torch() {
-                true if name == "fc1" => flattened_as_in_keras(tensor, parameter),
-                true => Ok(tensor.shallow_clone()),
-                false => torch_order(tensor),
-            };
-            tensors.push((parameter.role, tensor.map_err(failed(name))?));
-        }
-        Ok(LayerWeights::new(tensors))
     }
 }
 
@@ -290,25 +158,6 @@ displayed!(
     "Shows the line under a notebook cell.",
     |weights| Bundle::text(&weights.to_string())
 );
-
-fn failed(layer: &str) -> impl FnOnce(TchError) -> Error {
-    Error::compute(format!("reading the weights of {layer}"))
-}
-
-/// torchvision flattens (C, H, W) before its first dense layer, 512 channels of 7 x 7; Keras (H, W, C).
-fn flattened_as_in_keras(
-    tensor: &Tensor,
-    parameter: &Parameter,
-) -> std::result::Result<Tensor, TchError> {
-    if parameter.role != Role::Kernel {
-        return Ok(tensor.shallow_clone());
-    }
-    let outputs = tensor.size()[0];
-    tensor
-        .f_view([outputs, 512, 7, 7])?
-        .f_permute([0, 2, 3, 1])?
-        .f_reshape([outputs, -1])
-}
 
 /// Looks at the content and hands the file to the reader of its kind.
 fn read(path: &Path, reading: Reading) -> Result<Weights> {
@@ -376,57 +225,5 @@ impl fmt::Display for Weights {
 impl fmt::Debug for Weights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Weights({self})")
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
-mod tests {
-    use super::*;
-    use crate::network::vgg::vgg16;
-
-    #[test]
-    fn convolutions_of_a_file_get_a_drawn_top_under_a_note() {
-        let graph = vgg16(32, false);
-        let convolutions = Weights::seeded(7).layers(&graph).unwrap();
-        let stored = graph.layers().iter().zip(&convolutions);
-        let stored = stored.filter(|(layer, _)| layer.has_weights());
-        let stored = stored.map(|(layer, weights)| {
-            let [kernel, bias] =
-                [Role::Kernel, Role::Bias].map(|role| weights.tensor(role).unwrap());
-            StoredLayer::new(
-                layer.name.as_str(),
-                kernel.shallow_clone(),
-                bias.shallow_clone(),
-            )
-        });
-        let file = || {
-            Weights::of(
-                WeightsKind::TorchSafetensors,
-                Path::new("x"),
-                stored.clone().collect(),
-            )
-        };
-        let whole = vgg16(32, true);
-        assert!(file().layers(&whole).is_err(), "there is no top");
-        let weights = file().with_seeded_top(3);
-        let layers = weights.layers(&whole).unwrap();
-        let drawn = Weights::seeded(3).layers(&whole).unwrap();
-        for (number, layer) in whole.layers().iter().enumerate() {
-            let Some(kernel) = layers[number].get(Role::Kernel) else {
-                continue;
-            };
-            let expected = match layer.operation {
-                Operation::Dense { .. } => &drawn[number],
-                _ => &convolutions[number],
-            };
-            assert!(
-                kernel.equal(expected.tensor(Role::Kernel).unwrap()),
-                "{}",
-                layer.name
-            );
-        }
-        assert_eq!(weights.origin(true).notes, ["seeded random top"]);
-        assert!(weights.origin(false).notes.is_empty());
     }
 }

@@ -1,0 +1,270 @@
+//! Residual networks and InceptionV3: their layers, outputs on the way, classes, training steps, bf16.
+
+use evcxr_transfer::{
+    Architecture, Augment, Base, Classifier, Data, Device, Fit, Head, Optimizer, Precision,
+    Progress, Scaling, Weights,
+};
+use serde_json::Value;
+
+use crate::network::{PICTURE, ranked, repository};
+use crate::report::{
+    Golden, Report, Tolerance, count, flat, larger, list, number, numbers, replace_head,
+    seeded_dense, text, unequal, worst,
+};
+
+const NETWORKS: [(&str, Architecture, Scaling); 7] = [
+    ("resnet50", Architecture::ResNet50, Scaling::Caffe),
+    ("resnet101", Architecture::ResNet101, Scaling::Caffe),
+    ("resnet152", Architecture::ResNet152, Scaling::Caffe),
+    ("resnet50v2", Architecture::ResNet50V2, Scaling::Tf),
+    ("resnet101v2", Architecture::ResNet101V2, Scaling::Tf),
+    ("resnet152v2", Architecture::ResNet152V2, Scaling::Tf),
+    ("inception_v3", Architecture::InceptionV3, Scaling::Tf),
+];
+
+const TEXT: Tolerance = Tolerance {
+    most: 0.0,
+    why: "text and whole numbers",
+};
+
+const SUMS: Tolerance = Tolerance {
+    most: 1e-5,
+    why: "share of the largest; f32 sums in another order and normalisation folded into convolutions, which \
+          rounds each weight once more: ten times what was measured",
+};
+
+const TF32: Tolerance = Tolerance {
+    most: 1e-2,
+    why: "share of the largest; TF32 rounds by 5e-4 in each of up to 155 layers",
+};
+
+const PROBABILITIES: Tolerance = Tolerance {
+    most: 2e-6,
+    why: "logits up to 5 differ by 3e-5 of the largest, a probability of 0.01 by that share",
+};
+
+const ORDER: Tolerance = Tolerance {
+    most: 0.0,
+    why: "each of the first six is more probable than the next by 0.1 % or more",
+};
+
+const STEPS: Tolerance = Tolerance {
+    most: 1e-5,
+    why: "share of the first loss; f32 sums in another order, forward and back: ten times what was measured",
+};
+
+const COSINE: Tolerance = Tolerance {
+    most: 1e-3,
+    why: "the bound that was asked for; bf16 rounds each number by up to 0.4 %, either way",
+};
+
+fn base(network: Architecture, size: usize, seed: u64, device: Device, p: Precision) -> Base {
+    let weights = Weights::seeded(seed);
+    let base = Base::without_top(network, size, &weights, device, p).unwrap();
+    base.progress(Progress::quiet())
+}
+
+fn lines(golden: &Value) -> Vec<String> {
+    let lines = list(&golden["layers"]).iter().map(text);
+    lines.map(str::to_owned).collect()
+}
+
+/// A network's layers in the golden words, from its own summary.
+fn described(base: &Base) -> Vec<String> {
+    let rows = crate::summaries::cells(&base.summary());
+    let lines = rows.iter().map(|row| {
+        let [layer, shape, parameters, connected] = row.as_slice() else {
+            panic!("a summary with branches has four columns")
+        };
+        let (name, class) = layer.trim_end_matches(')').split_once(" (").unwrap();
+        let shape = shape.trim_start_matches("(None, ").trim_end_matches(')');
+        let (shape, parameters) = (shape.replace(", ", ","), parameters.replace(',', ""));
+        let connected = connected.replace(", ", ",").replace('-', "");
+        let line = format!("{name} {class} {shape} {parameters} {connected}");
+        line.trim_end().to_owned()
+    });
+    lines.collect()
+}
+
+pub fn outputs(report: &mut Report, device: Device, suffix: &str) {
+    let golden = Golden::open("networks.safetensors");
+    let keras = golden.made_by("Keras");
+    let tables = Golden::open("networks.json");
+    let tolerance = if device.is_cuda() { TF32 } else { SUMS };
+    for (name, network, scaling) in NETWORKS {
+        let table = &tables.json[name];
+        let size = count(&table["size"]);
+        let base = base(
+            network,
+            size,
+            golden.seed("weights"),
+            device,
+            Precision::F32,
+        );
+        let base = base.scaling(scaling);
+        // What learns of a base, and what does not.
+        let mut model = Classifier::new(&base, Head::dense(2), &["cats", "dogs"]).unwrap();
+        let open = model.num_trainable_parameters();
+        model.freeze_base();
+        let learning = open - model.num_trainable_parameters();
+        let fixed = base.num_parameters() - learning;
+        let counts = ["parameters", "learning", "fixed"].map(|key| count(&table[key]));
+        report.add(
+            format!(
+                "summary of {name}: layers, shapes, parameters, what each takes; parameters that learn and \
+                 do not{suffix} (that differ)"
+            ),
+            &keras,
+            unequal(&described(&base), &lines(table))
+                + unequal(&[base.num_parameters(), learning, fixed], &counts),
+            TEXT,
+        );
+        let last = base.layers().len() - 1;
+        // Named in the file, and the output.
+        let is_tap = |layer: &str| golden.has(&format!("{name} {layer} places"));
+        let taps = base.layers().iter().enumerate();
+        let taps = taps.filter(|(_, layer)| is_tap(&layer.name));
+        let taps = taps.map(|(number, _)| number).collect::<Vec<_>>();
+        assert!(taps.len() >= 5 && taps.contains(&last), "{name}: {taps:?}");
+        let maps = base.feature_maps_of(repository(PICTURE), &taps).unwrap();
+        let mut off = 0.0_f64;
+        for maps in maps.layers() {
+            let layer = maps.layer();
+            let expected = |part: &str| flat(golden.tensor(&format!("{name} {layer} {part}")));
+            let all = maps.array();
+            let all = all.iter().copied().map(f64::from).collect::<Vec<_>>();
+            let places = expected("places");
+            let chosen = places.iter().map(|&place| all[place as usize]);
+            let [mean, largest] = expected("totals")[..] else {
+                panic!("totals are two numbers")
+            };
+            let of_places = worst(chosen, expected("values")) / largest;
+            let found_mean = all.iter().sum::<f64>() / all.len() as f64;
+            let found_largest = all.iter().fold(0.0_f64, |most, x| larger(most, x.abs()));
+            let of_all = larger((found_mean - mean).abs(), (found_largest - largest).abs());
+            let here = larger(of_places, of_all / largest);
+            println!("{name} {layer}: {here:.1e} of {largest:.3}");
+            off = larger(off, here);
+        }
+        let taps = taps.len();
+        report.add(
+            format!("{name} at {size}: outputs of {taps} layers, the last among them{suffix}"),
+            &keras,
+            off,
+            tolerance,
+        );
+    }
+}
+
+pub fn tops(report: &mut Report, device: Device, suffix: &str) {
+    let golden = Golden::open("network_tops.json");
+    let keras = golden.made_by("Keras");
+    let weights = Weights::seeded(golden.seed("weights"));
+    for (name, network, _) in NETWORKS {
+        let expected = &golden.json[name];
+        if expected.is_null() {
+            continue;
+        }
+        let whole = Base::with_top(network, &weights, device, Precision::F32).unwrap();
+        let whole = whole.scaling(Scaling::Unit).progress(Progress::quiet());
+        let answer = whole.classify(repository(PICTURE), 1000).unwrap();
+        let (order, probabilities) = ranked(&answer.probabilities());
+        let five = list(&expected["five"]).iter().map(count);
+        let five = five.collect::<Vec<_>>();
+        let expected = numbers(&expected["probabilities"]);
+        let mut falling = expected.clone();
+        falling.sort_by(|a, b| b.total_cmp(a));
+        assert!(falling[..6].is_sorted_by(|a, b| *a > 1.001 * b));
+        report.add(
+            format!("top 5 of {name} (places in another order){suffix}"),
+            &keras,
+            unequal(&order[..5], &five),
+            ORDER,
+        );
+        report.add(
+            format!("the 1,000 probabilities of {name}{suffix}"),
+            &keras,
+            worst(probabilities, expected),
+            if device.is_cuda() {
+                TF32
+            } else {
+                PROBABILITIES
+            },
+        );
+    }
+}
+
+pub fn steps(report: &mut Report, device: Device, suffix: &str) {
+    let golden = Golden::open("network_steps.json");
+    let data = Data::open(repository("data/samples")).unwrap().take(4, 2);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let (units, epochs) = (count(&golden.json["units"]), count(&golden.json["steps"]));
+    for (name, network, _) in NETWORKS {
+        let expected = &golden.json[name];
+        if expected.is_null() {
+            continue;
+        }
+        let (size, seed) = (count(&expected["size"]), golden.seed("weights"));
+        let base = base(network, size, seed, Device::Cpu, Precision::F32).scaling(Scaling::Unit);
+        let width = base.output_shape().iter().product();
+        let head = golden.seed("head");
+        let model = Classifier::new(&base, Head::dense(units), data.train.classes()).unwrap();
+        model.save(&path).unwrap();
+        replace_head(
+            &path,
+            &seeded_dense(head, 0, width, units),
+            &seeded_dense(head, 2, units, 1),
+        );
+        let mut model = Classifier::load(&path, device).unwrap();
+        let first = text(&expected["from"]);
+        let fit = Fit::default()
+            .optimizer(Optimizer::sgd(0.0))
+            .learning_rate(number(&expected["rate"]))
+            .batch_size(4)
+            .epochs(epochs)
+            .progress(Progress::quiet());
+        let history = model
+            .fine_tune(first, &data, &Augment::none(), &fit)
+            .unwrap();
+        let losses = history.epochs.iter().map(|epoch| epoch.loss);
+        let last = model.evaluate(&data.train).unwrap().loss;
+        let expected_losses = numbers(&expected["losses"]);
+        let scale = expected_losses[0];
+        let losses = losses.chain([last]).collect::<Vec<_>>();
+        println!("{name}: {losses:?}\n{expected_losses:?}");
+        // The head's four tensors learn too.
+        let tensors = model.trainable_weights().len() - 4;
+        let off = worst(losses, expected_losses) / scale
+            + unequal(&[tensors], &[count(&expected["learning"])]);
+        report.add(
+            format!(
+                "{epochs} steps of {name} from {first} on, normalisation in inference mode{suffix}"
+            ),
+            &golden.made_by("Keras"),
+            off,
+            if device.is_cuda() { TF32 } else { STEPS },
+        );
+    }
+}
+
+pub fn bf16(report: &mut Report, device: Device, suffix: &str) {
+    let data = Data::open(repository("data/samples")).unwrap().take(2, 2);
+    for (name, network, _) in NETWORKS {
+        if !["resnet50", "resnet50v2", "inception_v3"].contains(&name) {
+            continue;
+        }
+        let features = |precision| {
+            let base = base(network, 75, 0, device, precision);
+            flat(&base.extract_features(&data.train).unwrap().tensor())
+        };
+        let (a, b) = (features(Precision::F32), features(Precision::BFloat16));
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        report.add(
+            format!("bf16: features of {name} at 75, 1 less the cosine{suffix}"),
+            "f32 here",
+            1.0 - dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt(),
+            COSINE,
+        );
+    }
+}
