@@ -10,7 +10,7 @@ use zip::ZipArchive;
 
 use crate::error::{Error, Result};
 use crate::files::remote::CHUNK;
-use crate::machine::disk::{accept_missing, wait_for_lock, with_suffix, write_error};
+use crate::machine::disk::{accept_missing, is_junk, wait_for_lock, with_suffix, write_error};
 use crate::show::progress::Progress;
 
 /// No archive of pictures for a lesson is larger than this unpacked; a zip bomb is.
@@ -149,7 +149,7 @@ fn list(archive: &Path, zip: &ZipArchive<BufReader<File>>) -> Result<Vec<Entry>>
         if entry.is_symlink() {
             return Err(refused(format!("{name:?} in it is a link, not a file")));
         }
-        if !entry.is_dir() && !is_junk(&path) {
+        if !entry.is_dir() && !path.iter().filter_map(|part| part.to_str()).any(is_junk) {
             entries.push(Entry {
                 index,
                 path,
@@ -191,12 +191,6 @@ fn stays_inside(name: &str) -> bool {
     !name.starts_with(['/', '\\'])
         && name.as_bytes().get(1) != Some(&b':')
         && parts.all(|part| part != "..")
-}
-
-fn is_junk(path: &Path) -> bool {
-    path.iter().filter_map(|part| part.to_str()).any(|part| {
-        part == "__MACOSX" || part == ".DS_Store" || part == "Thumbs.db" || part.starts_with("._")
-    })
 }
 
 #[cfg(test)]

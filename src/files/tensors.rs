@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::show::saved::Saved;
@@ -123,6 +123,48 @@ pub(crate) fn not_saved_here(path: &Path, what: &str) -> Error {
         problem: format!("this file does not hold {what}"),
         remedy: format!("Load a file that this crate saved {what} to"),
     }
+}
+
+/// Refuses a tensor of a file with values that are no finite numbers: training would blame the learning rate
+/// for them, and every answer would be none. `name` is the layer's with the tensor's: "dense kernel".
+///
+/// # Errors
+/// [`Error::Weights`] with their number.
+pub(crate) fn check_finite(
+    tensor: &Tensor,
+    path: &Path,
+    name: impl std::fmt::Display,
+) -> Result<()> {
+    let count = not_finite(tensor).map_err(Error::compute(format!("looking at {name}")))?;
+    if count == 0 {
+        return Ok(());
+    }
+    let (values, are) = match count {
+        1 => ("value", "is no finite number"),
+        _ => ("values", "are no finite numbers"),
+    };
+    Err(Error::Weights {
+        path: path.to_owned(),
+        problem: format!(
+            "{name} has {count} {values} (of {}) that {are}",
+            tensor.numel()
+        ),
+        remedy: "A run that diverged left it so, or the file was damaged: load another".into(),
+    })
+}
+
+/// How many values of a tensor are infinite or no numbers.
+pub(crate) fn not_finite(tensor: &Tensor) -> std::result::Result<usize, TchError> {
+    // Finite f32 values never overflow in f64, so that mostly one pass tells, without memory.
+    if tensor
+        .f_sum(Kind::Double)?
+        .f_double_value(&[])?
+        .is_finite()
+    {
+        return Ok(0);
+    }
+    let count = tensor.f_isfinite()?.f_logical_not()?.f_sum(Kind::Int64)?;
+    Ok(count.f_int64_value(&[])? as usize)
 }
 
 /// A tensor's sizes as `usize`.

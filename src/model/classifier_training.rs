@@ -136,15 +136,17 @@ impl Classifier {
         augment.check()?;
         self.check_pictures(&data.train, &data.validation)?;
         // Before minutes are spent on the pictures.
-        if let Some(run) = from {
-            run.check(fit, &self.facts(data, fit))?;
-        }
+        let unknown = match from {
+            Some(run) => run.check(fit, &self.facts(data, fit))?,
+            None => None,
+        };
         let precision = self.base.precision();
         self.base
             .set_precision(fit.precision.unwrap_or(precision))?;
         self.warn_of_a_new_head(trainable_from, fit);
         let notes = data.train.notes().iter().chain(data.validation.notes());
-        let mut history = History::new(notes.chain(&self.base.origin().notes))
+        let notes = notes.chain(&self.base.origin().notes);
+        let mut history = History::new(notes.chain(&unknown))
             .named(self.name_of_run(trainable_from))
             .following(before);
         let outcome = match self.learn(trainable_from, data, augment, fit, &mut history, from) {
@@ -291,6 +293,8 @@ impl Classifier {
             "interpolation": data.train.interpolation,
             "training pictures": counts(&data.train),
             "validation pictures": counts(&data.validation),
+            "files of the training pictures": data.train.digest(),
+            "files of the validation pictures": data.validation.digest(),
         })
     }
 }

@@ -16,6 +16,8 @@ impl Classifier {
     /// A head of 256 units learns on pictures as they are, which pass the base once; then the last
     /// block learns with it on augmented ones ([`Augment::lesson`]), at half the learning rate. Each
     /// takes the epochs of `fit`; the history has both, one after the other, and its plot marks the seam.
+    /// With early stopping each part ends for itself and keeps its own best epoch; where an epoch before
+    /// fine-tuning had been better, the history's ending says so.
     /// A checkpoint is written in the second part only. Where that part fails the model of the first is given back, and the
     /// history's ending says so.
     ///
@@ -50,7 +52,17 @@ impl Classifier {
             };
             let augment = Augment::lesson();
             match model.fine_tune_after(Some(&history), &trainable_from, data, &augment, &second) {
-                Ok(tuned) => history.extend(&tuned),
+                Ok(tuned) => {
+                    let before = history.lowest_val_loss();
+                    history.extend(&tuned);
+                    // Early stopping keeps the best of its own part.
+                    let watched = before.zip(fit.early_stopping.and(tuned.lowest_val_loss()));
+                    if let Some(((epoch, lower), _)) = watched.filter(|(a, b)| a.1 < b.1) {
+                        history.end(format!(
+                            "epoch {epoch}, before fine-tuning, had a lower val_loss, {lower:.4}"
+                        ));
+                    }
+                }
                 Err(error) => {
                     let ending = format!("fine-tuning failed: {error}");
                     fit.progress.line(&format!("Note: {ending}"));

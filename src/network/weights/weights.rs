@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use tch::{TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::files::tensors;
 use crate::network::graph::Graph;
 use crate::network::layer::Layer;
 use crate::network::operation::Operation;
@@ -54,7 +55,7 @@ impl Weights {
     ///
     /// # Errors
     /// [`Error::File`] if the file cannot be read; [`Error::Weights`] if it is damaged, cut short, holds
-    /// a head or features, or is of a kind that has to be converted first, with the command that does it.
+    /// a head or features, has values that are no finite numbers, or is of a kind that has to be converted first, with the command that does it.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         Self::read(path.as_ref(), Reading::Whole)
     }
@@ -84,6 +85,14 @@ impl Weights {
                 "there is no layer with a kernel and a bias in it",
                 "Load weights of VGG16 or VGG19",
             ));
+        }
+        if reading == Reading::Whole {
+            for layer in &weights.layers {
+                for (role, tensor) in layer.weights.iter() {
+                    let name = format_args!("{} {role}", layer.name);
+                    tensors::check_finite(tensor, path, name)?;
+                }
+            }
         }
         // Dense layers come last in the network, wherever the file has them.
         weights.layers.sort_by_key(|layer| {

@@ -21,8 +21,22 @@ pub(crate) const COLOURS: [Colour; 7] = [
 ];
 
 /// A colour for a number from 0 to 1: viridis, matplotlib's own choice, which grows lighter evenly and
-/// is read by colour-blind people too.
+/// is read by colour-blind people too. What is no number has the colour of 0.
 pub(crate) fn viridis(share: f32) -> Colour {
-    let RGBColor(red, green, blue) = ViridisRGB.get_color(share.clamp(0.0, 1.0));
+    // Of a number and none, the number: plotters would panic otherwise.
+    let RGBColor(red, green, blue) = ViridisRGB.get_color(share.max(0.0).min(1.0));
     (red, green, blue)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_and_none_has_a_colour() {
+        let (low, high) = (viridis(0.0), viridis(1.0));
+        assert_ne!(low, high);
+        assert_eq!([f32::NAN, f32::NEG_INFINITY, -1.0].map(viridis), [low; 3]);
+        assert_eq!([f32::INFINITY, 7.0].map(viridis), [high; 2]);
+    }
 }
