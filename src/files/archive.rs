@@ -2,11 +2,12 @@
 //!
 //! The step after a download. Nothing is printed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
 use crate::error::{Error, Result};
 use crate::files::remote::CHUNK;
@@ -149,6 +150,13 @@ fn list(archive: &Path, zip: &ZipArchive<BufReader<File>>) -> Result<Vec<Entry>>
         if entry.is_symlink() {
             return Err(refused(format!("{name:?} in it is a link, not a file")));
         }
+        if let Some(problem) = unusual(&entry.compression(), entry.encrypted()) {
+            return Err(Error::Archive {
+                path: archive.into(),
+                problem: format!("{name:?} in it {problem}, which cannot be read here"),
+                remedy: UNPACK_IT_YOURSELF.into(),
+            });
+        }
         if !entry.is_dir() && !path.iter().filter_map(|part| part.to_str()).any(is_junk) {
             entries.push(Entry {
                 index,
@@ -179,7 +187,58 @@ fn list(archive: &Path, zip: &ZipArchive<BufReader<File>>) -> Result<Vec<Entry>>
             entry.path = entry.path.iter().skip(1).collect();
         }
     }
+    check_places(archive, &entries)?;
     Ok(entries)
+}
+
+/// What to do with an archive that other programs can unpack.
+const UNPACK_IT_YOURSELF: &str =
+    "Unpack it with another program, such as 7-Zip or `unzip`, and open the folder";
+
+/// How an entry is packed if that is another way than the usual one.
+fn unusual(method: &CompressionMethod, is_encrypted: bool) -> Option<String> {
+    if is_encrypted {
+        return Some("is locked with a password".into());
+    }
+    match method {
+        CompressionMethod::Stored | CompressionMethod::Deflated => None,
+        other => {
+            // The numbers of the format's description, APPNOTE 4.4.5.
+            let number = other.serialize_to_u16();
+            let name = match number {
+                9 => "Deflate64".to_owned(),
+                12 => "bzip2".to_owned(),
+                14 => "LZMA".to_owned(),
+                93 => "Zstandard".to_owned(),
+                95 => "XZ".to_owned(),
+                other => format!("method {other}"),
+            };
+            Some(format!("is packed with {name}"))
+        }
+    }
+}
+
+/// Refuses two entries of one place: two of the same path, or one that is the folder of another.
+fn check_places(archive: &Path, entries: &[Entry]) -> Result<()> {
+    let mut places = BTreeSet::new();
+    let twice = entries.iter().find(|entry| !places.insert(&*entry.path));
+    let above = |entry: &&Entry| {
+        let mut above = entry.path.ancestors().skip(1);
+        above.any(|folder| places.contains(folder))
+    };
+    let problem = match (twice, entries.iter().find(above)) {
+        (Some(entry), _) => format!("{} is in it twice", entry.path.display()),
+        (None, Some(entry)) => format!(
+            "{} in it lies in a folder that is a file there",
+            entry.path.display()
+        ),
+        (None, None) => return Ok(()),
+    };
+    Err(Error::Archive {
+        path: archive.into(),
+        problem,
+        remedy: UNPACK_IT_YOURSELF.into(),
+    })
 }
 
 /// Whether the name is neither absolute nor climbs up.

@@ -20,6 +20,9 @@ const MOST_LINKS: usize = 40;
 /// write. A link stays, and what it points to is written.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let path = &followed(path);
+    if is_device(path) {
+        return fs::write(path, bytes).map_err(Error::file(path, "write"));
+    }
     sweep_parts(path);
     let part = part_of(path);
     let written = File::create(&part).and_then(|mut file| {
@@ -51,10 +54,18 @@ pub(crate) fn try_place(path: &Path) -> Result<()> {
             io::ErrorKind::IsADirectory.into(),
         ));
     }
+    if is_device(path) {
+        return Ok(());
+    }
     let part = part_of(path);
     File::create(&part)
         .and_then(|_| fs::remove_file(&part))
         .map_err(Error::file(path, "write"))
+}
+
+/// Whether there is something that is no file, such as `/dev/null` or a pipe: nothing may take its place.
+fn is_device(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 /// Where the links from `path` on lead, whether or not there is a file yet.

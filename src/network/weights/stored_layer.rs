@@ -49,6 +49,11 @@ impl StoredLayer {
             let Some(bias) = biases.iter().find_map(|bias| tensors.get(bias)) else {
                 continue;
             };
+            let is_of_head = ["classifier.", "head.", "fc."];
+            if kernel.dim() == 1 && is_of_head.iter().any(|part| full_name.starts_with(part)) {
+                // A head of somebody's own; what lies below it can be used.
+                continue;
+            }
             if kernel.dim() == 1 {
                 return Err(unusable(
                     path,
@@ -63,7 +68,7 @@ impl StoredLayer {
         }
         // features.10 comes after features.2.
         layers.sort_by_key(|layer| {
-            let (stem, number) = layer.name.rsplit_once('.').unwrap_or((&layer.name, ""));
+            let (stem, number) = layer.name.rsplit_once('.').unwrap_or(("", &layer.name));
             (stem.to_owned(), number.parse::<usize>().unwrap_or_default())
         });
         Ok(layers)
