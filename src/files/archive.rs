@@ -200,22 +200,19 @@ fn unusual(method: &CompressionMethod, is_encrypted: bool) -> Option<String> {
     if is_encrypted {
         return Some("is locked with a password".into());
     }
-    match method {
-        CompressionMethod::Stored | CompressionMethod::Deflated => None,
-        other => {
-            // The numbers of the format's description, APPNOTE 4.4.5.
-            let number = other.serialize_to_u16();
-            let name = match number {
-                9 => "Deflate64".to_owned(),
-                12 => "bzip2".to_owned(),
-                14 => "LZMA".to_owned(),
-                93 => "Zstandard".to_owned(),
-                95 => "XZ".to_owned(),
-                other => format!("method {other}"),
-            };
-            Some(format!("is packed with {name}"))
-        }
+    if [CompressionMethod::STORE, CompressionMethod::DEFLATE].contains(method) {
+        return None;
     }
+    let known = [
+        (CompressionMethod::DEFLATE64, "Deflate64"),
+        (CompressionMethod::BZIP2, "bzip2"),
+        (CompressionMethod::LZMA, "LZMA"),
+        (CompressionMethod::ZSTD, "Zstandard"),
+        (CompressionMethod::XZ, "XZ"),
+    ];
+    let name = known.iter().find(|(known, _)| known == method);
+    let name = name.map_or("a rare method", |(_, name)| name);
+    Some(format!("is packed with {name}"))
 }
 
 /// Refuses two entries of one place: two of the same path, or one that is the folder of another.
