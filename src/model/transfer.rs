@@ -87,6 +87,26 @@ mod tests {
     use crate::show::progress::Progress;
 
     #[test]
+    fn a_transfers_ending_counts_its_epochs_through_and_says_what_had_been_better() {
+        let data = Data::open("data/samples").unwrap().take(12, 6);
+        let base = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32).unwrap();
+        // So fast that fine-tuning, which changes pictures in each epoch, comes to nothing better.
+        let fit = Fit::default().epochs(12).early_stopping(2);
+        let fit = fit.learning_rate(3e-3).progress(Progress::quiet());
+        let (model, history) = Classifier::transfer(&base, &data, &fit).unwrap();
+        let ending = history.ending().unwrap();
+        let kept = ending.rsplit(' ').next().unwrap().parse::<usize>().unwrap();
+        // The row has the loss of the model that is given back.
+        let loss = model.evaluate(&data.validation).unwrap().loss;
+        let row = history.epochs[kept - 1].val_loss.unwrap();
+        // The same pictures through the same weights, in other batches.
+        assert!((loss - row).abs() < 1e-4 * row.max(1.0), "{loss}, {row}: {ending}");
+        let (best, lowest) = history.lowest_val_loss().unwrap();
+        let is_told = ending.contains(&format!("epoch {best}, before fine-tuning, had a lower"));
+        assert_eq!(is_told, lowest < row, "{ending}");
+    }
+
+    #[test]
     fn both_runs_of_a_transfer_grow_in_one_figure() {
         let data = Data::open("data/samples").unwrap().take(4, 2);
         let base = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32).unwrap();
