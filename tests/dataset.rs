@@ -252,9 +252,11 @@ fn checks_find_broken_files_copies_and_uneven_classes() {
     let error = Data::split(&samples, 0.2, 0).unwrap_err().to_string();
     assert!(error.contains("Data::open"), "{error}");
     let samples = Data::open(samples).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    touch(elsewhere.path(), "owls/1.jpg");
     let other = Data {
         train: samples.train.clone(),
-        validation: Dataset::open(&folder).unwrap(),
+        validation: Dataset::open(&elsewhere).unwrap(),
     };
     assert!(matches!(other.check(), Err(Error::Dataset { .. })));
     let checks = samples.check().unwrap();
@@ -297,13 +299,24 @@ fn the_parts_of_a_split_are_no_classes_whatever_they_are_called() {
         place
     };
     for (name, parts, words) in [
-        ("chest", &["train", "val", "test"][..], &["test, val", "val to validation", "Data::split(", "train\""][..]),
+        (
+            "chest",
+            &["train", "val", "test"][..],
+            &["test, val", "val to validation", "Data::split(", "train\""][..],
+        ),
         ("two", &["train", "test"], &["test to validation"]),
-        ("capital", &["Training", "Validation"], &["Training to train and Validation to validation"]),
+        (
+            "capital",
+            &["Training", "Validation"],
+            &["Training to train and Validation to validation"],
+        ),
         ("whole", &["train", "validation", "test"], &["`Data::open`"]),
     ] {
         let place = put(name, parts);
-        let mut opened = vec![Data::split(&place, 0.2, 0).map(|_| ()), Dataset::open(&place).map(|_| ())];
+        let mut opened = vec![
+            Data::split(&place, 0.2, 0).map(|_| ()),
+            Dataset::open(&place).map(|_| ()),
+        ];
         if name != "whole" {
             opened.push(Data::open(&place).map(|_| ()));
         }
@@ -346,7 +359,10 @@ fn a_class_whose_pictures_on_one_side_cannot_be_read_is_told() {
     let checks = data.check().unwrap();
     assert!(!checks.is_fine());
     let text = checks.table().to_string();
-    assert!(text.contains("dogs has no picture to validate on"), "{text}");
+    assert!(
+        text.contains("dogs has no picture to validate on"),
+        "{text}"
+    );
     // Elsewhere it is one of several.
     let seeds = (0..40).map(|seed| Data::split(folder.path(), 0.25, seed).unwrap());
     let mut others = seeds.filter(|data| data.train.files().contains(&dog));

@@ -199,12 +199,27 @@ fn damaged_pictures_never_bring_a_panic() {
 
 /// Kinds that Pillow reads and this crate does not, each with the reason.
 const NOT_READ: [(&str, &str); 6] = [
-    ("group3.tif", "the `tiff` crate has no decoder of fax group 3"),
-    ("lzma.tif", "nor one of LZMA, which other programs than Pillow hardly write"),
+    (
+        "group3.tif",
+        "the `tiff` crate has no decoder of fax group 3",
+    ),
+    (
+        "lzma.tif",
+        "nor one of LZMA, which other programs than Pillow hardly write",
+    ),
     ("zstd.tif", "its decoder of Zstandard would be a C library"),
-    ("lab.tif", "Lab becomes RGB by a colour management that is not here"),
-    ("ycbcr.tif", "YCbCr without JPEG, for which libtiff has arithmetic of its own"),
-    ("float.pfm", "a portable map of floating point: no file of pictures for a network"),
+    (
+        "lab.tif",
+        "Lab becomes RGB by a colour management that is not here",
+    ),
+    (
+        "ycbcr.tif",
+        "YCbCr without JPEG, for which libtiff has arithmetic of its own",
+    ),
+    (
+        "float.pfm",
+        "a portable map of floating point: no file of pictures for a network",
+    ),
 ];
 
 #[test]
@@ -219,7 +234,10 @@ fn every_kind_of_file_has_pillows_pixels_or_a_reason_why_not() {
         if let Err(error) = &found {
             // No words of a decoder's own: `UnexpectedEof`, `ChunkType { .. }`.
             let text = error.to_string();
-            assert!(!text.contains('{') && !text.contains("Unsupported("), "{text}");
+            assert!(
+                !text.contains('{') && !text.contains("Unsupported("),
+                "{text}"
+            );
         }
         let is_listed = NOT_READ.iter().any(|(file, _)| *file == name);
         let expected = case["expected"].as_str();
@@ -249,7 +267,14 @@ fn every_kind_of_file_has_pillows_pixels_or_a_reason_why_not() {
 fn damage_is_told_in_words() {
     let folder = tempfile::tempdir().unwrap();
     common::python("pixels.py", &[folder.path()]);
-    for name in ["rgb.png", "palette.gif", "rgb.bmp", "lzw.tif", "rgb.ppm", "lossless.webp"] {
+    for name in [
+        "rgb.png",
+        "palette.gif",
+        "rgb.bmp",
+        "lzw.tif",
+        "rgb.ppm",
+        "lossless.webp",
+    ] {
         let whole = std::fs::read(folder.path().join(name)).unwrap();
         for place in (8..whole.len()).step_by(whole.len() / 60 + 1) {
             let mut changed = whole.clone();

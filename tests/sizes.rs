@@ -12,8 +12,8 @@
 mod common;
 
 use evcxr_transfer::{
-    ActivationMaximization, Augment, Base, Classifier, Data, Device, Error, Features, Fit, Head, Occlusion,
-    Precision, Progress, Weights, histogram,
+    ActivationMaximization, Augment, Base, Classifier, Data, Device, Error, Features, Fit, Head,
+    Occlusion, Precision, Progress, Weights, histogram,
 };
 use ndarray::Array4;
 use tch::{Kind, Tensor};
@@ -22,12 +22,20 @@ use tch::{Kind, Tensor};
 const MOST: u64 = 2 << 30;
 
 /// Numbers that a slip of the finger, or of a program, comes to.
-const SLIPS: [usize; 4] = [1_000_000_000, u32::MAX as usize + 1, usize::MAX / 2, usize::MAX];
+const SLIPS: [usize; 4] = [
+    1_000_000_000,
+    u32::MAX as usize + 1,
+    usize::MAX / 2,
+    usize::MAX,
+];
 
 /// The most memory that this process has had so far, in bytes.
 fn most_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
     let kilobytes = line.split_whitespace().nth(1).unwrap();
     kilobytes.parse::<u64>().unwrap() * 1024
 }
@@ -50,7 +58,11 @@ fn an_archive_with_a_changed_byte_is_refused_before_it_takes_memory() {
         refused += usize::from(Weights::load(&path).is_err());
     }
     // Some bytes are padding, dates and the like, which nobody reads.
-    assert!(refused > whole.len() / 29 / 3, "{refused} of {}", whole.len() / 29);
+    assert!(
+        refused > whole.len() / 29 / 3,
+        "{refused} of {}",
+        whole.len() / 29
+    );
     // Without the checksums some of these bytes were sizes of 4 GB.
     assert!(most_memory() < MOST);
 }
@@ -83,7 +95,11 @@ fn arguments_beyond_any_memory_are_refused_or_cut_to_what_there_is() {
         let wide = ActivationMaximization::at("block1_conv1").size(slip);
         assert!(base.filter_patterns(wide, &[0]).is_err());
         assert!(base.filter_patterns("block1_conv1", &[slip]).is_err());
-        assert!(model.occlusion_map(picture, Occlusion::patch(slip)).is_err());
+        assert!(
+            model
+                .occlusion_map(picture, Occlusion::patch(slip))
+                .is_err()
+        );
     }
     // 10^10 weights of the second layer, however few the first has.
     let values = Array4::zeros((1, 1, 1, 2));
@@ -94,6 +110,9 @@ fn arguments_beyond_any_memory_are_refused_or_cut_to_what_there_is() {
     // 134 GB of start values.
     let patterns = ActivationMaximization::at("block1_conv1").size(4096);
     let error = base.filter_patterns(patterns, &[0; 2000]).unwrap_err();
-    assert!(error.to_string().contains("memory for 2000 patterns"), "{error}");
+    assert!(
+        error.to_string().contains("memory for 2000 patterns"),
+        "{error}"
+    );
     assert!(most_memory() < MOST);
 }

@@ -450,7 +450,9 @@ fn a_heads_run_goes_on_with_the_features_that_it_began_with() {
     let stored = folder.path().join("train.safetensors");
     train.save(&stored).unwrap();
     let train = Features::load(&stored, Device::Cpu).unwrap();
-    let history = loaded().resume(&train, &validation, &quiet().epochs(2)).unwrap();
+    let history = loaded()
+        .resume(&train, &validation, &quiet().epochs(2))
+        .unwrap();
     assert_eq!(history.epochs.len(), 2);
 }
 
@@ -460,18 +462,33 @@ fn features_that_are_no_finite_numbers_are_refused() {
         let mut values = Array4::zeros((2, 1, 1, 2));
         values[[1, 0, 0, 1]] = value;
         let error = Features::from_array(&values, &[0, 1], &["cats", "dogs"]).unwrap_err();
-        assert!(error.to_string().contains("1 values that are no finite"), "{error}");
+        assert!(
+            error.to_string().contains("1 values that are no finite"),
+            "{error}"
+        );
     }
 }
 
 #[test]
 fn options_out_of_bounds_are_named_as_what_they_are() {
     for (fit, words) in [
-        (quiet().batch_size(usize::MAX), "batch_size is 18446744073709551615"),
+        (
+            quiet().batch_size(usize::MAX),
+            "batch_size is 18446744073709551615",
+        ),
         (quiet().batch_size(10_000_001), "batch_size is 10000001"),
-        (quiet().batch_size(20_000_000).steps_per_epoch(2), "batch_size is 20000000"),
-        (quiet().batch_size(1000).steps_per_epoch(1_000_000), "steps_per_epoch is 1000000"),
-        (quiet().class_weights(&[1.0, f64::INFINITY]), "each must be a finite number"),
+        (
+            quiet().batch_size(20_000_000).steps_per_epoch(2),
+            "batch_size is 20000000",
+        ),
+        (
+            quiet().batch_size(1000).steps_per_epoch(1_000_000),
+            "steps_per_epoch is 1000000",
+        ),
+        (
+            quiet().class_weights(&[1.0, f64::INFINITY]),
+            "each must be a finite number",
+        ),
         (quiet().class_weights(&[1.0, -1.0]), "none below 0"),
     ] {
         let error = fit.check().unwrap_err().to_string();

@@ -418,11 +418,23 @@ fn a_tensor_claims_no_more_than_its_file_can_hold() {
 
 #[test]
 fn weights_that_are_no_finite_numbers_are_named_by_layer_and_count() {
-    let folder = written(&["not_finite.safetensors", "not_finite.ot", "not_finite.h5"], &[]);
+    let folder = written(
+        &["not_finite.safetensors", "not_finite.ot", "not_finite.h5"],
+        &[],
+    );
     for (name, words) in [
-        ("not_finite.safetensors", &["features.5 kernel has 2 values (of 73728)"][..]),
-        ("not_finite.ot", &["features.5 kernel has 2 values (of 73728)"]),
-        ("not_finite.h5", &["block3_conv1 kernel has 294912 values (of 294912)"]),
+        (
+            "not_finite.safetensors",
+            &["features.5 kernel has 2 values (of 73728)"][..],
+        ),
+        (
+            "not_finite.ot",
+            &["features.5 kernel has 2 values (of 73728)"],
+        ),
+        (
+            "not_finite.h5",
+            &["block3_conv1 kernel has 294912 values (of 294912)"],
+        ),
     ] {
         assert_says(&folder.path().join(name), words);
     }
@@ -435,10 +447,15 @@ fn weights_that_are_no_finite_numbers_are_named_by_layer_and_count() {
         bytes[begin..begin + 4].copy_from_slice(&value.to_le_bytes());
         let path = folder.path().join("spoilt.safetensors");
         std::fs::write(&path, bytes).unwrap();
-        Classifier::load(&path, Device::Cpu).unwrap_err().to_string()
+        Classifier::load(&path, Device::Cpu)
+            .unwrap_err()
+            .to_string()
     };
     for (name, words) in [
-        ("features.0.weight", "features.0 weight has 1 value (of 1728) that is no finite"),
+        (
+            "features.0.weight",
+            "features.0 weight has 1 value (of 1728) that is no finite",
+        ),
         ("dense.bias", "dense bias has 1 value (of 4)"),
     ] {
         for value in [f32::NAN, f32::NEG_INFINITY] {

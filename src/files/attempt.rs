@@ -122,7 +122,9 @@ impl Attempt<'_, '_> {
     ) -> std::result::Result<Option<(u64, Option<u64>)>, Ended> {
         let range = header(answer.headers(), "Content-Range").and_then(parse_range);
         if answer.status() == 206 {
-            let is_same = self.part.is_of_this_version(|name| header(answer.headers(), name));
+            let is_same = self
+                .part
+                .is_of_this_version(|name| header(answer.headers(), name));
             // Some servers pass over If-Range, and send the rest of whatever is there now.
             if !is_same.unwrap_or(self.remote.md5.is_some()) {
                 self.part.remove()?;

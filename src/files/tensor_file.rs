@@ -72,7 +72,10 @@ impl TensorFile {
     /// # Errors
     /// [`Error::Weights`], [`Error::Mismatch`].
     pub(crate) fn check_whole(&self) -> Result<()> {
-        let found = self.file.metadata().map_err(Error::file(&self.path, "read"))?;
+        let found = self
+            .file
+            .metadata()
+            .map_err(Error::file(&self.path, "read"))?;
         let expected = self.start.saturating_add(self.header.data_len() as u64);
         if found.len() != expected {
             let problem = format!("it has {} bytes instead of {expected}", found.len());
@@ -145,11 +148,17 @@ mod tests {
         let file = TensorFile::open(&path, "Load another").unwrap();
         assert_eq!(file.metadata()["kind"], "head");
         let error = file.check_whole().unwrap_err().to_string();
-        assert!(error.contains("memory for") && error.contains("GB free"), "{error}");
+        assert!(
+            error.contains("memory for") && error.contains("GB free"),
+            "{error}"
+        );
         let path = put(folder.path(), &header, 12);
         let file = TensorFile::open(&path, "Load another").unwrap();
         let error = file.check_whole().unwrap_err().to_string();
-        assert!(error.contains("cut short") && error.ends_with("Load another"), "{error}");
+        assert!(
+            error.contains("cut short") && error.ends_with("Load another"),
+            "{error}"
+        );
         // Noise whose first bytes claim a long header, and less than eight bytes.
         for bytes in [&[0xff; 64][..], b"{", b""] {
             std::fs::write(&path, bytes).unwrap();

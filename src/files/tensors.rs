@@ -153,11 +153,7 @@ pub(crate) fn check_finite(
 /// How many values of a tensor are infinite or no numbers.
 pub(crate) fn not_finite(tensor: &Tensor) -> std::result::Result<usize, TchError> {
     // Finite f32 values never overflow in f64, so that mostly one pass tells, without memory.
-    if tensor
-        .f_sum(Kind::Double)?
-        .f_double_value(&[])?
-        .is_finite()
-    {
+    if tensor.f_sum(Kind::Double)?.f_double_value(&[])?.is_finite() {
         return Ok(0);
     }
     let count = tensor.f_isfinite()?.f_logical_not()?.f_sum(Kind::Int64)?;

@@ -103,7 +103,12 @@ impl ActivationMaximization {
         let bytes = (size * size * 3 * 4).saturating_mul(filters.len());
         let what = format!("{} patterns of {size} x {size} pixels", filters.len());
         // The start, the pattern, and what is made of both on the way.
-        check_room(base.device(), bytes.saturating_mul(3), &what, "Ask for fewer or smaller ones")?;
+        check_room(
+            base.device(),
+            bytes.saturating_mul(3),
+            &what,
+            "Ask for fewer or smaller ones",
+        )?;
         let numbers = filters.iter().map(|&n| n as i64).collect::<Vec<_>>();
         let prepared = || {
             let start = self.start(filters.len(), size)?;

@@ -413,7 +413,10 @@ mod tests {
     fn a_place_where_no_checkpoint_can_be_is_told_before_the_first_epoch() {
         let (mut model, data, fit) = model();
         let folder = tempfile::tempdir().unwrap();
-        let places = [folder.path().to_owned(), folder.path().join("no/run.safetensors")];
+        let places = [
+            folder.path().to_owned(),
+            folder.path().join("no/run.safetensors"),
+        ];
         for place in places {
             let fit = fit.clone().checkpoint(place);
             let error = model.train_frozen(&data, &Augment::none(), &fit);

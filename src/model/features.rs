@@ -74,7 +74,9 @@ impl Features {
             digest: Some(digest_of(values, labels)),
         };
         features.check()?;
-        match tensors::not_finite(&features.tensor).map_err(Error::compute("looking at features"))? {
+        match tensors::not_finite(&features.tensor)
+            .map_err(Error::compute("looking at features"))?
+        {
             0 => Ok(features),
             count => Err(Error::Argument {
                 argument: "values",
@@ -272,7 +274,10 @@ impl Features {
 fn digest_of(values: &Array4<f32>, labels: &[usize]) -> String {
     const VALUES: usize = 64;
     let rows = values.outer_iter().zip(labels).flat_map(|(row, label)| {
-        let some = row.iter().take(VALUES).flat_map(|value| value.to_le_bytes());
+        let some = row
+            .iter()
+            .take(VALUES)
+            .flat_map(|value| value.to_le_bytes());
         let some = some.collect::<Vec<_>>();
         (*label as u64).to_le_bytes().into_iter().chain(some)
     });

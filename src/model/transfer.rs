@@ -100,7 +100,10 @@ mod tests {
         let loss = model.evaluate(&data.validation).unwrap().loss;
         let row = history.epochs[kept - 1].val_loss.unwrap();
         // The same pictures through the same weights, in other batches.
-        assert!((loss - row).abs() < 1e-4 * row.max(1.0), "{loss}, {row}: {ending}");
+        assert!(
+            (loss - row).abs() < 1e-4 * row.max(1.0),
+            "{loss}, {row}: {ending}"
+        );
         let (best, lowest) = history.lowest_val_loss().unwrap();
         let is_told = ending.contains(&format!("epoch {best}, before fine-tuning, had a lower"));
         assert_eq!(is_told, lowest < row, "{ending}");

@@ -58,7 +58,8 @@ fn decode_jpeg(encoded: &[u8]) -> Result<Pixels, String> {
     }
     let (width, height, inks) = jpeg_as(encoded, PixelFormat::Cmyk)?;
     let inks = inks.chunks_exact(4);
-    let rgb = inks.flat_map(|inks| rgb_of_inks([inks[0], inks[1], inks[2], inks[3]].map(|ink| 255 - ink)));
+    let rgb = inks
+        .flat_map(|inks| rgb_of_inks([inks[0], inks[1], inks[2], inks[3]].map(|ink| 255 - ink)));
     Ok((width, height, rgb.collect()))
 }
 

@@ -7,7 +7,12 @@
 pub(crate) fn bits_of_bmp(encoded: &[u8]) -> Option<[u32; 3]> {
     let number = |place: usize, bytes: usize| {
         let found = encoded.get(place..place + bytes)?;
-        Some(found.iter().rev().fold(0, |all, &byte| all << 8 | u32::from(byte)))
+        Some(
+            found
+                .iter()
+                .rev()
+                .fold(0, |all, &byte| all << 8 | u32::from(byte)),
+        )
     };
     /// The masks are said in the file.
     const BITFIELDS: u32 = 3;
@@ -66,7 +71,9 @@ pub(crate) fn largest_of_map(encoded: &[u8]) -> u32 {
 /// the even number, as Python does.
 pub(crate) fn of_map(value: u16, scaled: u32, largest: u32) -> u8 {
     let own = (f64::from(value) * f64::from(largest) / f64::from(scaled)).round();
-    (own / f64::from(largest) * 255.0).round_ties_even().min(255.0) as u8
+    (own / f64::from(largest) * 255.0)
+        .round_ties_even()
+        .min(255.0) as u8
 }
 
 #[cfg(test)]

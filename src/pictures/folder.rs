@@ -53,9 +53,7 @@ pub(crate) fn pictures_below(class: &Path) -> Result<Vec<PathBuf>> {
     for folder in folders {
         let is_picture = |path: &PathBuf| {
             let name = name_of(path).to_lowercase();
-            path.is_file()
-                && ENDINGS.iter().any(|ending| name.ends_with(ending))
-                && !is_junk(&name)
+            path.is_file() && ENDINGS.iter().any(|ending| name.ends_with(ending)) && !is_junk(&name)
         };
         pictures.extend(sorted_entries(&folder)?.into_iter().filter(is_picture));
     }
@@ -91,7 +89,9 @@ pub(crate) fn refuse_split(folder: &Path) -> Result<()> {
     let (Some(&train), Some(&other)) = (train.first(), others.first()) else {
         return Ok(());
     };
-    let validation = others.iter().find(|other| other.to_lowercase().starts_with('v'));
+    let validation = others
+        .iter()
+        .find(|other| other.to_lowercase().starts_with('v'));
     let validation = validation.copied().unwrap_or(other);
     let renamed = [(train, "train"), (validation, "validation")];
     let renamed = renamed.iter().filter(|(old, new)| old != new);

@@ -36,7 +36,7 @@ pub struct Photo {
 
 impl Photo {
     /// Reads a picture file at its own size. The format is told from the content: JPEG, PNG, BMP,
-    /// GIF (first frame), TIFF, PPM, WebP.
+    /// GIF (first frame), TIFF (not fax group 3, LZMA, Zstandard, Lab), PPM, WebP.
     ///
     /// # Errors
     /// [`Error::File`] if the file cannot be read, [`Error::Picture`] if it is no whole picture.

@@ -184,8 +184,12 @@ impl Kind {
             }
         };
         let rows = packed.chunks_exact(width.div_ceil(per_byte).max(1));
-        rows.flat_map(|row| (0..width).map(move |place| value(row, place)).collect::<Vec<_>>())
-            .collect()
+        rows.flat_map(|row| {
+            (0..width)
+                .map(move |place| value(row, place))
+                .collect::<Vec<_>>()
+        })
+        .collect()
     }
 }
 
@@ -265,7 +269,9 @@ fn jpeg_inside(
     let mut bytes = Vec::new();
     for (offset, count) in offsets.into_iter().zip(counts) {
         let (begin, count) = (offset as usize, count as usize);
-        let strip = begin.checked_add(count).and_then(|end| encoded.get(begin..end));
+        let strip = begin
+            .checked_add(count)
+            .and_then(|end| encoded.get(begin..end));
         let strip = strip.ok_or("the file is truncated")?;
         let strip = strip.strip_prefix(b"\xff\xd8").ok_or_else(damaged)?;
         let whole = [b"\xff\xd8", marker, tables, strip].concat();

@@ -89,7 +89,8 @@ impl Data {
             (&self.validation, &data.validation),
         ] {
             let emptied = before.counts().into_iter().zip(after.counts());
-            let mut emptied = emptied.filter(|((_, before), (_, after))| *before > 0 && *after == 0);
+            let mut emptied =
+                emptied.filter(|((_, before), (_, after))| *before > 0 && *after == 0);
             if let Some(((class, _), _)) = emptied.next() {
                 return Err(Error::Dataset {
                     path: before.folder().to_owned(),
@@ -97,9 +98,10 @@ impl Data {
                         "none of the {} pictures of {class} can be read",
                         before.name()
                     ),
-                    remedy: "Put readable ones there; pictures that were shared out by `Data::split` \
+                    remedy:
+                        "Put readable ones there; pictures that were shared out by `Data::split` \
                              are shared out in another way with another seed"
-                        .into(),
+                            .into(),
                 });
             }
         }

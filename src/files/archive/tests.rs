@@ -350,10 +350,17 @@ fn what_other_programs_can_unpack_is_told_from_what_is_damaged() {
         let into = folder.path().join("into");
         let error = unpack(folder.path().join("archive.zip"), &into);
         let error = error.unwrap_err().to_string();
-        assert!(error.contains(words) && error.contains("another program"), "{error}");
+        assert!(
+            error.contains(words) && error.contains("another program"),
+            "{error}"
+        );
         assert!(!into.exists());
     };
-    for (method, words) in [(9, "packed with Deflate64"), (14, "packed with LZMA"), (77, "a rare method")] {
+    for (method, words) in [
+        (9, "packed with Deflate64"),
+        (14, "packed with LZMA"),
+        (77, "a rare method"),
+    ] {
         with_number(&packed(&["cats/1.jpg"]), 8, 10, method);
         refused(words);
     }

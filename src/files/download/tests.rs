@@ -829,7 +829,11 @@ fn a_download_that_trickles_is_given_up_and_what_came_is_kept() {
                 BYTES - from
             ),
         };
-        let status = if from == 0 { "200 OK" } else { "206 Partial Content" };
+        let status = if from == 0 {
+            "200 OK"
+        } else {
+            "206 Partial Content"
+        };
         send(connection, status, &headers, b"");
         for byte in body().iter().skip(from).take(100) {
             if connection.write_all(&[*byte]).is_err() {
@@ -846,7 +850,10 @@ fn a_download_that_trickles_is_given_up_and_what_came_is_kept() {
     assert_eq!(server.requests().len(), 3);
     let part = part(&folder).unwrap();
     assert!(part.len() > 6 && part == body()[..part.len()]);
-    assert!(error.contains(&format!("{} bytes are kept", part.len())), "{error}");
+    assert!(
+        error.contains(&format!("{} bytes are kept", part.len())),
+        "{error}"
+    );
 }
 
 #[test]

@@ -74,15 +74,45 @@ mod tests {
             (name, tensor.size())
         };
         for (name, size, expected, shape) in [
-            ("features.0.weight", &[2, 3, 3, 3][..], "features.0.weight", &[2, 3, 3, 3][..]),
+            (
+                "features.0.weight",
+                &[2, 3, 3, 3][..],
+                "features.0.weight",
+                &[2, 3, 3, 3][..],
+            ),
             ("module.features.10.bias", &[2], "features.10.bias", &[2]),
-            ("model.base.classifier.6.weight", &[5, 4], "classifier.6.weight", &[5, 4]),
+            (
+                "model.base.classifier.6.weight",
+                &[5, 4],
+                "classifier.6.weight",
+                &[5, 4],
+            ),
             ("0.weight", &[2, 3, 3, 3], "0.weight", &[2, 3, 3, 3]),
-            ("pre_logits.fc1.weight", &[4, 2, 7, 7], "classifier.0.weight", &[4, 98]),
-            ("pre_logits.fc2.weight", &[4, 4, 1, 1], "classifier.3.weight", &[4, 4]),
+            (
+                "pre_logits.fc1.weight",
+                &[4, 2, 7, 7],
+                "classifier.0.weight",
+                &[4, 98],
+            ),
+            (
+                "pre_logits.fc2.weight",
+                &[4, 4, 1, 1],
+                "classifier.3.weight",
+                &[4, 4],
+            ),
             ("head.fc.bias", &[5], "classifier.6.bias", &[5]),
-            ("block1_conv1/kernel", &[3, 3, 3, 2], "block1_conv1/kernel", &[3, 3, 3, 2]),
-            ("my_features.0.weight", &[2, 3, 3, 3], "my_features.0.weight", &[2, 3, 3, 3]),
+            (
+                "block1_conv1/kernel",
+                &[3, 3, 3, 2],
+                "block1_conv1/kernel",
+                &[3, 3, 3, 2],
+            ),
+            (
+                "my_features.0.weight",
+                &[2, 3, 3, 3],
+                "my_features.0.weight",
+                &[2, 3, 3, 3],
+            ),
         ] {
             assert_eq!(renamed(name, size), (expected.to_owned(), shape.to_vec()));
             let is_keras = name.starts_with("block") || name.starts_with("my_");
