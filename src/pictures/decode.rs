@@ -43,7 +43,7 @@ pub(crate) fn decode(encoded: &[u8]) -> Result<Pixels, String> {
 pub(crate) fn check_size(width: u64, height: u64) -> Result<(), String> {
     match width.saturating_mul(height) {
         0 => Err("it has no pixels".into()),
-        ..=MOST_PIXELS => Ok(()),
+        1..=MOST_PIXELS => Ok(()),
         _ => Err(format!(
             "it claims {width} x {height} pixels, more than {MOST_PIXELS}"
         )),

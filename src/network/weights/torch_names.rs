@@ -55,7 +55,7 @@ fn without_prefix(name: &str) -> &str {
         let mut own = places.filter(|&place| place == 0 || name[..place].ends_with('.'));
         own.next()
     };
-    let begin = PARTS.iter().filter_map(|part| begins(&part)).min();
+    let begin = PARTS.iter().filter_map(begins).min();
     &name[begin.unwrap_or(0)..]
 }
 

@@ -23,8 +23,9 @@ pub(crate) const COLOURS: [Colour; 7] = [
 /// A colour for a number from 0 to 1: viridis, matplotlib's own choice, which grows lighter evenly and
 /// is read by colour-blind people too. What is no number has the colour of 0.
 pub(crate) fn viridis(share: f32) -> Colour {
-    // Of a number and none, the number: plotters would panic otherwise.
-    let RGBColor(red, green, blue) = ViridisRGB.get_color(share.max(0.0).min(1.0));
+    // plotters would panic on what is no number.
+    let share = if share.is_nan() { 0.0 } else { share };
+    let RGBColor(red, green, blue) = ViridisRGB.get_color(share.clamp(0.0, 1.0));
     (red, green, blue)
 }
 
