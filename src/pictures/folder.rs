@@ -68,32 +68,28 @@ pub(crate) fn refuse_split(folder: &Path) -> Result<()> {
     const TRAIN: [&str; 2] = ["train", "training"];
     const OTHERS: [&str; 6] = ["validation", "val", "valid", "dev", "test", "testing"];
     // Parts have the classes in them; a folder "train" of locomotives has not.
-    let has_folders = |folder: &PathBuf| {
-        let inner = sorted_entries(folder).unwrap_or_default();
-        inner
-            .iter()
-            .any(|entry| entry.is_dir() && holds_pictures(&name_of(entry)))
+    let has_folders = |part: &PathBuf| {
+        let inner = sorted_entries(part).unwrap_or_default();
+        let mut inner = inner.iter().filter(|entry| entry.is_dir());
+        inner.any(|entry| holds_pictures(&name_of(entry)))
     };
-    let parts = sorted_entries(folder)?
-        .into_iter()
-        .filter(|part| part.is_dir());
-    let names = parts.filter(has_folders).map(|part| name_of(&part));
-    let names = names.collect::<Vec<_>>();
+    let entries = sorted_entries(folder)?;
     let called = |words: &[&str]| {
-        let found = names
+        let so_called = entries
             .iter()
-            .filter(|name| words.contains(&name.to_lowercase().as_str()));
-        found.map(String::as_str).collect::<Vec<_>>()
+            .filter(|entry| words.contains(&name_of(entry).to_lowercase().as_str()));
+        let parts = so_called.filter(|entry| has_folders(entry));
+        parts.map(|part| name_of(part)).collect::<Vec<_>>()
     };
     let (train, others) = (called(&TRAIN), called(&OTHERS));
-    let (Some(&train), Some(&other)) = (train.first(), others.first()) else {
+    let (Some(train), Some(other)) = (train.first(), others.first()) else {
         return Ok(());
     };
     let validation = others
         .iter()
         .find(|other| other.to_lowercase().starts_with('v'));
-    let validation = validation.copied().unwrap_or(other);
-    let renamed = [(train, "train"), (validation, "validation")];
+    let validation = validation.unwrap_or(other);
+    let renamed = [(train.as_str(), "train"), (validation, "validation")];
     let renamed = renamed.iter().filter(|(old, new)| old != new);
     let renamed = renamed.map(|(old, new)| format!("{old} to {new}"));
     let renamed = renamed.collect::<Vec<_>>().join(" and ");
@@ -105,7 +101,7 @@ pub(crate) fn refuse_split(folder: &Path) -> Result<()> {
             folder.join(train).display().to_string()
         ),
     };
-    let parts = [&[train], others.as_slice()].concat().join(", ");
+    let parts = [&[train.clone()], others.as_slice()].concat().join(", ");
     Err(Error::Dataset {
         path: folder.to_owned(),
         problem: format!("it is split already: {parts} are no classes"),
