@@ -2,7 +2,7 @@
 
 use gif::{ColorOutput, DecodeOptions, MemoryLimit};
 
-use crate::pictures::decode::{MOST_PIXELS, Pixels, check_size};
+use crate::pictures::pixels::{MOST_PIXELS, Pixels, check_size};
 
 /// Decodes the first frame; the error says in words why there is none.
 ///

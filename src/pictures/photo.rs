@@ -20,7 +20,8 @@ use ndarray::Array3;
 use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
-use crate::pictures::decode::{MOST_PIXELS, decode};
+use crate::pictures::decode::decode;
+use crate::pictures::pixels::MOST_PIXELS;
 use crate::pictures::resize::{Interpolation, resized};
 use crate::show::display::displayed;
 use crate::show::notebook::Bundle;

@@ -7,7 +7,8 @@ use libjpeg_turbo_rs::PixelFormat;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 
-use crate::pictures::decode::{MOST_PIXELS, Pixels, check_size, jpeg_as, rgb_of_inks};
+use crate::pictures::jpeg::{jpeg_as, rgb_of_inks};
+use crate::pictures::pixels::{MOST_PIXELS, Pixels, check_size};
 
 /// What a file's pixels mean, by TIFF's own numbers.
 const WHITE_IS_ZERO: u16 = 0;
