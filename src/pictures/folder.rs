@@ -101,7 +101,9 @@ pub(crate) fn refuse_split(folder: &Path) -> Result<()> {
             folder.join(train).display().to_string()
         ),
     };
-    let parts = [&[train.clone()], others.as_slice()].concat().join(", ");
+    let mut parts = vec![train.as_str()];
+    parts.extend(others.iter().map(String::as_str));
+    let parts = parts.join(", ");
     Err(Error::Dataset {
         path: folder.to_owned(),
         problem: format!("it is split already: {parts} are no classes"),
