@@ -87,7 +87,7 @@ fn arguments_beyond_any_memory_are_refused_or_cut_to_what_there_is() {
         assert_eq!(data.train.take(slip).len(), data.train.len());
         assert!(data.train.show(slip).is_ok());
         assert!(data.train.show_augmented(&Augment::lesson(), slip).is_err());
-        assert!(histogram(&[1.0, 2.0], slip).is_err());
+        assert!(histogram([1.0, 2.0], slip).is_err());
         assert!(Base::vgg16(slip, &Weights::seeded(0), Device::Cpu, Precision::F32).is_err());
         assert!(Head::dense(slip).build(&few, 0).is_err());
         assert!(Fit::default().batch_size(slip).check().is_err());
