@@ -421,12 +421,20 @@ fn checkpoints_of_other_versions_can_be_read() {
                 .remove("interpolation")
                 .is_some()
         );
+        // Nor did it know the pictures by their files.
+        let facts = run["facts"].as_object_mut().unwrap();
+        for part in ["training", "validation"] {
+            let name = format!("files of the {part} pictures");
+            assert!(facts.remove(&name).is_some());
+        }
         metadata["run"] = run.to_string().into();
         metadata["of_tomorrow"] = "1".into();
     })
     .unwrap();
     let history = older.resume(&data, &fit.clone().epochs(2)).unwrap();
     assert_eq!(history.epochs.len(), 2);
+    let note = history.notes().last().unwrap();
+    assert!(note.contains("does not tell which pictures"), "{note}");
     // What is written otherwise cannot be understood, and says so.
     let error = rewritten(&|metadata| metadata["format"] = "99".into()).unwrap_err();
     let text = error.to_string();
@@ -870,4 +878,57 @@ fn what_does_not_fit_is_refused_before_anything_is_computed() {
     let wild = Augment::none().rotation(f64::NAN);
     assert!(model.train_frozen(&data, &wild, &fit()).is_err());
     assert!(model.history().epochs.is_empty());
+}
+
+/// Twelve pictures in two classes, in a folder of their own.
+fn own_pictures() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for class in ["cats", "dogs"] {
+        std::fs::create_dir(folder.path().join(class)).unwrap();
+        for n in 0..6 {
+            let name = format!("{class}/{}.{n}.jpg", class.trim_end_matches('s'));
+            let sample = common::repository("data/samples/train").join(&name);
+            std::fs::copy(sample, folder.path().join(&name)).unwrap();
+        }
+    }
+    folder
+}
+
+#[test]
+fn a_run_goes_on_with_the_files_that_it_began_with() {
+    let folder = own_pictures();
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("run.safetensors");
+    let split = |folder: &Path, seed: u64| Data::split(folder, 0.34, seed).unwrap();
+    let data = split(folder.path(), 1);
+    let none = Augment::none();
+    let begun = fit().epochs(1).checkpoint(&path);
+    model().train_frozen(&data, &none, &begun).unwrap();
+    let loaded = || Classifier::load(&path, Device::Cpu).unwrap();
+    let refused = |data: &Data| {
+        let error = loaded().resume(data, &fit().epochs(2)).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("files of the") && error.contains("same seed"),
+            "{error}"
+        );
+    };
+    // As many pictures of each class, but others.
+    let other = split(folder.path(), 2);
+    assert_eq!(data.validation.counts(), other.validation.counts());
+    refused(&other);
+    // The same names, another picture.
+    let dog = data.train.files().last().unwrap().clone();
+    let old = std::fs::read(&dog).unwrap();
+    std::fs::write(&dog, [&old[..], b"more"].concat()).unwrap();
+    refused(&data);
+    std::fs::write(&dog, &old).unwrap();
+    // The same pictures in another place are the same.
+    let moved = own_pictures();
+    let mut model = loaded();
+    let history = model
+        .resume(&split(moved.path(), 1), &fit().epochs(2))
+        .unwrap();
+    assert_eq!(history.epochs.len(), 2);
+    assert_eq!(history.notes(), ["seeded random weights"]);
 }

@@ -252,12 +252,120 @@ fn checks_find_broken_files_copies_and_uneven_classes() {
     let error = Data::split(&samples, 0.2, 0).unwrap_err().to_string();
     assert!(error.contains("Data::open"), "{error}");
     let samples = Data::open(samples).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    touch(elsewhere.path(), "owls/1.jpg");
     let other = Data {
         train: samples.train.clone(),
-        validation: Dataset::open(&folder).unwrap(),
+        validation: Dataset::open(&elsewhere).unwrap(),
     };
     assert!(matches!(other.check(), Err(Error::Dataset { .. })));
     let checks = samples.check().unwrap();
     assert!(checks.is_fine(), "{checks}");
     assert!(checks.table().to_string().contains("Nothing to mend"));
+}
+
+#[test]
+fn what_systems_leave_beside_pictures_is_no_class_and_no_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [
+        "__MACOSX/cats/._0.jpg",
+        "@eaDir/cats/0.jpg/thumb.jpg",
+        "$RECYCLE.BIN/x.jpg",
+        "lost+found/x.jpg",
+        ".ipynb_checkpoints/x.jpg",
+        "cats/._0.jpg",
+        "cats/__MACOSX/1.jpg",
+        "cats/@eaDir/0.jpg",
+        "cats/0.jpg",
+        "dogs/1.jpg",
+        "dogs/inside/2.jpg",
+    ] {
+        touch(folder.path(), path);
+    }
+    let dataset = Dataset::open(folder.path()).unwrap();
+    assert_eq!(dataset.classes(), ["cats", "dogs"]);
+    assert_eq!(dataset.counts(), [("cats".into(), 1), ("dogs".into(), 2)]);
+}
+
+#[test]
+fn the_parts_of_a_split_are_no_classes_whatever_they_are_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, parts: &[&str]| {
+        let place = folder.path().join(name);
+        for part in parts {
+            touch(&place, &format!("{part}/normal/1.jpg"));
+            touch(&place, &format!("{part}/pneumonia/2.jpg"));
+        }
+        place
+    };
+    for (name, parts, words) in [
+        (
+            "chest",
+            &["train", "val", "test"][..],
+            &["test, val", "val to validation", "Data::split(", "train\""][..],
+        ),
+        ("two", &["train", "test"], &["test to validation"]),
+        (
+            "capital",
+            &["Training", "Validation"],
+            &["Training to train and Validation to validation"],
+        ),
+        ("whole", &["train", "validation", "test"], &["`Data::open`"]),
+    ] {
+        let place = put(name, parts);
+        let mut opened = vec![
+            Data::split(&place, 0.2, 0).map(|_| ()),
+            Dataset::open(&place).map(|_| ()),
+        ];
+        if name != "whole" {
+            opened.push(Data::open(&place).map(|_| ()));
+        }
+        for outcome in opened {
+            let error = outcome.unwrap_err().to_string();
+            assert!(error.contains("split already"), "{error}");
+            for word in words {
+                assert!(error.contains(word), "{word} in {error}");
+            }
+        }
+    }
+    // Classes of such names have pictures in them, not folders.
+    let place = folder.path().join("railway");
+    for path in ["train/1.jpg", "test/2.jpg"] {
+        touch(&place, path);
+    }
+    assert_eq!(Dataset::open(&place).unwrap().classes(), ["test", "train"]);
+}
+
+#[test]
+fn a_class_whose_pictures_on_one_side_cannot_be_read_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = common::repository("data/samples/train");
+    for (class, count) in [("cats", 4), ("dogs", 4)] {
+        std::fs::create_dir(folder.path().join(class)).unwrap();
+        for n in 0..count {
+            let name = format!("{class}/{}.{n}.jpg", class.trim_end_matches('s'));
+            std::fs::copy(samples.join(&name), folder.path().join(&name)).unwrap();
+        }
+    }
+    // The one dog that is set aside.
+    let data = Data::split(folder.path(), 0.25, 1).unwrap();
+    let dog = data.validation.files().last().unwrap().clone();
+    std::fs::write(&dog, "no picture").unwrap();
+    let error = data.without_unreadable().unwrap_err().to_string();
+    assert!(
+        error.contains("the validation pictures of dogs") && error.contains("another seed"),
+        "{error}"
+    );
+    let checks = data.check().unwrap();
+    assert!(!checks.is_fine());
+    let text = checks.table().to_string();
+    assert!(
+        text.contains("dogs has no picture to validate on"),
+        "{text}"
+    );
+    // Elsewhere it is one of several.
+    let seeds = (0..40).map(|seed| Data::split(folder.path(), 0.25, seed).unwrap());
+    let mut others = seeds.filter(|data| data.train.files().contains(&dog));
+    let other = others.next().unwrap().without_unreadable().unwrap();
+    assert_eq!((other.train.len(), other.validation.len()), (5, 2));
 }

@@ -196,3 +196,96 @@ fn damaged_pictures_never_bring_a_panic() {
         "the damage was real: {refused} of 900 refused"
     );
 }
+
+/// Kinds that Pillow reads and this crate does not, each with the reason.
+const NOT_READ: [(&str, &str); 6] = [
+    (
+        "group3.tif",
+        "the `tiff` crate has no decoder of fax group 3",
+    ),
+    (
+        "lzma.tif",
+        "nor one of LZMA, which other programs than Pillow hardly write",
+    ),
+    ("zstd.tif", "its decoder of Zstandard would be a C library"),
+    (
+        "lab.tif",
+        "Lab becomes RGB by a colour management that is not here",
+    ),
+    (
+        "ycbcr.tif",
+        "YCbCr without JPEG, for which libtiff has arithmetic of its own",
+    ),
+    (
+        "float.pfm",
+        "a portable map of floating point: no file of pictures for a network",
+    ),
+];
+
+#[test]
+fn every_kind_of_file_has_pillows_pixels_or_a_reason_why_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = common::python("kinds.py", &[folder.path()]);
+    let cases: serde_json::Value = serde_json::from_str(&cases).unwrap();
+    let (mut equal, mut wrong) = (0, Vec::new());
+    for case in cases.as_array().unwrap() {
+        let name = case["file"].as_str().unwrap();
+        let found = Photo::open(folder.path().join(name));
+        if let Err(error) = &found {
+            // No words of a decoder's own: `UnexpectedEof`, `ChunkType { .. }`.
+            let text = error.to_string();
+            assert!(
+                !text.contains('{') && !text.contains("Unsupported("),
+                "{text}"
+            );
+        }
+        let is_listed = NOT_READ.iter().any(|(file, _)| *file == name);
+        let expected = case["expected"].as_str();
+        match (found, expected) {
+            (Ok(photo), Some(expected)) => {
+                let expected = std::fs::read(folder.path().join(expected)).unwrap();
+                let sides = [photo.width() as u64, photo.height() as u64];
+                let is_so = sides == ["width", "height"].map(|side| case[side].as_u64().unwrap())
+                    && photo.bytes() == expected;
+                if !is_so || is_listed {
+                    let pairs = photo.bytes().iter().zip(&expected);
+                    let most = pairs.map(|(a, b)| a.abs_diff(*b)).max();
+                    wrong.push(format!("{name}: {sides:?}, by up to {most:?}"));
+                }
+                equal += 1;
+            }
+            (Err(error), Some(_)) if !is_listed => wrong.push(format!("{name}: {error}")),
+            // What Pillow refuses may be read here.
+            _ => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(equal > 90, "{equal} files");
+}
+
+#[test]
+fn damage_is_told_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    common::python("pixels.py", &[folder.path()]);
+    for name in [
+        "rgb.png",
+        "palette.gif",
+        "rgb.bmp",
+        "lzw.tif",
+        "rgb.ppm",
+        "lossless.webp",
+    ] {
+        let whole = std::fs::read(folder.path().join(name)).unwrap();
+        for place in (8..whole.len()).step_by(whole.len() / 60 + 1) {
+            let mut changed = whole.clone();
+            changed[place] ^= 0xff;
+            for bytes in [&changed[..], &whole[..place]] {
+                if let Err(error) = Photo::from_bytes(name, bytes) {
+                    let text = error.to_string();
+                    let is_debug = ["{", "(\"", "::", "Error(", "ChunkType", "InvalidSignature"];
+                    assert!(!is_debug.iter().any(|part| text.contains(part)), "{text}");
+                }
+            }
+        }
+    }
+}

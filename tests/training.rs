@@ -428,3 +428,70 @@ fn a_caught_panic_with_gradients_off_does_not_stop_later_training() {
     let (_, history) = train_head(&train, &train, &quiet().epochs(2).learning_rate(1e-3)).unwrap();
     assert!(history.epochs[1].loss < history.epochs[0].loss, "{history}");
 }
+
+#[test]
+fn a_heads_run_goes_on_with_the_features_that_it_began_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let (train, validation) = (features(12, 2), features(6, 2));
+    let mut head = Head::dense(4).build(&train, 0).unwrap();
+    let begun = quiet().epochs(1).checkpoint(&path);
+    head.fit(&train, &validation, &begun).unwrap();
+    let loaded = || HeadModel::load(&path, Device::Cpu).unwrap();
+    // As many, but others: the same in another order.
+    let array = train.array().unwrap();
+    let turned = Array4::from_shape_fn(array.dim(), |(n, y, x, c)| array[[11 - n, y, x, c]]);
+    let labels = train.labels().iter().rev().copied().collect::<Vec<_>>();
+    let other = Features::from_array(&turned, &labels, &["cats", "dogs"]).unwrap();
+    let error = loaded().resume(&other, &validation, &quiet().epochs(2));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("files of the training pictures"), "{error}");
+    // The same, stored and read again.
+    let stored = folder.path().join("train.safetensors");
+    train.save(&stored).unwrap();
+    let train = Features::load(&stored, Device::Cpu).unwrap();
+    let history = loaded()
+        .resume(&train, &validation, &quiet().epochs(2))
+        .unwrap();
+    assert_eq!(history.epochs.len(), 2);
+}
+
+#[test]
+fn features_that_are_no_finite_numbers_are_refused() {
+    for value in [f32::NAN, f32::INFINITY] {
+        let mut values = Array4::zeros((2, 1, 1, 2));
+        values[[1, 0, 0, 1]] = value;
+        let error = Features::from_array(&values, &[0, 1], &["cats", "dogs"]).unwrap_err();
+        assert!(
+            error.to_string().contains("1 values that are no finite"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn options_out_of_bounds_are_named_as_what_they_are() {
+    for (fit, words) in [
+        (
+            quiet().batch_size(usize::MAX),
+            "batch_size is 18446744073709551615",
+        ),
+        (quiet().batch_size(10_000_001), "batch_size is 10000001"),
+        (
+            quiet().batch_size(20_000_000).steps_per_epoch(2),
+            "batch_size is 20000000",
+        ),
+        (
+            quiet().batch_size(1000).steps_per_epoch(1_000_000),
+            "steps_per_epoch is 1000000",
+        ),
+        (
+            quiet().class_weights(&[1.0, f64::INFINITY]),
+            "each must be a finite number",
+        ),
+        (quiet().class_weights(&[1.0, -1.0]), "none below 0"),
+    ] {
+        let error = fit.check().unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}

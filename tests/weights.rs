@@ -119,6 +119,26 @@ fn every_kind_of_file_gives_the_same_weights_bit_for_bit() {
             "tch .ot with torchvision's names",
             Kind::Float,
         ),
+        (
+            "timm.safetensors",
+            "safetensors with torchvision's names",
+            Kind::Float,
+        ),
+        (
+            "prefixed.safetensors",
+            "safetensors with torchvision's names",
+            Kind::Float,
+        ),
+        (
+            "features_alone.safetensors",
+            "safetensors with torchvision's names",
+            Kind::Float,
+        ),
+        (
+            "batch_normalised_head.safetensors",
+            "safetensors with torchvision's names",
+            Kind::Float,
+        ),
     ];
     let folder = written(&files.map(|(name, ..)| name), &[]);
     for (number, (name, kind, stored_as)) in files.into_iter().enumerate() {
@@ -128,7 +148,7 @@ fn every_kind_of_file_gives_the_same_weights_bit_for_bit() {
         let weights = Weights::load(&plain).unwrap_or_else(|error| panic!("{name}: {error}"));
         let words = format!("({kind}, ");
         assert!(weights.to_string().contains(&words), "{name}: {weights}");
-        let scaling = match name.starts_with("torchvision") {
+        let scaling = match kind.contains("torchvision") {
             true => Scaling::Torch,
             false => Scaling::Caffe,
         };
@@ -162,7 +182,7 @@ fn an_archive_saved_by_tch_is_read() {
 
 #[test]
 fn the_top_is_read_from_keras_and_torchvision_alike() {
-    let names = ["official.h5", "torchvision.safetensors"];
+    let names = ["official.h5", "torchvision.safetensors", "timm.safetensors"];
     let folder = written(&names, &["--with-top"]);
     let load = |weights: &Weights| {
         Base::with_top(Architecture::Vgg16, weights, Device::Cpu, Precision::F32).unwrap()
@@ -393,5 +413,54 @@ fn a_tensor_claims_no_more_than_its_file_can_hold() {
     let folder = written(&names, &[]);
     for name in names {
         assert_says(&folder.path().join(name), &["damaged", "claims"]);
+    }
+}
+
+#[test]
+fn weights_that_are_no_finite_numbers_are_named_by_layer_and_count() {
+    let folder = written(
+        &["not_finite.safetensors", "not_finite.ot", "not_finite.h5"],
+        &[],
+    );
+    for (name, words) in [
+        (
+            "not_finite.safetensors",
+            &["features.5 kernel has 2 values (of 73728)"][..],
+        ),
+        (
+            "not_finite.ot",
+            &["features.5 kernel has 2 values (of 73728)"],
+        ),
+        (
+            "not_finite.h5",
+            &["block3_conv1 kernel has 294912 values (of 294912)"],
+        ),
+    ] {
+        assert_says(&folder.path().join(name), words);
+    }
+    // What this crate has saved: the base of a classifier, its head, a head alone.
+    let (_, path) = saved_classifier(folder.path());
+    let spoilt = |name: &str, value: f32| {
+        let mut bytes = std::fs::read(&path).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let begin = file.tensor(name).unwrap().data().as_ptr() as usize - bytes.as_ptr() as usize;
+        bytes[begin..begin + 4].copy_from_slice(&value.to_le_bytes());
+        let path = folder.path().join("spoilt.safetensors");
+        std::fs::write(&path, bytes).unwrap();
+        Classifier::load(&path, Device::Cpu)
+            .unwrap_err()
+            .to_string()
+    };
+    for (name, words) in [
+        (
+            "features.0.weight",
+            "features.0 weight has 1 value (of 1728) that is no finite",
+        ),
+        ("dense.bias", "dense bias has 1 value (of 4)"),
+    ] {
+        for value in [f32::NAN, f32::NEG_INFINITY] {
+            let error = spoilt(name, value);
+            assert!(error.contains(words), "{error}");
+        }
     }
 }

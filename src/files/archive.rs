@@ -2,15 +2,16 @@
 //!
 //! The step after a download. Nothing is printed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
 use crate::error::{Error, Result};
 use crate::files::remote::CHUNK;
-use crate::machine::disk::{accept_missing, wait_for_lock, with_suffix, write_error};
+use crate::machine::disk::{accept_missing, is_junk, wait_for_lock, with_suffix, write_error};
 use crate::show::progress::Progress;
 
 /// No archive of pictures for a lesson is larger than this unpacked; a zip bomb is.
@@ -149,7 +150,14 @@ fn list(archive: &Path, zip: &ZipArchive<BufReader<File>>) -> Result<Vec<Entry>>
         if entry.is_symlink() {
             return Err(refused(format!("{name:?} in it is a link, not a file")));
         }
-        if !entry.is_dir() && !is_junk(&path) {
+        if let Some(problem) = unusual(&entry.compression(), entry.encrypted()) {
+            return Err(Error::Archive {
+                path: archive.into(),
+                problem: format!("{name:?} in it {problem}, which cannot be read here"),
+                remedy: UNPACK_IT_YOURSELF.into(),
+            });
+        }
+        if !entry.is_dir() && !path.iter().filter_map(|part| part.to_str()).any(is_junk) {
             entries.push(Entry {
                 index,
                 path,
@@ -179,7 +187,55 @@ fn list(archive: &Path, zip: &ZipArchive<BufReader<File>>) -> Result<Vec<Entry>>
             entry.path = entry.path.iter().skip(1).collect();
         }
     }
+    check_places(archive, &entries)?;
     Ok(entries)
+}
+
+/// What to do with an archive that other programs can unpack.
+const UNPACK_IT_YOURSELF: &str =
+    "Unpack it with another program, such as 7-Zip or `unzip`, and open the folder";
+
+/// How an entry is packed if that is another way than the usual one.
+fn unusual(method: &CompressionMethod, is_encrypted: bool) -> Option<String> {
+    if is_encrypted {
+        return Some("is locked with a password".into());
+    }
+    if [CompressionMethod::STORE, CompressionMethod::DEFLATE].contains(method) {
+        return None;
+    }
+    let known = [
+        (CompressionMethod::DEFLATE64, "Deflate64"),
+        (CompressionMethod::BZIP2, "bzip2"),
+        (CompressionMethod::LZMA, "LZMA"),
+        (CompressionMethod::ZSTD, "Zstandard"),
+        (CompressionMethod::XZ, "XZ"),
+    ];
+    let name = known.iter().find(|(known, _)| known == method);
+    let name = name.map_or("a rare method", |(_, name)| name);
+    Some(format!("is packed with {name}"))
+}
+
+/// Refuses two entries of one place: two of the same path, or one that is the folder of another.
+fn check_places(archive: &Path, entries: &[Entry]) -> Result<()> {
+    let mut places = BTreeSet::new();
+    let twice = entries.iter().find(|entry| !places.insert(&*entry.path));
+    let above = |entry: &&Entry| {
+        let mut above = entry.path.ancestors().skip(1);
+        above.any(|folder| places.contains(folder))
+    };
+    let problem = match (twice, entries.iter().find(above)) {
+        (Some(entry), _) => format!("{} is in it twice", entry.path.display()),
+        (None, Some(entry)) => format!(
+            "{} in it lies in a folder that is a file there",
+            entry.path.display()
+        ),
+        (None, None) => return Ok(()),
+    };
+    Err(Error::Archive {
+        path: archive.into(),
+        problem,
+        remedy: UNPACK_IT_YOURSELF.into(),
+    })
 }
 
 /// Whether the name is neither absolute nor climbs up.
@@ -191,12 +247,6 @@ fn stays_inside(name: &str) -> bool {
     !name.starts_with(['/', '\\'])
         && name.as_bytes().get(1) != Some(&b':')
         && parts.all(|part| part != "..")
-}
-
-fn is_junk(path: &Path) -> bool {
-    path.iter().filter_map(|part| part.to_str()).any(|part| {
-        part == "__MACOSX" || part == ".DS_Store" || part == "Thumbs.db" || part.starts_with("._")
-    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use ureq::Body;
 use ureq::http::Response;
@@ -13,6 +14,9 @@ use crate::files::remote::{CHUNK, Remote};
 use crate::machine::disk::write_error;
 use crate::show::progress::Progress;
 use crate::show::task::Task;
+
+/// Bytes a second below which an attempt is given up; half a gigabyte would take a week.
+const SLOWEST: f64 = 1000.0;
 
 /// What a reader sees of a download, and whether the reader wants it to stop.
 pub(crate) struct Shown<'a> {
@@ -112,11 +116,21 @@ impl Attempt<'_, '_> {
     /// From which byte on the answer holds the file, and how long the file is; nothing if the part is
     /// whole already.
     fn offer(
-        &self,
+        &mut self,
         answer: &Response<Body>,
         start: u64,
     ) -> std::result::Result<Option<(u64, Option<u64>)>, Ended> {
         let range = header(answer.headers(), "Content-Range").and_then(parse_range);
+        if answer.status() == 206 {
+            let is_same = self
+                .part
+                .is_of_this_version(|name| header(answer.headers(), name));
+            // Some servers pass over If-Range, and send the rest of whatever is there now.
+            if !is_same.unwrap_or(self.remote.md5.is_some()) {
+                self.part.remove()?;
+                return Err(Ended::again("the file there has changed meanwhile"));
+            }
+        }
         let (start, total) = match answer.status().as_u16() {
             200 => (0, answer.body().content_length()),
             206 if start > 0 && range.is_some_and(|(from, _)| from == Some(start)) => {
@@ -192,10 +206,12 @@ impl Attempt<'_, '_> {
         let (mut done, mut told) = (start, start);
         let all = total.or(self.remote.bytes);
         let most = self.remote.bytes.or(total).unwrap_or(u64::MAX);
+        let mut pace = Pace::new(patience, done);
         while let Some(bytes) = chunk.filter(|_| done <= most) {
             file.write_all(&bytes)
                 .map_err(|error| write_error(&self.part.path, error))?;
             done += bytes.len() as u64;
+            pace.check(done)?;
             if done - told >= CHUNK as u64 {
                 self.shown.done(done, all);
                 told = done;
@@ -222,6 +238,42 @@ impl Attempt<'_, '_> {
 
     fn failure(&self, problem: String, advice: &str) -> Error {
         self.remote.failure(self.place, problem, advice)
+    }
+}
+
+/// Whether the bytes of a download keep coming: a server that sends one now and then is as good as silent.
+struct Pace {
+    patience: Duration,
+    since: Instant,
+    /// How many there were then.
+    before: u64,
+}
+
+impl Pace {
+    fn new(patience: Duration, done: u64) -> Self {
+        Self {
+            patience,
+            since: Instant::now(),
+            before: done,
+        }
+    }
+
+    /// Ends an attempt in which fewer came than the slowest network brings, in as long as a silence may last.
+    fn check(&mut self, done: u64) -> std::result::Result<(), Ended> {
+        let passed = self.since.elapsed();
+        if passed < self.patience {
+            return Ok(());
+        }
+        let came = done - self.before;
+        if (came as f64) < SLOWEST * passed.as_secs_f64() {
+            return Err(Ended::again(format!(
+                "the download is too slow: {came} bytes came in {:.0} s, after {} before",
+                passed.as_secs_f64().ceil(),
+                self.before
+            )));
+        }
+        *self = Self::new(self.patience, done);
+        Ok(())
     }
 }
 

@@ -67,6 +67,8 @@ pub(crate) fn ask(
             .timeout_connect(Some(silence))
             .timeout_per_read(Some(silence))
             .timeout_per_write(Some(silence))
+            // The words before the file: one that comes letter by letter is no answer.
+            .timeout_recv_response(Some(silence))
             .timeout_global(in_all);
         if is_this_machine(url) {
             config = config.proxy(None);

@@ -10,4 +10,5 @@ pub(crate) mod download;
 pub(crate) mod http;
 pub(crate) mod part;
 pub(crate) mod remote;
+pub(crate) mod tensor_file;
 pub(crate) mod tensors;

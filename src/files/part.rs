@@ -43,6 +43,18 @@ impl Part {
         fs::metadata(&self.path).map_or(0, |found| found.len())
     }
 
+    /// Whether a part of the file is of the same version as the bytes that are here: `of_answer` looks up a
+    /// header of the answer that it came with. Without the header that they came with nobody knows.
+    pub(crate) fn is_of_this_version<'a>(
+        &mut self,
+        of_answer: impl Fn(&str) -> Option<&'a str>,
+    ) -> Option<bool> {
+        let own = self.validator()?;
+        let is_tag = own.starts_with('"');
+        let header = if is_tag { "ETag" } else { "Last-Modified" };
+        of_answer(header).map(|found| found == own)
+    }
+
     /// How many of them belong to `remote` and may be kept.
     pub(crate) fn kept_of(&mut self, remote: &Remote) -> u64 {
         let have = self.len();
@@ -106,11 +118,16 @@ impl Part {
     }
 
     /// Makes the whole file the one at `place`. Another file of that name is somebody's: it makes room
-    /// and is kept.
+    /// and is kept, beside those that did so before.
     pub(crate) fn rename_to(&self, place: &Path) -> Result<()> {
         if place.exists() {
-            let aside = with_suffix(place, ".replaced");
-            fs::rename(place, &aside).map_err(Error::file(place, "move aside"))?;
+            let mut asides = (1..).map(|number| match number {
+                1 => with_suffix(place, ".replaced"),
+                _ => with_suffix(place, &format!(".replaced{number}")),
+            });
+            if let Some(aside) = asides.find(|aside| fs::symlink_metadata(aside).is_err()) {
+                fs::rename(place, &aside).map_err(Error::file(place, "move aside"))?;
+            }
         }
         fs::rename(&self.path, place).map_err(Error::file(place, "rename the download to"))
     }

@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
-use tch::{Kind, Tensor};
+use safetensors::tensor::{Dtype, TensorView, serialize};
+use tch::{Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::files::tensor_file::TensorFile;
 use crate::show::saved::Saved;
 
 /// The version of what this crate writes, in the metadata as `format`; files without it are older than the
@@ -51,16 +52,9 @@ impl Store {
 
     /// Reads the file at `path`. `what` names what should be in it ("features", "a head").
     pub(crate) fn load(path: &Path, what: &str) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
-        let unreadable = |problem: String| Error::Weights {
-            path: path.to_owned(),
-            problem,
-            remedy: format!("Load a file that this crate saved {what} to"),
-        };
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| {
-            unreadable(format!("this is not a whole safetensors file ({error})"))
-        })?;
-        let metadata = header.metadata().clone().unwrap_or_default();
+        let remedy = format!("Load a file that this crate saved {what} to");
+        let file = TensorFile::open(path, &remedy)?;
+        let metadata = file.metadata();
         let format = metadata.get("format").map_or("0", String::as_str);
         if !format.parse().is_ok_and(|format: u32| format <= FORMAT) {
             return Err(Error::Weights {
@@ -69,17 +63,20 @@ impl Store {
                 remedy: "Update evcxr_transfer to read it".into(),
             });
         }
-        let views = SafeTensors::deserialize(&bytes)
-            .map_err(|error| unreadable(format!("the file is damaged ({error})")))?;
+        file.check_whole()?;
         let mut tensors = BTreeMap::new();
-        for (name, view) in views.iter() {
-            if view.dtype() != Dtype::F32 {
-                return Err(unreadable(format!("{name} is {:?}, not F32", view.dtype())));
+        for (name, info) in file.tensors() {
+            if info.dtype != Dtype::F32 {
+                return Err(Error::Weights {
+                    path: path.to_owned(),
+                    problem: format!("{name} is {:?}, not F32", info.dtype),
+                    remedy,
+                });
             }
-            let size = view.shape().iter().map(|&n| n as i64).collect::<Vec<_>>();
-            let tensor = Tensor::f_from_data_size(view.data(), &size, Kind::Float)
+            let size = info.shape.iter().map(|&n| n as i64).collect::<Vec<_>>();
+            let tensor = Tensor::f_from_data_size(&file.bytes(info)?, &size, Kind::Float)
                 .map_err(Error::compute(format!("reading {name}")))?;
-            tensors.insert(name.to_owned(), tensor);
+            tensors.insert(name, tensor);
         }
         Ok(Self { tensors, metadata })
     }
@@ -123,6 +120,44 @@ pub(crate) fn not_saved_here(path: &Path, what: &str) -> Error {
         problem: format!("this file does not hold {what}"),
         remedy: format!("Load a file that this crate saved {what} to"),
     }
+}
+
+/// Refuses a tensor of a file with values that are no finite numbers: training would blame the learning rate
+/// for them, and every answer would be none. `name` is the layer's with the tensor's: "dense kernel".
+///
+/// # Errors
+/// [`Error::Weights`] with their number.
+pub(crate) fn check_finite(
+    tensor: &Tensor,
+    path: &Path,
+    name: impl std::fmt::Display,
+) -> Result<()> {
+    let count = not_finite(tensor).map_err(Error::compute(format!("looking at {name}")))?;
+    if count == 0 {
+        return Ok(());
+    }
+    let (values, are) = match count {
+        1 => ("value", "is no finite number"),
+        _ => ("values", "are no finite numbers"),
+    };
+    Err(Error::Weights {
+        path: path.to_owned(),
+        problem: format!(
+            "{name} has {count} {values} (of {}) that {are}",
+            tensor.numel()
+        ),
+        remedy: "A run that diverged left it so, or the file was damaged: load another".into(),
+    })
+}
+
+/// How many values of a tensor are infinite or no numbers.
+pub(crate) fn not_finite(tensor: &Tensor) -> std::result::Result<usize, TchError> {
+    // Finite f32 values never overflow in f64, so that mostly one pass tells, without memory.
+    if tensor.f_sum(Kind::Double)?.f_double_value(&[])?.is_finite() {
+        return Ok(0);
+    }
+    let count = tensor.f_isfinite()?.f_logical_not()?.f_sum(Kind::Int64)?;
+    Ok(count.f_int64_value(&[])? as usize)
 }
 
 /// A tensor's sizes as `usize`.

@@ -23,6 +23,7 @@ use tch::{Kind, TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::machine::arrays::numbers_of;
 use crate::machine::fitting_batch::FittingBatch;
+use crate::machine::memory::check_room;
 use crate::machine::random::Random;
 use crate::network::base::Base;
 use crate::network::layer::{Layer, LayerId};
@@ -99,6 +100,15 @@ impl ActivationMaximization {
         }
         let size = self.size.unwrap_or(base.size().min(SIDE));
         base.architecture().check_size(size)?;
+        let bytes = (size * size * 3 * 4).saturating_mul(filters.len());
+        let what = format!("{} patterns of {size} x {size} pixels", filters.len());
+        // The start, the pattern, and what is made of both on the way.
+        check_room(
+            base.device(),
+            bytes.saturating_mul(3),
+            &what,
+            "Ask for fewer or smaller ones",
+        )?;
         let numbers = filters.iter().map(|&n| n as i64).collect::<Vec<_>>();
         let prepared = || {
             let start = self.start(filters.len(), size)?;

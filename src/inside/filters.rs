@@ -64,7 +64,7 @@ impl Filters {
     /// each other: grey from the smallest value in the whole layer (black) to the largest (white), as in
     /// the lesson.
     pub fn first(&self, n: usize) -> Figure {
-        self.choose(&(0..n).collect::<Vec<_>>())
+        self.choose(&(0..n.min(self.values.shape()[3])).collect::<Vec<_>>())
     }
 
     /// The same for filters by their numbers, counted from 0; numbers that the layer has not are left

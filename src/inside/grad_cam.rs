@@ -330,6 +330,8 @@ fn summed(output: &Tensor, weights: &Tensor) -> std::result::Result<Tensor, TchE
 /// [h, w] as (h, w) with its largest value at 1.
 fn scaled(map: &Tensor) -> std::result::Result<Array2<f32>, TchError> {
     let mut values: Array2<f32> = array_of(map)?;
+    // Half precision overflows in very deep layers; such a place says nothing.
+    values.mapv_inplace(|value| if value.is_finite() { value } else { 0.0 });
     let largest = values.iter().copied().fold(0.0, f32::max);
     if largest > 0.0 {
         values /= largest;

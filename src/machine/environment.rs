@@ -79,11 +79,9 @@ mod tests {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 readers(&path, found);
-                continue;
-            }
-            // Not all of them are text.
-            let bytes = std::fs::read(&path).unwrap();
-            if String::from_utf8_lossy(&bytes).contains("env::var") {
+            } else if path.extension().is_some_and(|ending| ending == "rs")
+                && std::fs::read_to_string(&path).unwrap().contains("env::var")
+            {
                 found.push(path);
             }
         }

@@ -17,9 +17,12 @@ const LIMIT_AND_USAGE: [(&str, &str); 2] = [
     ("memory.limit_in_bytes", "memory.usage_in_bytes"),
 ];
 
+/// What to do where pictures do not fit.
+pub(crate) const FEWER_PICTURES: &str = "`take` fewer pictures, or use a base for smaller ones";
+
 /// Refuses what does not fit into the memory that is left: Linux would promise more than there is, and
-/// end the program when it is used. A GPU says so itself.
-pub(crate) fn check_room(device: Device, bytes: usize, what: &str) -> Result<()> {
+/// end the program when it is used. A GPU says so itself. `remedy` is what to do then.
+pub(crate) fn check_room(device: Device, bytes: usize, what: &str, remedy: &str) -> Result<()> {
     let free = free_memory().filter(|_| device == Device::Cpu);
     match free.filter(|&free| bytes as u64 > free) {
         None => Ok(()),
@@ -27,7 +30,7 @@ pub(crate) fn check_room(device: Device, bytes: usize, what: &str) -> Result<()>
             what: format!("memory for {what}"),
             expected: format!("{:.1} GB", bytes as f64 / 1e9),
             found: format!("{:.1} GB free", free as f64 / 1e9),
-            remedy: "`take` fewer pictures, or use a base for smaller ones".into(),
+            remedy: remedy.to_owned(),
         }),
     }
 }

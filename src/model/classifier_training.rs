@@ -136,15 +136,17 @@ impl Classifier {
         augment.check()?;
         self.check_pictures(&data.train, &data.validation)?;
         // Before minutes are spent on the pictures.
-        if let Some(run) = from {
-            run.check(fit, &self.facts(data, fit))?;
-        }
+        let unknown = match from {
+            Some(run) => run.check(fit, &self.facts(data, fit))?,
+            None => None,
+        };
         let precision = self.base.precision();
         self.base
             .set_precision(fit.precision.unwrap_or(precision))?;
         self.warn_of_a_new_head(trainable_from, fit);
         let notes = data.train.notes().iter().chain(data.validation.notes());
-        let mut history = History::new(notes.chain(&self.base.origin().notes))
+        let notes = notes.chain(&self.base.origin().notes);
+        let mut history = History::new(notes.chain(&unknown))
             .named(self.name_of_run(trainable_from))
             .following(before);
         let outcome = match self.learn(trainable_from, data, augment, fit, &mut history, from) {
@@ -291,6 +293,8 @@ impl Classifier {
             "interpolation": data.train.interpolation,
             "training pictures": counts(&data.train),
             "validation pictures": counts(&data.validation),
+            "files of the training pictures": data.train.digest(),
+            "files of the validation pictures": data.validation.digest(),
         })
     }
 }
@@ -389,22 +393,36 @@ mod tests {
         );
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_checkpoint_that_cannot_be_written_costs_a_line_and_not_the_run() {
         let (mut model, data, fit) = model();
-        // A folder where the file should be.
-        let folder = tempfile::tempdir().unwrap();
-        let fit = fit.checkpoint(folder.path());
+        // The device that answers every write with "no space left".
+        let fit = fit.checkpoint("/dev/full");
         let history = model.train_frozen(&data, &Augment::none(), &fit).unwrap();
         assert_eq!(history.epochs.len(), 1);
         let lines = fit.progress.kept();
         let note = lines.last().unwrap();
         assert!(
-            note.contains("no checkpoint after epoch 1") && note.contains("rename"),
+            note.contains("no checkpoint after epoch 1") && note.contains("Make room"),
             "{note}"
         );
-        let nowhere = fit.checkpoint("no/such/folder/run.safetensors");
-        let error = model.train_frozen(&data, &Augment::none(), &nowhere);
-        assert!(matches!(error, Err(Error::File { .. })));
+    }
+
+    #[test]
+    fn a_place_where_no_checkpoint_can_be_is_told_before_the_first_epoch() {
+        let (mut model, data, fit) = model();
+        let folder = tempfile::tempdir().unwrap();
+        let places = [
+            folder.path().to_owned(),
+            folder.path().join("no/run.safetensors"),
+        ];
+        for place in places {
+            let fit = fit.clone().checkpoint(place);
+            let error = model.train_frozen(&data, &Augment::none(), &fit);
+            assert!(matches!(error, Err(Error::File { .. })));
+        }
+        assert!(fit.progress.kept().is_empty());
+        assert!(model.history().epochs.is_empty());
     }
 }

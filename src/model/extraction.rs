@@ -4,6 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::machine::fitting_batch::FittingBatch;
+use crate::machine::memory::{FEWER_PICTURES, check_room};
 use crate::model::features::Features;
 use crate::model::provenance::Provenance;
 use crate::network::base::Base;
@@ -32,6 +33,8 @@ impl Base {
         size.extend(self.output_shape().iter().map(|&n| n as i64));
         // No question of the batch size: the remedy is fewer pictures.
         let values = dataset.len() * self.output_shape().iter().product::<usize>();
+        let what = format!("the features of {} pictures", dataset.len());
+        check_room(self.device(), 4 * values, &what, FEWER_PICTURES)?;
         let stored = Tensor::f_empty(&size, (Kind::Float, self.device())).map_err(Error::compute(
             format!(
                 "making room for the features of {} pictures ({:.1} GB; `take` fewer if that is too much)",

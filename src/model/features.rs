@@ -13,6 +13,7 @@ use tch::{Device, Tensor};
 use crate::error::{Error, Result};
 use crate::files::tensors;
 use crate::files::tensors::Store;
+use crate::machine::random::hash_of;
 use crate::model::provenance::Provenance;
 use crate::pictures::dataset::Dataset;
 use crate::show::display::displayed;
@@ -29,6 +30,8 @@ pub struct Features {
     /// What they were made with; numbers of one's own do not tell.
     provenance: Option<Provenance>,
     notes: Vec<String>,
+    /// What tells the pictures from others, or numbers of one's own. Files of earlier versions have none.
+    digest: Option<String>,
 }
 
 impl Features {
@@ -46,13 +49,15 @@ impl Features {
             classes: dataset.classes().to_vec(),
             base: base.to_owned(),
             notes,
+            digest: Some(dataset.digest()),
         }
     }
 
     /// Features from numbers of one's own: `values` (N, H, W, C), one label for each picture.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] if the counts differ, [`Error::Argument`] if a label has no class.
+    /// [`Error::Mismatch`] if the counts differ, [`Error::Argument`] if a label has no class or a value is not
+    /// finite.
     pub fn from_array(values: &Array4<f32>, labels: &[usize], classes: &[&str]) -> Result<Self> {
         let size = values.shape().iter().map(|&n| n as i64).collect::<Vec<_>>();
         let flat = values.iter().copied().collect::<Vec<f32>>();
@@ -66,9 +71,19 @@ impl Features {
             base: "an array".into(),
             provenance: None,
             notes: Vec::new(),
+            digest: Some(digest_of(values, labels)),
         };
         features.check()?;
-        Ok(features)
+        match tensors::not_finite(&features.tensor)
+            .map_err(Error::compute("looking at features"))?
+        {
+            0 => Ok(features),
+            count => Err(Error::Argument {
+                argument: "values",
+                value: format!("an array with {count} values that are no finite numbers"),
+                expected: "a head can learn from finite numbers only".into(),
+            }),
+        }
     }
 
     /// Labels must be there for each picture and lie within the classes: libtorch's loss would read
@@ -171,6 +186,11 @@ impl Features {
         self.provenance.as_ref()
     }
 
+    /// What tells the pictures from others, if that is known.
+    pub(crate) fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
+    }
+
     /// The device that holds the tensor.
     pub(crate) fn device(&self) -> Device {
         self.tensor.device()
@@ -205,6 +225,10 @@ impl Features {
                 "notes".to_owned(),
                 serde_json::json!(self.notes).to_string(),
             ),
+            (
+                "digest".to_owned(),
+                serde_json::json!(self.digest).to_string(),
+            ),
         ]);
         let tensors = BTreeMap::from([("features".to_owned(), self.tensor())]);
         Store { tensors, metadata }.save(path.as_ref())
@@ -213,7 +237,8 @@ impl Features {
     /// Reads what [`Features::save`] wrote, onto the CPU or a GPU.
     ///
     /// # Errors
-    /// [`Error::File`] if the file cannot be read, [`Error::Weights`] if it holds something else,
+    /// [`Error::File`] if the file cannot be read, [`Error::Weights`] if it holds something else
+    /// or values that are no finite numbers,
     /// [`Error::Device`] if the device cannot be used.
     pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Self> {
         crate::machine::device::check(device)?;
@@ -224,6 +249,7 @@ impl Features {
             .remove("features")
             .filter(|tensor| tensor.dim() >= 2)
             .ok_or_else(|| tensors::not_saved_here(path, "features"))?;
+        tensors::check_finite(&tensor, path, "features")?;
         let tensor = tensor.f_to_device(device).map_err(Error::compute(format!(
             "putting features on {}",
             crate::machine::device::name(device)
@@ -237,10 +263,25 @@ impl Features {
                 .read_optional("provenance", path, "features")?
                 .flatten(),
             notes: store.read_json("notes", path, "features")?,
+            digest: store.read_optional("digest", path, "features")?.flatten(),
         };
         features.check()?;
         Ok(features)
     }
+}
+
+/// A digest of labels and values; of each picture's only the first, which differ between any two.
+fn digest_of(values: &Array4<f32>, labels: &[usize]) -> String {
+    const VALUES: usize = 64;
+    let rows = values.outer_iter().zip(labels).flat_map(|(row, label)| {
+        let some = row
+            .iter()
+            .take(VALUES)
+            .flat_map(|value| value.to_le_bytes());
+        let some = some.collect::<Vec<_>>();
+        (*label as u64).to_le_bytes().into_iter().chain(some)
+    });
+    format!("{:016x}", hash_of(rows))
 }
 
 displayed!(

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::training::fit::check_positive;
+use crate::training::loss::outputs_for;
 
 /// 2^30 weights are 4 GB, and training takes four times as much: a larger head is a typing slip.
 const MOST_WEIGHTS: usize = 1 << 30;
@@ -45,14 +46,17 @@ impl Head {
                 expected: "there must be at least two to tell apart".into(),
             });
         }
-        let weights = width.checked_mul(self.units);
+        // One unit has a weight for each input and each output.
+        let of_unit = width.saturating_add(outputs_for(classes.len()));
+        let weights = of_unit.checked_mul(self.units);
         if weights.is_none_or(|weights| weights > MOST_WEIGHTS) {
             return Err(Error::Argument {
                 argument: "units",
                 value: self.units.to_string(),
                 expected: format!(
-                    "with {width} inputs it may be {} at most",
-                    MOST_WEIGHTS / width.max(1)
+                    "with {width} inputs and {} classes it may be {} at most",
+                    classes.len(),
+                    MOST_WEIGHTS / of_unit.max(1)
                 ),
             });
         }

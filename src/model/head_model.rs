@@ -22,6 +22,7 @@ use ndarray::Array2;
 use tch::{Device, TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::memory::check_room;
 use crate::machine::random::Random;
 use crate::model::features::Features;
 use crate::model::head::Head;
@@ -91,6 +92,9 @@ impl Head {
     ) -> Result<HeadModel> {
         let width = input_shape.iter().product::<usize>();
         self.check(width, classes)?;
+        let values = self.units * (width + outputs_for(classes.len()));
+        let what = format!("a head of {} units", self.units);
+        check_room(device, 4 * values, &what, "Make it smaller")?;
         let mut random = Random::new(seed, "head");
         let shapes = [
             [width, self.units],

@@ -60,12 +60,22 @@ impl HeadModel {
         self.check(train, "training features")?;
         self.check(validation, "validation features")?;
         fit.check()?.check_place()?;
-        let notes = train.notes().iter().chain(validation.notes());
-        let mut history = History::new(notes.chain(&self.notes));
-        let facts = json!({
+        let mut facts = json!({
             "training pictures": train.len(),
             "validation pictures": validation.len(),
         });
+        for (name, features) in [("training", train), ("validation", validation)] {
+            // Files of an earlier version do not tell.
+            if let Some(digest) = features.digest() {
+                facts[format!("files of the {name} pictures")] = digest.into();
+            }
+        }
+        let unknown = match from {
+            Some(run) => run.check(fit, &facts)?,
+            None => None,
+        };
+        let notes = train.notes().iter().chain(validation.notes());
+        let mut history = History::new(notes.chain(&self.notes).chain(&unknown));
         let learner = ModelLearner::of_head(self, facts, validation.len());
         let mut sources = Sources {
             train: Box::new(self.source(train, &fit.class_weights)?),

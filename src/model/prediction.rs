@@ -14,7 +14,7 @@ use std::fmt;
 use crate::error::{Error, Result};
 use crate::machine::arrays::numbers_of;
 use crate::model::classifier::Classifier;
-use crate::model::probabilities::{most_probable, percent};
+use crate::model::probabilities::{check_numbers, most_probable, percent};
 use crate::network::base::Base;
 use crate::pictures::photo::Photo;
 use crate::pictures::photo_source::PhotoSource;
@@ -142,6 +142,7 @@ impl Base {
             .forward_pixels(&pixels)
             .and_then(|row| numbers_of::<f64>(&row))
             .map_err(Error::batch("classifying a picture", 1))?;
+        check_numbers(&row)?;
         let mut ranked = row.into_iter().enumerate().collect::<Vec<_>>();
         // Stable: equals stay in the order of the classes.
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1));

@@ -23,10 +23,25 @@ impl Classifier {
             batches.push(loss::probabilities(&logits)?);
             Ok(())
         })?;
-        Tensor::f_cat(&batches, 0)
+        let rows = Tensor::f_cat(&batches, 0)
             .and_then(|all| rows_of(&all))
-            .map_err(Error::compute(doing))
+            .map_err(Error::compute(doing))?;
+        rows.iter().try_for_each(|row| check_numbers(row))?;
+        Ok(rows)
     }
+}
+
+/// Refuses probabilities that are no numbers: the first class would be named for them.
+pub(crate) fn check_numbers(probabilities: &[f64]) -> Result<()> {
+    if probabilities.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
+    Err(Error::Compute {
+        doing: "predicting".into(),
+        message: "the network's answer is not a number: its values overflow. Compute in \
+                  `Precision::F32`; if it does so there, the weights are of no use"
+            .into(),
+    })
 }
 
 /// Probabilities, [N, classes], as one row a picture.

@@ -4,6 +4,7 @@ use tch::{TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::machine::fitting_batch::FittingBatch;
+use crate::machine::memory::{FEWER_PICTURES, check_room};
 use crate::network::base::Base;
 use crate::network::outputs::lesson_order;
 use crate::pictures::augment::Augment;
@@ -236,7 +237,7 @@ pub(crate) fn pictures<'a>(
         }));
     }
     let what = format!("the outputs of {} pictures", dataset.len());
-    crate::machine::memory::check_room(base.device(), bytes, &what)?;
+    check_room(base.device(), bytes, &what, FEWER_PICTURES)?;
     let options = (base.precision().kind(), base.device());
     let stored = shapes
         .map(|shape| {

@@ -16,6 +16,8 @@ impl Classifier {
     /// block (VGG: from `block5_conv1` on, ResNet `conv5_block1_1_conv`, ResNetV2 `conv5_block1_preact_bn`,
     /// InceptionV3 `mixed9`) learns with it on augmented ones ([`Augment::lesson`]), at half the learning rate. Each
     /// takes the epochs of `fit`; the history has both, one after the other, and its plot marks the seam.
+    /// With early stopping each part ends for itself and keeps its own best epoch; where an epoch before
+    /// fine-tuning had been better, the history's ending says so.
     /// A checkpoint is written in the second part only. Where that part fails the model of the first is given back, and the
     /// history's ending says so.
     ///
@@ -43,7 +45,17 @@ impl Classifier {
             };
             let augment = Augment::lesson();
             match model.fine_tune_after(Some(&history), border, data, &augment, &second) {
-                Ok(tuned) => history.extend(&tuned),
+                Ok(tuned) => {
+                    let before = history.lowest_val_loss();
+                    history.extend(&tuned);
+                    // Early stopping keeps the best of its own part.
+                    let watched = before.zip(fit.early_stopping.and(tuned.lowest_val_loss()));
+                    if let Some(((epoch, lower), _)) = watched.filter(|(a, b)| a.1 < b.1) {
+                        history.end(format!(
+                            "epoch {epoch}, before fine-tuning, had a lower val_loss, {lower:.4}"
+                        ));
+                    }
+                }
                 Err(error) => {
                     let ending = format!("fine-tuning failed: {error}");
                     fit.progress.line(&format!("Note: {ending}"));
@@ -66,6 +78,29 @@ mod tests {
     use crate::show::display::Displayable;
     use crate::show::place::tests::displays;
     use crate::show::progress::Progress;
+
+    #[test]
+    fn a_transfers_ending_counts_its_epochs_through_and_says_what_had_been_better() {
+        let data = Data::open("data/samples").unwrap().take(12, 6);
+        let base = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32).unwrap();
+        // So fast that fine-tuning, which changes pictures in each epoch, comes to nothing better.
+        let fit = Fit::default().epochs(12).early_stopping(2);
+        let fit = fit.learning_rate(3e-3).progress(Progress::quiet());
+        let (model, history) = Classifier::transfer(&base, &data, &fit).unwrap();
+        let ending = history.ending().unwrap();
+        let kept = ending.rsplit(' ').next().unwrap().parse::<usize>().unwrap();
+        // The row has the loss of the model that is given back.
+        let loss = model.evaluate(&data.validation).unwrap().loss;
+        let row = history.epochs[kept - 1].val_loss.unwrap();
+        // The same pictures through the same weights, in other batches.
+        assert!(
+            (loss - row).abs() < 1e-4 * row.max(1.0),
+            "{loss}, {row}: {ending}"
+        );
+        let (best, lowest) = history.lowest_val_loss().unwrap();
+        let is_told = ending.contains(&format!("epoch {best}, before fine-tuning, had a lower"));
+        assert_eq!(is_told, lowest < row, "{ending}");
+    }
 
     #[test]
     fn both_runs_of_a_transfer_grow_in_one_figure() {

@@ -43,6 +43,8 @@ struct ClassOfPictures {
     name: String,
     train: usize,
     validation: usize,
+    /// How many of each can be read.
+    readable: [usize; 2],
     /// (width, height) of the pictures with the fewest and the most pixels.
     smallest: Option<(usize, usize)>,
     largest: Option<(usize, usize)>,
@@ -60,8 +62,8 @@ impl Checks {
         &self.copies
     }
 
-    /// Whether every picture can be read, none is there twice, and the classes have similar numbers of
-    /// pictures.
+    /// Whether every picture can be read, none is there twice, each class has pictures on both sides, and the
+    /// classes have similar numbers of them.
     pub fn is_fine(&self) -> bool {
         self.remarks().is_empty()
     }
@@ -133,6 +135,17 @@ impl Checks {
                 .map(|(one, other)| format!("{} = {}", named(one), named(other)))
                 .collect(),
         );
+        for class in &self.classes {
+            for (readable, work) in class.readable.iter().zip(["train", "validate"]) {
+                if *readable == 0 {
+                    lines.push(format!(
+                        "{} has no picture to {work} on that can be read: add some, or share the \
+                         pictures out anew with another seed of `Data::split`",
+                        class.name
+                    ));
+                }
+            }
+        }
         let mut by_size = self.classes.iter().collect::<Vec<_>>();
         by_size.sort_by_key(|class| class.train);
         if let [least, .., most] = by_size.as_slice()
@@ -224,6 +237,7 @@ impl Data {
                 match seen {
                     Err(reason) => checks.unreadable.push((file.clone(), reason)),
                     Ok(((width, height), hash)) => {
+                        class.readable[usize::from(is_validation)] += 1;
                         class.smallest = chosen(class.smallest, (width, height), |a, b| a < b);
                         class.largest = chosen(class.largest, (width, height), |a, b| a > b);
                         match known.get(&hash) {

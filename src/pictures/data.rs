@@ -21,7 +21,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::machine::random::Random;
 use crate::pictures::dataset::Dataset;
-use crate::pictures::folder::name_of;
+use crate::pictures::folder::{name_of, refuse_split};
 use crate::show::display::displayed;
 use crate::show::notebook::Bundle;
 
@@ -45,6 +45,8 @@ impl Data {
         let folder = folder.as_ref();
         for part in ["train", "validation"] {
             if !folder.join(part).is_dir() {
+                // It may be there under another name.
+                refuse_split(folder)?;
                 return Err(Error::Dataset {
                     path: folder.to_owned(),
                     problem: format!("there is no folder {part:?} in it"),
@@ -94,7 +96,7 @@ impl Data {
     ///
     /// # Errors
     /// [`Error::Argument`] if the share is not between 0 and 1, [`Error::Dataset`] if a class has fewer than
-    /// two pictures, or if the folder is split into `train` and `validation` already; and as [`Dataset::open`].
+    /// two pictures; and as [`Dataset::open`], which refuses a folder that is split already.
     #[doc(alias(
         "validation_split",
         "RandomSplitter",
@@ -110,16 +112,6 @@ impl Data {
             });
         }
         let folder = folder.as_ref();
-        if ["train", "validation"]
-            .iter()
-            .all(|part| folder.join(part).is_dir())
-        {
-            return Err(Error::Dataset {
-                path: folder.to_owned(),
-                problem: "it is split into train and validation already".into(),
-                remedy: "Open it with `Data::open`".into(),
-            });
-        }
         let all = Dataset::open(folder)?;
         let mut random = Random::new(seed, "split");
         let (mut train, mut set_aside) = (Vec::new(), Vec::new());

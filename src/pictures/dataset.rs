@@ -14,7 +14,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::pictures::folder::{name_of, pictures_below, sorted_entries};
+use crate::machine::random::hash_of;
+use crate::pictures::folder::{
+    holds_pictures, name_of, pictures_below, refuse_split, sorted_entries,
+};
 use crate::pictures::resize::Interpolation;
 use crate::show::display::displayed;
 use crate::show::notebook::Bundle;
@@ -38,11 +41,12 @@ impl Dataset {
     ///
     /// Class names are sorted; files are sorted within their folder, and folders inside a class
     /// folder count as part of it, as in Keras' `flow_from_directory`. Unlike there, folders whose
-    /// name starts with a dot are passed over: Jupyter's `.ipynb_checkpoints` is no class.
+    /// name starts with a dot are passed over (Jupyter's `.ipynb_checkpoints` is no class), and so is what
+    /// systems leave beside pictures: `__MACOSX`, `._cat.jpg`, `@eaDir` and the like.
     ///
     /// # Errors
-    /// [`Error::Dataset`] if there are no class folders or no pictures in them, [`Error::File`] if
-    /// a folder cannot be read.
+    /// [`Error::Dataset`] if there are no class folders or no pictures in them, or if its folders are those of
+    /// a split (`train`, `val`, `test`), not of classes; [`Error::File`] if a folder cannot be read.
     #[doc(alias("flow_from_directory", "image_dataset_from_directory", "from_folder"))]
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
@@ -50,7 +54,7 @@ impl Dataset {
         let (mut files, mut labels) = (Vec::new(), Vec::new());
         for class in sorted_entries(folder)? {
             let name = name_of(&class);
-            if !class.is_dir() || name.starts_with('.') {
+            if !class.is_dir() || !holds_pictures(&name) {
                 continue;
             }
             let found = pictures_below(&class)?;
@@ -58,6 +62,7 @@ impl Dataset {
             files.extend(found);
             classes.push(name);
         }
+        refuse_split(folder)?;
         let remedy = "Give each class a folder of its own in it, with pictures inside \
                       (.jpg, .png, .bmp, .ppm or .tif)";
         let problem = match (classes.len(), files.len()) {
@@ -146,6 +151,20 @@ impl Dataset {
     pub(crate) fn with_note(mut self, note: &str) -> Self {
         self.notes.push(note.to_owned());
         self
+    }
+
+    /// What tells these pictures from others: a digest of their classes, their places in the folder and their
+    /// sizes in bytes, in their order. The same pictures elsewhere have the same.
+    pub(crate) fn digest(&self) -> String {
+        let each = self.files.iter().zip(&self.labels);
+        let described = each.map(|(file, label)| {
+            let class = self.classes.get(*label).map_or("", String::as_str);
+            let place = file.strip_prefix(&self.folder).unwrap_or(file).display();
+            let bytes = std::fs::metadata(file).map_or(0, |found| found.len());
+            format!("{class}\n{place}\n{bytes}\n")
+        });
+        let bytes = described.flat_map(String::into_bytes);
+        format!("{:016x}", hash_of(bytes))
     }
 
     /// Each class with its number of pictures, in order.

@@ -3,9 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::machine::disk::is_junk;
 
 /// What a name may end with for Keras' directory iterator, in lower case; the dot is not asked for.
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff"];
+
+/// Whether a folder of this name is one that somebody put pictures into: not Jupyter's
+/// `.ipynb_checkpoints`, nor what systems leave.
+pub(crate) fn holds_pictures(name: &str) -> bool {
+    !name.starts_with('.') && !is_junk(name)
+}
 
 /// The last part of a path, for people to read.
 pub(crate) fn name_of(path: &Path) -> String {
@@ -35,7 +42,7 @@ pub(crate) fn pictures_below(class: &Path) -> Result<Vec<PathBuf>> {
     while visited < folders.len() {
         for entry in sorted_entries(&folders[visited])? {
             // Links to folders are not followed (Keras' follow_links=False): they may lead in circles.
-            if entry.is_dir() && !entry.is_symlink() && !name_of(&entry).starts_with('.') {
+            if entry.is_dir() && !entry.is_symlink() && holds_pictures(&name_of(&entry)) {
                 folders.push(entry);
             }
         }
@@ -46,9 +53,60 @@ pub(crate) fn pictures_below(class: &Path) -> Result<Vec<PathBuf>> {
     for folder in folders {
         let is_picture = |path: &PathBuf| {
             let name = name_of(path).to_lowercase();
-            path.is_file() && ENDINGS.iter().any(|ending| name.ends_with(ending))
+            path.is_file() && ENDINGS.iter().any(|ending| name.ends_with(ending)) && !is_junk(&name)
         };
         pictures.extend(sorted_entries(&folder)?.into_iter().filter(is_picture));
     }
     Ok(pictures)
+}
+
+/// Refuses a folder whose folders are the parts of a split, in whatever words, and would pass for classes.
+///
+/// # Errors
+/// [`Error::Dataset`] says how to open it.
+pub(crate) fn refuse_split(folder: &Path) -> Result<()> {
+    const TRAIN: [&str; 2] = ["train", "training"];
+    const OTHERS: [&str; 6] = ["validation", "val", "valid", "dev", "test", "testing"];
+    // Parts have the classes in them; a folder "train" of locomotives has not.
+    let has_folders = |part: &PathBuf| {
+        let inner = sorted_entries(part).unwrap_or_default();
+        let mut inner = inner.iter().filter(|entry| entry.is_dir());
+        inner.any(|entry| holds_pictures(&name_of(entry)))
+    };
+    let entries = sorted_entries(folder)?;
+    let called = |words: &[&str]| {
+        let so_called = entries
+            .iter()
+            .filter(|entry| words.contains(&name_of(entry).to_lowercase().as_str()));
+        let parts = so_called.filter(|entry| has_folders(entry));
+        parts.map(|part| name_of(part)).collect::<Vec<_>>()
+    };
+    let (train, others) = (called(&TRAIN), called(&OTHERS));
+    let (Some(train), Some(other)) = (train.first(), others.first()) else {
+        return Ok(());
+    };
+    let validation = others
+        .iter()
+        .find(|other| other.to_lowercase().starts_with('v'));
+    let validation = validation.unwrap_or(other);
+    let renamed = [(train.as_str(), "train"), (validation, "validation")];
+    let renamed = renamed.iter().filter(|(old, new)| old != new);
+    let renamed = renamed.map(|(old, new)| format!("{old} to {new}"));
+    let renamed = renamed.collect::<Vec<_>>().join(" and ");
+    let remedy = match renamed.as_str() {
+        "" => "Open it with `Data::open`".to_owned(),
+        renamed => format!(
+            "Rename {renamed} and open it with `Data::open`; or share one part out: \
+             `Data::split({:?}, 0.2, 42)`",
+            folder.join(train).display().to_string()
+        ),
+    };
+    let mut parts = vec![train.as_str()];
+    parts.extend(others.iter().map(String::as_str));
+    let parts = parts.join(", ");
+    Err(Error::Dataset {
+        path: folder.to_owned(),
+        problem: format!("it is split already: {parts} are no classes"),
+        remedy,
+    })
 }

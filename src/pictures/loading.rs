@@ -7,7 +7,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
-use crate::machine::memory::check_room;
+use crate::machine::memory::{FEWER_PICTURES, check_room};
 use crate::pictures::dataset::Dataset;
 use crate::pictures::photo::Photo;
 use crate::pictures::reader::in_order;
@@ -40,7 +40,7 @@ impl Dataset {
         const AT_ONCE: usize = 64;
         let bytes = self.len().saturating_mul(bytes_of(size));
         let what = format!("the pixels of {} pictures", self.len());
-        check_room(device, bytes, &what)?;
+        check_room(device, bytes, &what, FEWER_PICTURES)?;
         let side = size as i64;
         let all = Tensor::f_empty([self.len() as i64, side, side, 3], (Kind::Uint8, device))
             .map_err(Error::compute(format!(

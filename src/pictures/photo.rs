@@ -20,7 +20,8 @@ use ndarray::Array3;
 use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
-use crate::pictures::decode::{MOST_PIXELS, decode};
+use crate::pictures::decode::decode;
+use crate::pictures::pixels::MOST_PIXELS;
 use crate::pictures::resize::{Interpolation, resized};
 use crate::show::display::displayed;
 use crate::show::notebook::Bundle;
@@ -36,7 +37,7 @@ pub struct Photo {
 
 impl Photo {
     /// Reads a picture file at its own size. The format is told from the content: JPEG, PNG, BMP,
-    /// GIF (first frame), TIFF, PPM, WebP.
+    /// GIF (first frame), TIFF (not fax group 3, LZMA, Zstandard, Lab), PPM, WebP.
     ///
     /// # Errors
     /// [`Error::File`] if the file cannot be read, [`Error::Picture`] if it is no whole picture.

@@ -77,12 +77,35 @@ impl Data {
     /// The same data less the pictures that cannot be decoded.
     ///
     /// # Errors
-    /// As [`Dataset::without_unreadable`].
+    /// [`Error::Dataset`] if a class then has no picture to train or none to validate on, which
+    /// [`Data::split`] had given it; otherwise as [`Dataset::without_unreadable`].
     pub fn without_unreadable(&self) -> Result<Self> {
-        Ok(Self {
+        let data = Self {
             train: self.train.without_unreadable()?,
             validation: self.validation.without_unreadable()?,
-        })
+        };
+        for (before, after) in [
+            (&self.train, &data.train),
+            (&self.validation, &data.validation),
+        ] {
+            let emptied = before.counts().into_iter().zip(after.counts());
+            let mut emptied =
+                emptied.filter(|((_, before), (_, after))| *before > 0 && *after == 0);
+            if let Some(((class, _), _)) = emptied.next() {
+                return Err(Error::Dataset {
+                    path: before.folder().to_owned(),
+                    problem: format!(
+                        "none of the {} pictures of {class} can be read",
+                        before.name()
+                    ),
+                    remedy:
+                        "Put readable ones there; pictures that were shared out by `Data::split` \
+                             are shared out in another way with another seed"
+                            .into(),
+                });
+            }
+        }
+        Ok(data)
     }
 }
 

@@ -107,9 +107,17 @@ impl Checkpoint {
         }
         let belongs = |name: &String| name.starts_with("optimizer.") || name.starts_with("best.");
         let all = std::mem::take(&mut store.tensors);
-        let (tensors, others) = all.into_iter().partition(|(name, _)| belongs(name));
+        let (own, others): (BTreeMap<String, Tensor>, _) =
+            all.into_iter().partition(|(name, _)| belongs(name));
         store.tensors = others;
-        Ok(Some(Self { words, tensors }))
+        // These become the model's. What an optimiser remembers may be infinite.
+        for (name, tensor) in own.iter().filter(|(name, _)| name.starts_with("best.")) {
+            tensors::check_finite(tensor, path, name)?;
+        }
+        Ok(Some(Self {
+            words,
+            tensors: own,
+        }))
     }
 
     /// The epochs of the run so far.
@@ -138,7 +146,7 @@ impl Checkpoint {
         variables: &[Variable],
         optimizer: &mut OptimizerState,
     ) -> Result<Option<Best>> {
-        self.check(fit, facts)?;
+        let _known = self.check(fit, facts)?;
         let find = |name: String, like: &Tensor| {
             let stored = self.tensors.get(&name);
             stored
@@ -175,8 +183,9 @@ impl Checkpoint {
         }))
     }
 
-    /// Refuses options and pictures other than those that the run began with.
-    pub(crate) fn check(&self, fit: &Fit, facts: &Value) -> Result<()> {
+    /// Refuses options and pictures other than those that the run began with. What cannot be told from the
+    /// checkpoint comes back as a note.
+    pub(crate) fn check(&self, fit: &Fit, facts: &Value) -> Result<Option<String>> {
         if self.epochs().len() >= fit.epochs {
             return Err(Error::Argument {
                 argument: "epochs",
@@ -197,8 +206,8 @@ impl Checkpoint {
             (
                 &self.words.facts,
                 facts,
-                "Go on with the pictures and the precision that the run began with, or start a new \
-                 one with `fit`",
+                "Go on with the pictures (the same files, and the same seed of `Data::split`) and the \
+                 precision that the run began with, or start a new one with `fit`",
             ),
         ] {
             let then = |name: &str| then.get(name).or(defaults.get(name));
@@ -214,7 +223,10 @@ impl Checkpoint {
                 });
             }
         }
-        Ok(())
+        let is_untold = |name: &String| self.words.facts.get(name).is_none();
+        let mut named = facts.as_object().into_iter().flat_map(|all| all.keys());
+        let note = "the checkpoint is of an earlier version and does not tell which pictures its run began with";
+        Ok(named.any(is_untold).then(|| note.to_owned()))
     }
 }
 

@@ -3,6 +3,7 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::memory::check_room;
 use crate::training::order::Draws;
 
 /// How much of a hidden layer is left out.
@@ -21,8 +22,15 @@ impl Dropout {
         if self.rate == 0.0 {
             return Ok(None);
         }
+        let values = draws.pictures.saturating_mul(self.units);
+        check_room(
+            Device::Cpu,
+            values,
+            "the dropout of an epoch",
+            "Show fewer pictures in an epoch (`steps_per_epoch`, `batch_size`), or make the head smaller",
+        )?;
         let mut random = draws.random("dropout");
-        let kept = (0..draws.pictures * self.units)
+        let kept = (0..values)
             .map(|_| u8::from(f64::from(random.uniform()) >= self.rate))
             .collect::<Vec<_>>();
         Tensor::f_from_slice(&kept)

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::error::{Error, Result};
+use crate::machine::disk;
 use crate::machine::precision::Precision;
 use crate::machine::stop::Stop;
 use crate::show::display::displayed;
@@ -235,9 +236,13 @@ impl Fit {
             .unwrap_or(1)
             .checked_mul(self.batch_size);
         if pictures.is_none_or(|pictures| pictures > MOST_PICTURES) {
+            let (argument, value) = match self.steps_per_epoch {
+                Some(steps) if self.batch_size <= MOST_PICTURES => ("steps_per_epoch", steps),
+                _ => ("batch_size", self.batch_size),
+            };
             return Err(Error::Argument {
-                argument: "steps_per_epoch",
-                value: self.steps_per_epoch.unwrap_or(1).to_string(),
+                argument,
+                value: value.to_string(),
                 expected: format!(
                     "an epoch may show {MOST_PICTURES} pictures at most, steps_per_epoch x batch_size"
                 ),
@@ -263,21 +268,23 @@ impl Fit {
             return Err(Error::Argument {
                 argument: "class_weights",
                 value: format!("{:?}", self.class_weights),
-                expected: "none may be below 0".into(),
+                expected: "each must be a finite number, and none below 0".into(),
             });
         }
         Ok(self)
     }
 
-    /// Whether the checkpoint's folder is there: better known now than after the first epoch.
+    /// Whether the checkpoint's folder is there and can be written to: better known now than after the first
+    /// epoch.
     pub(crate) fn check_place(&self) -> Result<()> {
         let folder = self.checkpoint.as_ref().and_then(|path| path.parent());
         match folder.filter(|folder| !folder.as_os_str().is_empty()) {
-            None => Ok(()),
+            None => {}
             Some(folder) => std::fs::metadata(folder)
                 .map(|_| ())
-                .map_err(Error::file(folder, "find the checkpoint's folder")),
+                .map_err(Error::file(folder, "find the checkpoint's folder"))?,
         }
+        self.checkpoint.as_deref().map_or(Ok(()), disk::try_place)
     }
 
     /// Everything that the numbers of a run follow from, but for its length: what a run that goes on

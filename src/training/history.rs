@@ -19,6 +19,10 @@ pub struct History {
     pub epochs: Vec<Epoch>,
     notes: Vec<String>,
     ending: Vec<String>,
+    /// The epoch whose weights were kept, counted from 1 in `epochs`, if the ending tells it. Below 1 it is one of
+    /// those before. Files of older versions have it among the words of the ending.
+    #[serde(default)]
+    kept: Option<i64>,
     /// The runs that it is made of, if they have names. Files of older versions have none.
     #[serde(default)]
     pub(super) sections: Vec<Section>,
@@ -47,7 +51,7 @@ pub(super) struct Section {
 impl PartialEq for History {
     /// Whether numbers, notes and ending are the same.
     fn eq(&self, other: &Self) -> bool {
-        (&self.epochs, &self.notes, &self.ending) == (&other.epochs, &other.notes, &other.ending)
+        (&self.epochs, &self.notes, self.ending()) == (&other.epochs, &other.notes, other.ending())
     }
 }
 
@@ -107,11 +111,20 @@ impl History {
     /// Why the run ended before its last epoch (a stop, an error, no better epoch for long), or which
     /// epoch's weights were kept; nothing for a run that went to its end.
     pub fn ending(&self) -> Option<String> {
-        (!self.ending.is_empty()).then(|| self.ending.join("; "))
+        let kept = self.kept.filter(|&epoch| epoch > 0);
+        let kept = kept.map(|epoch| format!("the weights are those of epoch {epoch}"));
+        let words = self.ending.iter().cloned().chain(kept);
+        let words = words.collect::<Vec<_>>();
+        (!words.is_empty()).then(|| words.join("; "))
     }
 
     pub(crate) fn end(&mut self, how: String) {
         self.ending.push(how);
+    }
+
+    /// Says that the weights are those of an epoch, counted from 1.
+    pub(crate) fn keep(&mut self, epoch: usize) {
+        self.kept = Some(epoch as i64);
     }
 
     /// The same for an ending that the options do not ask for.
@@ -124,6 +137,7 @@ impl History {
     pub(crate) fn after(&self, epochs: usize) -> Self {
         Self {
             epochs: self.epochs.iter().skip(epochs).copied().collect(),
+            kept: self.kept.map(|kept| kept - epochs as i64),
             // One run as a rule: its later part has the same name.
             sections: (self.sections.iter())
                 .map(|section| Section {
@@ -147,6 +161,7 @@ impl History {
                 });
             }
         }
+        self.kept = later.kept.map(|kept| kept + self.epochs.len() as i64);
         self.epochs.extend(&later.epochs);
         self.steps += later.steps;
         self.notes = distinct(self.notes.iter().chain(&later.notes));
@@ -173,6 +188,14 @@ impl History {
         scored
             .reduce(|best, next| if next.2 > best.2 { next } else { best })
             .map(|(number, epoch, _)| (number, *epoch))
+    }
+
+    /// The epoch with the lowest validation loss, counted from 1, with that; the earliest of equals.
+    pub(crate) fn lowest_val_loss(&self) -> Option<(usize, f64)> {
+        let measured = (1..)
+            .zip(&self.epochs)
+            .filter_map(|(number, epoch)| Some((number, epoch.val_loss?)));
+        measured.reduce(|best, next| if next.1 < best.1 { next } else { best })
     }
 
     /// The numbers as a table, an epoch a row.

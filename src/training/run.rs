@@ -137,7 +137,7 @@ impl<'a> Loop<'a> {
                     }
                     history.cut(format!("epoch {number} failed: {error}"));
                     if self.best.is_none() {
-                        history.end(format!("the weights are those of epoch {}", number - 1));
+                        history.keep(number - 1);
                     }
                     is_over = true;
                 }
@@ -210,7 +210,7 @@ impl<'a> Loop<'a> {
     fn finish(mut self, history: &mut History) -> Result<()> {
         if let Some(best) = &self.best {
             variable::put_back(&self.tensors, &best.weights)?;
-            history.end(format!("the weights are those of epoch {}", best.epoch));
+            history.keep(best.epoch);
         }
         if let Some(ending) = history.ending() {
             let advice = self.advice(history);

@@ -112,6 +112,36 @@ def torch_weights(args, weights, dtype=torch.float32):
     return state
 
 
+def as_timm_names(state):
+    """timm's VGG: its first two dense layers are convolutions."""
+    names = {
+        "classifier.0": ("pre_logits.fc1", 7),
+        "classifier.3": ("pre_logits.fc2", 1),
+        "classifier.6": ("head.fc", 0),
+    }
+    renamed = {}
+    for key, value in state.items():
+        layer, part = key.rsplit(".", 1)
+        layer, side = names.get(layer, (layer, 0))
+        if side and part == "weight":
+            value = value.reshape(value.shape[0], -1, side, side)
+        renamed[f"{layer}.{part}"] = value
+    return renamed
+
+
+def with_batch_normalised_head(state):
+    """A head of somebody's own on torchvision's convolutions."""
+    head = torch.nn.Sequential(torch.nn.Linear(512, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 2))
+    return state | {f"classifier.{key}": value for key, value in head.state_dict().items()}
+
+
+def not_finite(state):
+    """The same with a number that is none, and one that is too large."""
+    changed = {key: value.clone() for key, value in state.items()}
+    changed["features.5.weight"].view(-1)[:2] = torch.tensor([float("nan"), float("inf")])
+    return changed
+
+
 def torch_script(path, state):
     """A TorchScript archive with parameters of these names, which is what tch's .ot files are."""
     root = torch.nn.Module()
@@ -204,6 +234,33 @@ def main():
         ),
         "torchvision_bf16.safetensors": lambda p: safetensors.torch.save_file(
             torch_weights(args, weights, torch.bfloat16), p
+        ),
+        # The same under the names of others.
+        "timm.safetensors": lambda p: safetensors.torch.save_file(
+            as_timm_names(torch_weights(args, weights)), p
+        ),
+        "prefixed.safetensors": lambda p: safetensors.torch.save_file(
+            {f"module.model.{key}": value for key, value in torch_weights(args, weights).items()}, p
+        ),
+        "features_alone.safetensors": lambda p: safetensors.torch.save_file(
+            {
+                key.removeprefix("features."): value
+                for key, value in torch_weights(args, weights).items()
+                if key.startswith("features.")
+            },
+            p,
+        ),
+        "batch_normalised_head.safetensors": lambda p: safetensors.torch.save_file(
+            with_batch_normalised_head(torch_weights(args, weights)), p
+        ),
+        "not_finite.safetensors": lambda p: safetensors.torch.save_file(
+            not_finite(torch_weights(args, weights)), p
+        ),
+        "not_finite.ot": lambda p: torch_script(p, not_finite(torch_weights(args, weights))),
+        "not_finite.h5": lambda p: official_h5(
+            p,
+            weights
+            | {"block3_conv1": (weights["block3_conv1"][0] * np.float32("nan"), weights["block3_conv1"][1])},
         ),
         "torchvision.ot": lambda p: torch_script(p, torch_weights(args, weights)),
         "torchvision.pth": lambda p: torch.save(torch_weights(args, weights), p),

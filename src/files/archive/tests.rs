@@ -324,3 +324,52 @@ fn what_is_no_zip_file_or_a_cut_one_is_refused() {
         "{error}"
     );
 }
+
+/// The same archive with another number in the headers of its entries: at `local` and `central` bytes behind the
+/// signatures of APPNOTE 4.3.7 and 4.3.12.
+fn with_number(path: &Path, local: usize, central: usize, number: u16) {
+    let mut bytes = fs::read(path).unwrap();
+    for (signature, place) in [(b"PK\x03\x04", local), (b"PK\x01\x02", central)] {
+        let headers = bytes.windows(4).enumerate();
+        let headers = headers.filter(|(_, found)| found == signature);
+        for place in headers.map(|(start, _)| start + place).collect::<Vec<_>>() {
+            bytes[place..place + 2].copy_from_slice(&number.to_le_bytes());
+        }
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn what_other_programs_can_unpack_is_told_from_what_is_damaged() {
+    let folder = tempdir().unwrap();
+    let packed = |names: &[&str]| {
+        let entries = names.iter().map(|name| entry(name, b"x"));
+        archive_of(&folder, &entries.collect::<Vec<_>>())
+    };
+    let refused = |words: &str| {
+        let into = folder.path().join("into");
+        let error = unpack(folder.path().join("archive.zip"), &into);
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains(words) && error.contains("another program"),
+            "{error}"
+        );
+        assert!(!into.exists());
+    };
+    for (method, words) in [
+        (9, "packed with Deflate64"),
+        (14, "packed with LZMA"),
+        (77, "a rare method"),
+    ] {
+        with_number(&packed(&["cats/1.jpg"]), 8, 10, method);
+        refused(words);
+    }
+    with_number(&packed(&["cats/1.jpg"]), 6, 8, 1);
+    refused("locked with a password");
+    for names in [["x/a.jpg", "x//a.jpg"], ["x/a.jpg", "x/./a.jpg"]] {
+        packed(&names);
+        refused("a.jpg is in it twice");
+    }
+    packed(&["x/a", "x/a/b.jpg", "y"]);
+    refused("lies in a folder that is a file there");
+}

@@ -789,3 +789,89 @@ fn reachable_answers_quickly_with_a_reason() {
     let nowhere = Remote::new("http://nowhere.invalid/").reachable(Duration::from_secs(5));
     assert!(nowhere.is_err());
 }
+
+#[test]
+fn the_rest_of_another_version_is_not_glued_to_what_came() {
+    // Servers that pass over If-Range: with a tag of the new version, and with none at all.
+    for tag in ["ETag: \"new\"\r\n", "Last-Modified: today\r\n", ""] {
+        let server = Server::start(move |count, request, connection| match request.from() {
+            Some(from) => {
+                let headers = format!(
+                    "Content-Range: bytes {from}-{}/{BYTES}\r\nContent-Length: {}\r\n{tag}",
+                    BYTES - 1,
+                    BYTES - from
+                );
+                send(connection, "206 Partial Content", &headers, &body()[from..]);
+            }
+            None if count == 0 => {
+                let headers = format!("Content-Length: {BYTES}\r\nETag: \"old\"\r\n");
+                send(connection, "200 OK", &headers, &[7; 100_000]);
+            }
+            None => serve(request, connection, "\"new\"", BYTES),
+        });
+        let folder = tempdir().unwrap();
+        let path = fetch(&server.remote(), &folder).unwrap();
+        assert_eq!(fs::read(path).unwrap(), body(), "{tag}");
+        let asked: Vec<_> = server.requests().iter().map(Request::from).collect();
+        assert_eq!(asked, [None, Some(100_000), None]);
+    }
+}
+
+#[test]
+fn a_download_that_trickles_is_given_up_and_what_came_is_kept() {
+    let server = Server::start(|_, request, connection| {
+        let from = request.from().unwrap_or(0);
+        let headers = match from {
+            0 => format!("Content-Length: {BYTES}\r\nETag: \"a\"\r\n"),
+            _ => format!(
+                "Content-Range: bytes {from}-{}/{BYTES}\r\nContent-Length: {}\r\nETag: \"a\"\r\n",
+                BYTES - 1,
+                BYTES - from
+            ),
+        };
+        let status = if from == 0 {
+            "200 OK"
+        } else {
+            "206 Partial Content"
+        };
+        send(connection, status, &headers, b"");
+        for byte in body().iter().skip(from).take(100) {
+            if connection.write_all(&[*byte]).is_err() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let folder = tempdir().unwrap();
+    let begin = Instant::now();
+    let error = fetch(&server.remote(), &folder).unwrap_err().to_string();
+    assert!(error.contains("too slow"), "{error}");
+    assert!(begin.elapsed() < Duration::from_secs(4));
+    assert_eq!(server.requests().len(), 3);
+    let part = part(&folder).unwrap();
+    assert!(part.len() > 6 && part == body()[..part.len()]);
+    assert!(
+        error.contains(&format!("{} bytes are kept", part.len())),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_made_room_for_a_download_is_never_overwritten() {
+    let server = Server::start(|_, request, connection| serve(request, connection, "", BYTES));
+    let folder = tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for (name, text) in [("file.bin.replaced", "the oldest"), ("file.bin", "older")] {
+        fs::write(at(name), text).unwrap();
+    }
+    fetch(&server.remote().md5(MD5), &folder).unwrap();
+    fs::write(at("file.bin"), "old").unwrap();
+    fetch(&server.remote().md5(MD5), &folder).unwrap();
+    for (name, text) in [
+        ("file.bin.replaced", "the oldest"),
+        ("file.bin.replaced2", "older"),
+        ("file.bin.replaced3", "old"),
+    ] {
+        assert_eq!(fs::read(at(name)).unwrap(), text.as_bytes());
+    }
+}

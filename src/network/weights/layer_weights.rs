@@ -188,7 +188,7 @@ impl LayerWeights {
     /// hold.
     ///
     /// # Errors
-    /// [`Error::Weights`] if a tensor is missing, [`Error::LayerShape`] if one has another shape.
+    /// [`Error::Weights`] if a tensor is missing or not finite, [`Error::LayerShape`] if one has another shape.
     pub(crate) fn take(
         store: &mut Store,
         name: &str,
@@ -204,6 +204,7 @@ impl LayerWeights {
             check_shape(&tensor, &parameter.torch_shape(), path, || {
                 format!("{name} {part}")
             })?;
+            tensors::check_finite(&tensor, path, format_args!("{name} {part}"))?;
             Ok((parameter.role, tensor))
         };
         let tensors = parameters.iter().map(take).collect::<Result<Vec<_>>>()?;

@@ -10,6 +10,7 @@ pub(crate) mod ot;
 pub(crate) mod safetensors;
 pub(crate) mod seeded;
 pub(crate) mod stored_layer;
+pub(crate) mod torch_names;
 #[allow(
     clippy::module_inception,
     reason = "the room has the name of what it is about"

@@ -1,17 +1,22 @@
 //! tch's .ot archives with torchvision's names, and what PyTorch's other archives have to become first.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader};
 use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::network::weights::stored_layer::{StoredLayer, unusable};
+use crate::network::weights::torch_names::torch_names;
 
 /// Reads a zip archive if it is one of tch's .ot files, and says what to do with any other.
 pub(crate) fn read(path: &Path) -> Result<Vec<StoredLayer>> {
-    let file = std::fs::File::open(path).map_err(Error::file(path, "read"))?;
-    let archive = zip::ZipArchive::new(std::io::BufReader::new(file)).map_err(|error| {
+    let file = File::open(path).map_err(Error::file(path, "read"))?;
+    let bytes = file.metadata().map_err(Error::file(path, "read"))?.len();
+    let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(|error| {
         let problem = format!("the archive is damaged or cut short ({error})");
         unusable(path, problem, "Download it again")
     })?;
@@ -32,6 +37,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<StoredLayer>> {
     if !has("/code/") {
         return Err(needs_conversion(path));
     }
+    check_entries(path, &mut archive, bytes)?;
     let named = Tensor::load_multi_with_device(path, Device::Cpu)
         .map_err(Error::compute(format!("reading {}", path.display())))?;
     let mut tensors = BTreeMap::new();
@@ -43,7 +49,35 @@ pub(crate) fn read(path: &Path) -> Result<Vec<StoredLayer>> {
         // libtorch writes the dots of a name as bars in some versions.
         tensors.insert(name.replace('|', "."), tensor);
     }
+    let tensors = torch_names(tensors).map_err(Error::compute("reading weights"))?;
     StoredLayer::named(path, &tensors)
+}
+
+/// Compares every part of the archive with its checksum: libtorch would take a changed size for what to
+/// allocate. PyTorch stores its parts as they are, so that together they are no longer than the file.
+fn check_entries(
+    path: &Path,
+    archive: &mut zip::ZipArchive<BufReader<File>>,
+    bytes: u64,
+) -> Result<()> {
+    let damaged = |name: &str, problem: &dyn fmt::Display| {
+        let problem = format!("the archive is damaged: {name} in it {problem}");
+        unusable(path, problem, "Download it again")
+    };
+    let mut left = bytes;
+    for index in 0..archive.len() {
+        let unreadable = |error: &dyn fmt::Display| format!("cannot be read ({error})");
+        let mut entry = archive
+            .by_index(index)
+            .map_err(|error| damaged(&format!("part {index}"), &unreadable(&error)))?;
+        let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
+        left = left
+            .checked_sub(entry.size())
+            .ok_or_else(|| damaged(&name, &"is longer than the file"))?;
+        io::copy(&mut entry, &mut io::sink())
+            .map_err(|error| damaged(&name, &unreadable(&error)))?;
+    }
+    Ok(())
 }
 
 /// The error for a pickled state dictionary: reading one means running a pickle.

@@ -1,23 +1,20 @@
 //! .safetensors with torchvision's or Keras' names, and the classifiers that this crate saves in it.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io::{self, Read};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, Metadata, SafeTensors};
+use safetensors::tensor::Dtype;
 use tch::Kind;
 
 use crate::error::{Error, Result};
+use crate::files::tensor_file::TensorFile;
 use crate::network::operation::LayerKind;
 use crate::network::origin::Origin;
 use crate::network::weights::kind::WeightsKind;
 use crate::network::weights::stored_layer::{
     Reading, StoredLayer, f32_tensor, shape_only, unusable,
 };
-
-/// No header is longer, in bytes; the format's own limit.
-const LONGEST_HEADER: u64 = 100_000_000;
+use crate::network::weights::torch_names::{is_of_torch, torch_names};
 
 /// What a .safetensors file holds.
 pub(crate) struct Found {
@@ -30,29 +27,14 @@ pub(crate) struct Found {
 
 /// Reads the file, unless it says itself that it has no network in it.
 pub(crate) fn read(path: &Path, reading: Reading) -> Result<Found> {
-    let bytes = match reading {
-        Reading::Whole => std::fs::read(path),
-        Reading::Shapes => header_bytes(path),
-    };
-    let bytes = bytes.map_err(Error::file(path, "read"))?;
-    let header = match reading {
-        Reading::Whole => SafeTensors::read_metadata(&bytes)
-            .map(|(_, header)| header)
-            .map_err(|error| damaged(path, &error))?,
-        Reading::Shapes => {
-            serde_json::from_slice::<Metadata>(&bytes).map_err(|error| damaged(path, &error))?
-        }
-    };
-    let said = |key: &str| header.metadata().as_ref()?.get(key).map(String::as_str);
-    let origin = origin(path, &said)?;
-    let file = match reading {
-        Reading::Whole => {
-            Some(SafeTensors::deserialize(&bytes).map_err(|error| damaged(path, &error))?)
-        }
-        Reading::Shapes => None,
-    };
+    let file = TensorFile::open(path, "Download it again")?;
+    let metadata = file.metadata();
+    let origin = origin(path, &|key: &str| metadata.get(key).map(String::as_str))?;
+    if reading == Reading::Whole {
+        file.check_whole()?;
+    }
     let mut tensors = BTreeMap::new();
-    for (name, info) in header.tensors() {
+    for (name, info) in file.tensors() {
         let kind = match info.dtype {
             Dtype::F16 => Kind::Half,
             Dtype::BF16 => Kind::BFloat16,
@@ -61,22 +43,20 @@ pub(crate) fn read(path: &Path, reading: Reading) -> Result<Found> {
             // Counters such as batch normalisation's; no kernel or bias is a whole number.
             _ => continue,
         };
-        let tensor = match &file {
-            Some(file) => {
-                let view = file.tensor(&name).map_err(|error| damaged(path, &error))?;
-                f32_tensor(view.data(), view.shape(), kind)
-            }
-            None => shape_only(&info.shape),
+        let tensor = match reading {
+            Reading::Whole => f32_tensor(&file.bytes(info)?, &info.shape, kind),
+            Reading::Shapes => shape_only(&info.shape),
         };
         let tensor = tensor.map_err(Error::compute(format!("reading {name}")))?;
         tensors.insert(name, tensor);
     }
+    let tensors = torch_names(tensors).map_err(Error::compute("reading weights"))?;
     let mut layers = StoredLayer::named(path, &tensors)?;
     let kind = if origin.is_some() {
         // The dense layers of a classifier are its head's.
         layers.retain(|layer| layer.kind() != LayerKind::Dense);
         WeightsKind::Classifier
-    } else if tensors.keys().any(|name| name.starts_with("features.")) {
+    } else if tensors.keys().any(|name| is_of_torch(name)) {
         WeightsKind::TorchSafetensors
     } else {
         WeightsKind::KerasSafetensors
@@ -86,23 +66,6 @@ pub(crate) fn read(path: &Path, reading: Reading) -> Result<Found> {
         layers,
         origin,
     })
-}
-
-/// The JSON at the file's beginning: eight bytes say how long it is.
-fn header_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = std::fs::File::open(path)?;
-    let mut length = [0; 8];
-    file.read_exact(&mut length)?;
-    let mut bytes = Vec::new();
-    // A damaged length ends with the file at the latest.
-    file.take(u64::from_le_bytes(length).min(LONGEST_HEADER))
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn damaged(path: &Path, error: &dyn fmt::Display) -> Error {
-    let problem = format!("the safetensors file is damaged or cut short ({error})");
-    unusable(path, problem, "Download it again")
 }
 
 /// What a saved classifier says of its base; nothing for a file of others.

@@ -72,7 +72,12 @@ impl StoredLayer {
                     .or_else(|| parts.get(&*role.to_string()));
                 named.map(|tensor| tensor.shallow_clone())
             };
+            // A head of somebody's own; what lies below it can be used.
+            let is_of_head = ["classifier.", "head."]
+                .iter()
+                .any(|part| name.starts_with(part));
             let roles = match of(Role::MovingMean) {
+                Some(_) if is_of_head => return None,
                 Some(_) => &NORMALISATION[..],
                 None => &[Role::Kernel, Role::Bias],
             };
@@ -81,7 +86,7 @@ impl StoredLayer {
         let mut layers = layers.collect::<Vec<_>>();
         // features.10 comes after features.2.
         layers.sort_by_key(|layer| {
-            let (stem, number) = layer.name.rsplit_once('.').unwrap_or((&layer.name, ""));
+            let (stem, number) = layer.name.rsplit_once('.').unwrap_or(("", &layer.name));
             (stem.to_owned(), number.parse::<usize>().unwrap_or_default())
         });
         Ok(layers)

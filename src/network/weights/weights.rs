@@ -16,6 +16,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::files::tensors;
 use crate::network::architecture::Architecture;
 use crate::network::origin::Origin;
 use crate::network::weights::hdf5::Hdf5;
@@ -47,7 +48,7 @@ impl Weights {
     ///
     /// # Errors
     /// [`Error::File`] if the file cannot be read; [`Error::Weights`] if it is damaged, cut short, holds
-    /// a head or features, or is of a kind that has to be converted first, with the command that does it.
+    /// a head or features, has values that are no finite numbers, or is of a kind that has to be converted first, with the command that does it.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         Self::read(path.as_ref(), Reading::Whole)
     }
@@ -77,6 +78,14 @@ impl Weights {
                 "there is no layer with a kernel and a bias in it",
                 "Load weights of VGG16 or another network that `Architecture` lists",
             ));
+        }
+        if reading == Reading::Whole {
+            for layer in &weights.layers {
+                for (role, tensor) in layer.weights.iter() {
+                    let name = format_args!("{} {role}", layer.name);
+                    tensors::check_finite(tensor, path, name)?;
+                }
+            }
         }
         Ok(weights)
     }

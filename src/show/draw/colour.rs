@@ -21,8 +21,23 @@ pub(crate) const COLOURS: [Colour; 7] = [
 ];
 
 /// A colour for a number from 0 to 1: viridis, matplotlib's own choice, which grows lighter evenly and
-/// is read by colour-blind people too.
+/// is read by colour-blind people too. What is no number has the colour of 0.
 pub(crate) fn viridis(share: f32) -> Colour {
+    // plotters would panic on what is no number.
+    let share = if share.is_nan() { 0.0 } else { share };
     let RGBColor(red, green, blue) = ViridisRGB.get_color(share.clamp(0.0, 1.0));
     (red, green, blue)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_and_none_has_a_colour() {
+        let (low, high) = (viridis(0.0), viridis(1.0));
+        assert_ne!(low, high);
+        assert_eq!([f32::NAN, f32::NEG_INFINITY, -1.0].map(viridis), [low; 3]);
+        assert_eq!([f32::INFINITY, 7.0].map(viridis), [high; 2]);
+    }
 }

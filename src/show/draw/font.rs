@@ -1,5 +1,8 @@
 //! How texts are set and measured, in pixels of the finished picture.
 
+use std::borrow::Cow;
+
+use ab_glyph::{Font as _, FontRef, GlyphId};
 use plotters::style::{FontDesc, FontFamily, FontStyle};
 
 use crate::error::{Error, Result};
@@ -37,7 +40,8 @@ impl Font {
     /// The width of a text in pixels.
     pub(crate) fn width(self, text: &str) -> Result<f64> {
         register_fonts()?;
-        let (width, _) = self.plotters(1.0).box_size(text).map_err(Error::figure)?;
+        let text = spelled(text);
+        let (width, _) = self.plotters(1.0).box_size(&text).map_err(Error::figure)?;
         Ok(f64::from(width))
     }
 
@@ -97,6 +101,26 @@ impl Font {
     }
 }
 
+/// The text as the font can show it: a sign that it has no shape for stands as its Unicode number, 猫 as
+/// `[732B]`. Two such names would be the same empty boxes.
+pub(crate) fn spelled(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    let Ok(font) = FontRef::try_from_slice(dejavu::sans::regular()) else {
+        return Cow::Borrowed(text);
+    };
+    let is_lacking = |sign: char| font.glyph_id(sign) == GlyphId(0);
+    if !text.chars().any(is_lacking) {
+        return Cow::Borrowed(text);
+    }
+    let spell = |sign: char| match is_lacking(sign) {
+        true => format!("[{:04X}]", u32::from(sign)),
+        false => sign.to_string(),
+    };
+    Cow::Owned(text.chars().map(spell).collect())
+}
+
 fn shortened(characters: &[char], keep: usize) -> String {
     let kept: String = characters.iter().take(keep).collect();
     format!("{}…", kept.trim_end())
@@ -120,6 +144,19 @@ pub(crate) fn register_fonts() -> Result<()> {
 #[allow(clippy::unwrap_used, reason = "a failing test may stop")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signs_without_a_shape_stand_as_their_numbers() {
+        for text in ["cats", "Kätzchen", "кошки", "γάτα", "✗ → …"] {
+            assert_eq!(spelled(text), text);
+        }
+        assert_eq!(spelled("猫 (cat)"), "[732B] (cat)");
+        assert_ne!(spelled("猫"), spelled("犬"));
+        let font = Font::new(26.0);
+        assert_eq!(font.width("猫").unwrap(), font.width("[732B]").unwrap());
+        // What fits stays as it is: a page has fonts of its own for an SVG.
+        assert_eq!(font.fit("猫", 200.0).unwrap(), "猫");
+    }
 
     #[test]
     fn long_text_is_cut_with_an_ellipsis_and_fits() {

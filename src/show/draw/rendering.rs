@@ -1,5 +1,6 @@
 //! How a [`Drawing`] becomes PNG and SVG, by way of plotters.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use base64::Engine as _;
@@ -18,7 +19,7 @@ use plotters_svg::SVGBackend;
 use crate::error::{Error, Result};
 use crate::show::draw::colour::Colour;
 use crate::show::draw::drawing::{Align, Drawing, Shape};
-use crate::show::draw::font::register_fonts;
+use crate::show::draw::font::{Font, register_fonts, spelled};
 
 /// plotters' coordinates are whole numbers and its thick lines have hard edges. Drawn at twice
 /// the size and shrunk, edges become smooth; in SVG the finer grid keeps curves from jumping.
@@ -28,13 +29,14 @@ impl Drawing {
     /// The drawing as the bytes of a PNG file, `width` x `height` pixels, RGB, which says that a point has
     /// two of them.
     pub(crate) fn to_png(&self) -> Result<Vec<u8>> {
-        let (width, height) = self.fine_size();
+        let drawing = self.spelled()?;
+        let (width, height) = drawing.fine_size();
         let mut fine = RgbImage::new(width, height);
         let area = BitMapBackend::with_buffer(&mut fine, (width, height)).into_drawing_area();
-        self.paint(&area, true)?;
+        drawing.paint(&area, true)?;
         drop(area);
-        let mut image = imageops::thumbnail(&fine, self.width, self.height);
-        for shape in &self.shapes {
+        let mut image = imageops::thumbnail(&fine, drawing.width, drawing.height);
+        for shape in &drawing.shapes {
             if let Shape::Picture { left, top, picture } = shape {
                 imageops::replace(&mut image, picture, i64::from(*left), i64::from(*top));
             }
@@ -72,6 +74,32 @@ impl Drawing {
         let end = svg.rfind("</svg>").unwrap_or(svg.len());
         svg.insert_str(end, &images);
         Ok(svg)
+    }
+
+    /// The same in signs that the font has, with a line below that says so where some were replaced. An SVG needs
+    /// none of this: the page that shows it has fonts of its own.
+    fn spelled(&self) -> Result<Cow<'_, Self>> {
+        const LINE: u32 = 44;
+        let font = Font::new(22.0);
+        let is_lacking = |shape: &Shape| match shape {
+            Shape::Text { text, .. } => matches!(spelled(text), Cow::Owned(_)),
+            _ => false,
+        };
+        if !self.shapes.iter().any(is_lacking) {
+            return Ok(Cow::Borrowed(self));
+        }
+        let mut drawing = self.clone();
+        for shape in &mut drawing.shapes {
+            if let Shape::Text { text, .. } = shape {
+                *text = spelled(text).into_owned();
+            }
+        }
+        let note = "In brackets: Unicode numbers of signs that the font lacks, [732B] for U+732B";
+        let note = font.fit(note, f64::from(self.width) - 32.0)?;
+        let middle = f64::from(self.height) + f64::from(LINE) / 2.0 - 6.0;
+        drawing.text(&note, (16.0, middle), Align::Left, font);
+        drawing.height += LINE;
+        Ok(Cow::Owned(drawing))
     }
 
     fn fine_size(&self) -> (u32, u32) {
