@@ -8,6 +8,8 @@ pub(crate) mod archive;
 pub(crate) mod attempt;
 pub(crate) mod download;
 pub(crate) mod http;
+pub(crate) mod onnx;
 pub(crate) mod part;
+pub(crate) mod protobuf;
 pub(crate) mod remote;
 pub(crate) mod tensors;

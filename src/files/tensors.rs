@@ -6,10 +6,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use ndarray::ArrayD;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::arrays::array_of;
 use crate::show::saved::Saved;
 
 /// The version of what this crate writes, in the metadata as `format`; files without it are older than the
@@ -47,6 +49,15 @@ impl Store {
             message: error.to_string(),
         })?;
         Saved::write(path, &encoded)
+    }
+
+    /// The tensors by their names, as arrays of one's own.
+    pub(crate) fn arrays(&self) -> Result<BTreeMap<String, ArrayD<f32>>> {
+        let array = |(name, tensor): (&String, &Tensor)| {
+            let array = array_of(tensor).map_err(Error::compute(format!("copying {name}")))?;
+            Ok((name.clone(), array))
+        };
+        self.tensors.iter().map(array).collect()
     }
 
     /// Reads the file at `path`. `what` names what should be in it ("features", "a head").
@@ -131,7 +142,7 @@ pub(crate) fn shape(tensor: &Tensor) -> Vec<usize> {
 }
 
 /// A tensor's values in row-major order, as little-endian f32.
-fn f32_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+pub(crate) fn f32_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
     let mut bytes = vec![0; tensor.numel() * 4];
     tensor
         .f_to_kind(Kind::Float)

@@ -16,6 +16,7 @@ use crate::files::tensors::Store;
 use crate::model::provenance::Provenance;
 use crate::pictures::dataset::Dataset;
 use crate::show::display::displayed;
+use crate::show::ending;
 use crate::show::notebook::Bundle;
 use crate::show::saved::Saved;
 
@@ -180,12 +181,15 @@ impl Features {
         &self.labels
     }
 
-    /// Writes features, labels and class names to one safetensors file. An existing file stays
-    /// whole until the new one is.
+    /// Writes features, labels and class names to one safetensors file, whose name ends in
+    /// `.safetensors` or has no ending. An existing file stays whole until the new one is.
+    ///
+    /// Python: `safetensors.numpy.load_file(path)["features"]`.
     ///
     /// # Errors
-    /// [`Error::File`] if the file cannot be written.
+    /// [`Error::Argument`] for a name with another ending, [`Error::File`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
+        ending::check_tensors(path.as_ref(), "a block of features")?;
         let metadata = HashMap::from([
             ("kind".to_owned(), "features".to_owned()),
             (

@@ -8,6 +8,7 @@ pub(crate) mod class_scores;
 pub(crate) mod classifier;
 pub(crate) mod classifier_training;
 pub(crate) mod evaluate;
+pub(crate) mod exported_model;
 pub(crate) mod extraction;
 pub(crate) mod features;
 pub(crate) mod head;

@@ -16,7 +16,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::show::display::displayed;
 use crate::show::draw::chart;
 use crate::show::draw::chart::Panel;
@@ -25,6 +25,7 @@ use crate::show::draw::grid::Grid;
 use crate::show::draw::matrix::{self, Matrix};
 use crate::show::draw::strips::Strips;
 use crate::show::draw::tile::Tile;
+use crate::show::ending;
 use crate::show::notebook::{Bundle, one_line};
 use crate::show::saved::Saved;
 
@@ -132,23 +133,13 @@ impl Figure {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] for another extension, [`Error::File`] if the file cannot be written,
-    /// [`Error::Figure`] if the figure cannot be drawn.
+    /// [`Error::Argument`](crate::Error::Argument) for another extension, [`Error::File`](crate::Error::File) if the file
+    /// cannot be written, [`Error::Figure`](crate::Error::Figure) if the figure cannot be drawn.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
         let path = path.as_ref();
-        let extension = path
-            .extension()
-            .map(|e| e.to_string_lossy().to_ascii_lowercase());
-        let bytes = match extension.as_deref() {
-            Some("png") => self.to_png()?,
-            Some("svg") => self.to_svg()?.into_bytes(),
-            _ => {
-                return Err(Error::Argument {
-                    argument: "path",
-                    value: format!("{:?}", path.display().to_string()),
-                    expected: "a figure's file name must end in .png or .svg".to_owned(),
-                });
-            }
+        let bytes = match ending::one_of(path, &["png", "svg"], "a figure")? {
+            "svg" => self.to_svg()?.into_bytes(),
+            _ => self.to_png()?,
         };
         Saved::write(path, &bytes)
     }
@@ -157,7 +148,7 @@ impl Figure {
     ///
     /// # Errors
     ///
-    /// [`Error::Figure`] if it cannot be drawn.
+    /// [`Error::Figure`](crate::Error::Figure) if it cannot be drawn.
     pub fn to_png(&self) -> Result<Vec<u8>> {
         self.drawing()?.to_png()
     }
@@ -166,7 +157,7 @@ impl Figure {
     ///
     /// # Errors
     ///
-    /// [`Error::Figure`] if it cannot be drawn.
+    /// [`Error::Figure`](crate::Error::Figure) if it cannot be drawn.
     pub fn to_svg(&self) -> Result<String> {
         self.drawing()?.to_svg()
     }
