@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array4};
 use tch::{Device, Tensor};
@@ -14,7 +14,9 @@ use crate::error::{Error, Result};
 use crate::files::tensors;
 use crate::files::tensors::Store;
 use crate::model::provenance::Provenance;
+use crate::network::base::Base;
 use crate::pictures::dataset::Dataset;
+use crate::pictures::resize::Interpolation;
 use crate::show::display::displayed;
 use crate::show::ending;
 use crate::show::notebook::Bundle;
@@ -25,6 +27,8 @@ use crate::show::saved::Saved;
 pub struct Features {
     tensor: Tensor,
     labels: Vec<usize>,
+    /// The pictures; none for numbers of one's own, and in files of earlier versions.
+    files: Vec<PathBuf>,
     classes: Vec<String>,
     base: String,
     /// What they were made with; numbers of one's own do not tell.
@@ -44,6 +48,7 @@ impl Features {
             provenance: Some(provenance),
             tensor,
             labels: dataset.labels().to_vec(),
+            files: dataset.files().to_vec(),
             classes: dataset.classes().to_vec(),
             base: base.to_owned(),
             notes,
@@ -63,6 +68,7 @@ impl Features {
         let features = Self {
             tensor,
             labels: labels.to_vec(),
+            files: Vec::new(),
             classes: classes.iter().map(|&class| class.to_owned()).collect(),
             base: "an array".into(),
             provenance: None,
@@ -162,6 +168,11 @@ impl Features {
         &self.classes
     }
 
+    /// The picture files that they were extracted from, in order; none for numbers of one's own.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
     /// What a reader of results should know: drawn pictures, seeded weights.
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -170,6 +181,29 @@ impl Features {
     /// What they were made with, if that is known.
     pub(crate) fn provenance(&self) -> Option<&Provenance> {
         self.provenance.as_ref()
+    }
+
+    /// How the pictures were resized, if that is known.
+    pub(crate) fn interpolation(&self) -> Option<Interpolation> {
+        self.provenance.as_ref().map(Provenance::interpolation)
+    }
+
+    /// Refuses another base than the one that they were extracted with, and features that no files belong to.
+    pub(crate) fn check_made_by(&self, base: &Base) -> Result<()> {
+        let known = self.provenance.as_ref().filter(|_| !self.files.is_empty());
+        let Some(own) = known else {
+            return Err(no_files("features"));
+        };
+        match own.difference(&Provenance::new(base, own.interpolation())?) {
+            None => Ok(()),
+            Some([own, found]) => Err(Error::Mismatch {
+                what: "the base".into(),
+                expected: format!("one whose features are {own}, as these are"),
+                found: format!("one whose features are {found}"),
+                remedy: "Take the base that the features were extracted with, or extract them anew"
+                    .into(),
+            }),
+        }
     }
 
     /// The device that holds the tensor.
@@ -190,6 +224,8 @@ impl Features {
     /// [`Error::Argument`] for a name with another ending, [`Error::File`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
         ending::check_tensors(path.as_ref(), "a block of features")?;
+        let files = self.files.iter().map(|file| file.to_string_lossy());
+        let files = files.collect::<Vec<_>>();
         let metadata = HashMap::from([
             ("kind".to_owned(), "features".to_owned()),
             (
@@ -200,6 +236,7 @@ impl Features {
                 "classes".to_owned(),
                 serde_json::json!(self.classes).to_string(),
             ),
+            ("files".to_owned(), serde_json::json!(files).to_string()),
             ("base".to_owned(), self.base.clone()),
             (
                 "provenance".to_owned(),
@@ -235,6 +272,9 @@ impl Features {
         let features = Self {
             tensor,
             labels: store.read_json("labels", path, "features")?,
+            files: store
+                .read_optional("files", path, "features")?
+                .unwrap_or_default(),
             classes: store.read_json("classes", path, "features")?,
             base: store.metadata.get("base").cloned().unwrap_or_default(),
             provenance: store
@@ -243,7 +283,22 @@ impl Features {
             notes: store.read_json("notes", path, "features")?,
         };
         features.check()?;
+        if !features.files.is_empty() && features.files.len() != features.len() {
+            return Err(tensors::not_saved_here(path, "features"));
+        }
         Ok(features)
+    }
+}
+
+/// Pictures are asked for, and only numbers are there.
+pub(crate) fn no_files(what: &str) -> Error {
+    Error::Mismatch {
+        what: what.into(),
+        expected: "some that were extracted from picture files".into(),
+        found: "numbers whose pictures nobody knows".into(),
+        remedy:
+            "Take `base.extract_features(..)?`; files of earlier versions do not name the pictures"
+                .into(),
     }
 }
 

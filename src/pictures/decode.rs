@@ -3,7 +3,7 @@
 //! The format is told from the content. Layout: (H, W, 3), RGB bytes. `photo` makes a
 //! [`crate::Photo`] of what comes out and names the file in what goes wrong.
 
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use libjpeg_turbo_rs::decode::pipeline::Decoder;
 use libjpeg_turbo_rs::{DecodeLimits, DecodeWarning, PixelFormat};
 
@@ -12,6 +12,41 @@ pub(crate) const MOST_PIXELS: u64 = 178_956_970;
 
 /// Width, height and (height, width, 3) bytes.
 type Pixels = (usize, usize, Vec<u8>);
+
+/// What a file is, by its first bytes.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Kind {
+    /// A picture that [`decode`] takes.
+    Known(&'static str),
+    /// A picture in a format that it does not know.
+    Other(&'static str),
+    /// No picture.
+    None,
+}
+
+/// What these bytes are the beginning of.
+pub(crate) fn kind_of(encoded: &[u8]) -> Kind {
+    // Phones' formats are boxes, the first of which names the brand.
+    if let Some([b'f', b't', b'y', b'p', brand @ ..]) = encoded.get(4..12) {
+        return match brand {
+            b"avif" | b"avis" => Kind::Other("AVIF"),
+            b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"mif1" | b"msf1" => {
+                Kind::Other("HEIC")
+            }
+            _ => Kind::None,
+        };
+    }
+    match image::guess_format(encoded) {
+        Ok(ImageFormat::Jpeg) => Kind::Known("JPEG"),
+        Ok(ImageFormat::Png) => Kind::Known("PNG"),
+        Ok(ImageFormat::Bmp) => Kind::Known("BMP"),
+        Ok(ImageFormat::Tiff) => Kind::Known("TIFF"),
+        Ok(ImageFormat::Gif) => Kind::Known("GIF"),
+        Ok(ImageFormat::WebP) => Kind::Known("WebP"),
+        Ok(ImageFormat::Pnm) => Kind::Known("PPM"),
+        _ => Kind::None,
+    }
+}
 
 /// Decodes a picture of any known format; the error says in words why it cannot be used.
 pub(crate) fn decode(encoded: &[u8]) -> Result<Pixels, String> {
@@ -118,7 +153,12 @@ fn decode_other(encoded: &[u8]) -> Result<Pixels, String> {
         .with_guessed_format()
         .map_err(|error| error.to_string())?;
     if reader.format().is_none() {
-        return Err("this is not a picture in a known format".into());
+        return Err(match kind_of(encoded) {
+            Kind::Other(format) => {
+                format!("this is a {format} picture, which cannot be decoded: export it as JPEG")
+            }
+            _ => "this is not a picture in a known format".into(),
+        });
     }
     let mut limits = Limits::default();
     // Eight bytes a pixel: RGB with alpha in 16 bits.

@@ -12,6 +12,7 @@ pub(crate) mod decode;
 pub(crate) mod fill;
 pub(crate) mod folder;
 pub(crate) mod gallery;
+pub(crate) mod left_out;
 pub(crate) mod loading;
 pub(crate) mod photo;
 pub(crate) mod photo_source;

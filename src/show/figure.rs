@@ -118,11 +118,37 @@ impl Figure {
         self
     }
 
+    /// The same figure with a logarithmic x axis, for learning rates; what is not above 0 is a gap. Other figures than
+    /// charts stay as they are.
+    ///
+    /// matplotlib: `plt.xscale("log")`.
+    #[doc(alias("xscale", "semilogx", "loglog"))]
+    pub fn log_x(mut self) -> Self {
+        if let Content::Lines(panels) = &mut self.content {
+            panels.iter_mut().for_each(|panel| panel.are_log.0 = true);
+        }
+        self
+    }
+
+    /// The same figure with a logarithmic y axis, for losses that fall by powers of ten: `history.plot().log_y()`.
+    /// What is not above 0 is a gap. Other figures than charts stay as they are.
+    ///
+    /// matplotlib: `plt.yscale("log")`.
+    #[doc(alias("yscale", "semilogy"))]
+    pub fn log_y(mut self) -> Self {
+        if let Content::Lines(panels) = &mut self.content {
+            panels.iter_mut().for_each(|panel| panel.are_log.1 = true);
+        }
+        self
+    }
+
     /// The same figure with another size in pixels, each side within 200 and 8000.
     ///
     /// Without this call a chart is 900 x 700 pixels a panel, a matrix 900 pixels wide, and a grid as large as
     /// its pictures need, 1800 pixels wide at most for up to 28 columns. Our kernel shows a figure at half its
-    /// pixels, so that it is sharp on fine screens.
+    /// pixels, so that it is sharp on fine screens. `figure.size(1200, 800).save("curves.png")?` saves one of that
+    /// size.
+    #[doc(alias("figsize", "dpi"))]
     pub fn size(mut self, width: u32, height: u32) -> Self {
         self.size = Some((width.clamp(200, 8000), height.clamp(200, 8000)));
         self

@@ -174,7 +174,8 @@ impl Fit {
         self
     }
 
-    /// Sets how progress is shown.
+    /// Sets how progress is shown; `Progress::quiet()` is Keras' `verbose=0`.
+    #[doc(alias("verbose", "quiet"))]
     pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = progress;
         self
