@@ -12,6 +12,7 @@ use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::machine::arrays::array_of;
+use crate::show::ending;
 use crate::show::saved::Saved;
 
 /// The version of what this crate writes, in the metadata as `format`; files without it are older than the
@@ -68,6 +69,13 @@ impl Store {
             problem,
             remedy: format!("Load a file that this crate saved {what} to"),
         };
+        if ending::is_onnx(path) {
+            return Err(Error::Weights {
+                path: path.to_owned(),
+                problem: "an exported model can be run, not loaded".into(),
+                remedy: "Load the .safetensors file that the same model was saved to".into(),
+            });
+        }
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| {
             unreadable(format!("this is not a whole safetensors file ({error})"))
         })?;

@@ -3,37 +3,33 @@
 //! Kept as one f32 tensor (N, H, W, C) on the base's device, so that a head trains on it without a
 //! copy; handed out as an `ndarray` in the same order.
 
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ndarray::{Array1, Array4};
 use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::files::tensors;
-use crate::files::tensors::Store;
 use crate::model::provenance::Provenance;
 use crate::network::base::Base;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::resize::Interpolation;
 use crate::show::display::displayed;
-use crate::show::ending;
 use crate::show::notebook::Bundle;
-use crate::show::saved::Saved;
 
 /// Stored outputs of a base with their labels.
 #[doc(alias("embeddings", "bottleneck"))]
 pub struct Features {
-    tensor: Tensor,
-    labels: Vec<usize>,
+    pub(super) tensor: Tensor,
+    pub(super) labels: Vec<usize>,
     /// The pictures; none for numbers of one's own, and in files of earlier versions.
-    files: Vec<PathBuf>,
-    classes: Vec<String>,
-    base: String,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) classes: Vec<String>,
+    pub(super) base: String,
     /// What they were made with; numbers of one's own do not tell.
-    provenance: Option<Provenance>,
-    notes: Vec<String>,
+    pub(super) provenance: Option<Provenance>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Features {
@@ -80,7 +76,7 @@ impl Features {
 
     /// Labels must be there for each picture and lie within the classes: libtorch's loss would read
     /// outside its memory or stop the program otherwise.
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         if self.labels.len() != self.len() {
             return Err(Error::Mismatch {
                 what: "labels".into(),
@@ -213,80 +209,6 @@ impl Features {
 
     pub(crate) fn label_slice(&self) -> &[usize] {
         &self.labels
-    }
-
-    /// Writes features, labels and class names to one safetensors file, whose name ends in
-    /// `.safetensors` or has no ending. An existing file stays whole until the new one is.
-    ///
-    /// Python: `safetensors.numpy.load_file(path)["features"]`.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] for a name with another ending, [`Error::File`] if the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
-        ending::check_tensors(path.as_ref(), "a block of features")?;
-        let files = self.files.iter().map(|file| file.to_string_lossy());
-        let files = files.collect::<Vec<_>>();
-        let metadata = HashMap::from([
-            ("kind".to_owned(), "features".to_owned()),
-            (
-                "labels".to_owned(),
-                serde_json::json!(self.labels).to_string(),
-            ),
-            (
-                "classes".to_owned(),
-                serde_json::json!(self.classes).to_string(),
-            ),
-            ("files".to_owned(), serde_json::json!(files).to_string()),
-            ("base".to_owned(), self.base.clone()),
-            (
-                "provenance".to_owned(),
-                serde_json::json!(self.provenance).to_string(),
-            ),
-            (
-                "notes".to_owned(),
-                serde_json::json!(self.notes).to_string(),
-            ),
-        ]);
-        let tensors = BTreeMap::from([("features".to_owned(), self.tensor())]);
-        Store { tensors, metadata }.save(path.as_ref())
-    }
-
-    /// Reads what [`Features::save`] wrote, onto the CPU or a GPU.
-    ///
-    /// # Errors
-    /// [`Error::File`] if the file cannot be read, [`Error::Weights`] if it holds something else,
-    /// [`Error::Device`] if the device cannot be used.
-    pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Self> {
-        crate::machine::device::check(device)?;
-        let path = path.as_ref();
-        let mut store = Store::load(path, "features")?;
-        let tensor = store
-            .tensors
-            .remove("features")
-            .filter(|tensor| tensor.dim() >= 2)
-            .ok_or_else(|| tensors::not_saved_here(path, "features"))?;
-        let tensor = tensor.f_to_device(device).map_err(Error::compute(format!(
-            "putting features on {}",
-            crate::machine::device::name(device)
-        )))?;
-        let features = Self {
-            tensor,
-            labels: store.read_json("labels", path, "features")?,
-            files: store
-                .read_optional("files", path, "features")?
-                .unwrap_or_default(),
-            classes: store.read_json("classes", path, "features")?,
-            base: store.metadata.get("base").cloned().unwrap_or_default(),
-            provenance: store
-                .read_optional("provenance", path, "features")?
-                .flatten(),
-            notes: store.read_json("notes", path, "features")?,
-        };
-        features.check()?;
-        if !features.files.is_empty() && features.files.len() != features.len() {
-            return Err(tensors::not_saved_here(path, "features"));
-        }
-        Ok(features)
     }
 }
 

@@ -25,6 +25,7 @@ pub(crate) mod provenance;
 pub(crate) mod report;
 pub(crate) mod roc_curve;
 pub(crate) mod saved_classifier;
+pub(crate) mod saved_features;
 pub(crate) mod saved_head;
 pub(crate) mod sources;
 pub(crate) mod thresholds;

@@ -59,6 +59,11 @@ pub(crate) fn of_weights(path: &Path, what: &str) -> Result<&'static str> {
     }
 }
 
+/// Whether the name is that of an exported model.
+pub(crate) fn is_onnx(path: &Path) -> bool {
+    ending_of(path) == ONNX
+}
+
 /// Refuses other names for numbers that are only saved than those of safetensors files.
 ///
 /// # Errors

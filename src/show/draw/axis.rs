@@ -93,9 +93,11 @@ impl Axis {
         if highest <= lowest {
             return self;
         }
+        let (low, high) = (lowest.log10(), highest.log10());
+        let room = ((high - low) * 0.03).clamp(0.002, 0.1);
         Self {
-            low: lowest.log10() - 0.1,
-            high: highest.log10() + 0.1,
+            low: low - room,
+            high: high + room,
             whole: false,
             is_log: true,
         }
@@ -120,8 +122,8 @@ impl Axis {
         self.is_log
     }
 
-    /// Once, twice and five times the powers of ten that lie on it.
-    fn parts_of_powers(&self) -> Vec<(f64, String)> {
+    /// Once, twice and five times the powers of ten that lie on it; where these are too few, round values.
+    fn parts_of_powers(&self, most: usize) -> Vec<(f64, String)> {
         let powers = self.low.floor() as i32..=self.high.floor() as i32;
         let all = powers.flat_map(|n| [1.0, 2.0, 5.0].map(|factor| factor * 10_f64.powi(n)));
         let lie_on_it = all.filter(|value| (self.low..=self.high).contains(&value.log10()));
@@ -129,7 +131,13 @@ impl Axis {
             1e-3..1e6 => format!("{}", (value * 1e6).round() / 1e6),
             _ => format!("{value:.0e}"),
         };
-        lie_on_it.map(|value| (value, written(value))).collect()
+        let parts = lie_on_it
+            .map(|value| (value, written(value)))
+            .collect::<Vec<_>>();
+        match parts.len() {
+            3.. => parts,
+            _ => Self::exactly(10_f64.powf(self.low), 10_f64.powf(self.high)).ticks(most),
+        }
     }
 
     /// About `most` round values with their labels, or a few less.
@@ -137,7 +145,7 @@ impl Axis {
         if self.is_log {
             let powers = self.low.ceil() as i32..=self.high.floor() as i32;
             if powers.clone().count() < 3 {
-                return self.parts_of_powers();
+                return self.parts_of_powers(most);
             }
             let step = powers.clone().count().div_ceil(most.max(2)).max(1);
             let powers = powers.step_by(step);
@@ -223,7 +231,9 @@ mod tests {
         assert_eq!(ticks(&[1e-5, 1e-2]), (true, long));
         let short = ["0.2", "0.5", "1"].map(str::to_owned).to_vec();
         // What is not above 0 has no place on it.
-        assert_eq!(ticks(&[0.2, 0.9, 0.0, -3.0]), (true, short));
+        assert_eq!(ticks(&[0.2, 1.0, 0.0, -3.0]), (true, short));
+        let narrow = ["0.68", "0.70", "0.72", "0.74"].map(str::to_owned).to_vec();
+        assert_eq!(ticks(&[0.67, 0.75]), (true, narrow));
         assert!(!ticks(&[-1.0, 0.0]).0);
     }
 
