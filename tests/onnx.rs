@@ -1,5 +1,13 @@
 //! Exported models give in onnxruntime what they give here. `cargo test --test onnx -- --nocapture` prints the differences.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints what it measured"
+)]
+
 mod common;
 
 use std::path::Path;

@@ -294,6 +294,6 @@ fn curves_have_x_values_of_their_own_and_logarithmic_axes() {
     let error = plot_xy(&[("a", &x, &vec![1.0])]).unwrap_err().to_string();
     assert!(error.contains("3 x and 1 y values"), "{error}");
     // Figures without axes stay what they are.
-    let pictures = show_images(&Array4::<u8>::zeros((2, 4, 4, 3))).unwrap();
+    let pictures = show_images(Array4::<u8>::zeros((2, 4, 4, 3))).unwrap();
     assert_eq!(drawn(pictures.clone().log_x().log_y()), drawn(pictures));
 }

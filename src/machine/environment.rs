@@ -79,7 +79,9 @@ mod tests {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 readers(&path, found);
-            } else if std::fs::read_to_string(&path).unwrap().contains("env::var") {
+            } else if path.extension() == Some("rs".as_ref())
+                && std::fs::read_to_string(&path).unwrap().contains("env::var")
+            {
                 found.push(path);
             }
         }
