@@ -271,7 +271,7 @@ fn curves_have_x_values_of_their_own_and_logarithmic_axes() {
         common::python("svg_texts.py", &[&path])
     };
     let written = texts(plain.clone().log_x().log_y().axes("rate", "loss"));
-    for text in ["1e-6", "1e-4", "1e-2", "2", "rate"] {
+    for text in ["1e-6", "1e-4", "1e-2", "2.0", "rate"] {
         assert!(
             written.lines().any(|line| line.trim() == text),
             "{text}: {written}"
