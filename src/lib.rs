@@ -67,7 +67,7 @@
 //! | `network` | the networks' tables of layers, their weights, the base |
 //! | `training` | options, optimisers, the one training loop, histories, checkpoints |
 //! | `model` | features, heads, classifiers; predictions and reports |
-//! | `inside` | filters, feature maps, Grad-CAM, occlusion maps, principal components |
+//! | `inside` | filters, feature maps, Grad-CAM, occlusion maps, principal components, similar pictures |
 //! | `quick_looks` | pictures and plots of one's own numbers |
 //! | `lab` | the machine looked at once, the lesson's data and weights |
 
@@ -89,6 +89,7 @@ pub use inside::feature_maps::{FeatureMaps, LayerMaps};
 pub use inside::filter_patterns::FilterPatterns;
 pub use inside::filters::Filters;
 pub use inside::grad_cam::{GradCam, GradCamMap};
+pub use inside::nearest::Nearest;
 pub use inside::occlusion::{Occlusion, OcclusionMap};
 pub use inside::pca::Pca;
 pub use lab::durations::Durations;
@@ -123,7 +124,7 @@ pub use pictures::transform::Transform;
 pub use quick_looks::heatmap::heatmap;
 pub use quick_looks::histogram::histogram;
 pub use quick_looks::images::{Images, show_images};
-pub use quick_looks::lines::plot_lines;
+pub use quick_looks::lines::{plot_lines, plot_xy};
 pub use quick_looks::values::Values;
 pub use show::display::display;
 pub use show::figure::Figure;
@@ -151,7 +152,7 @@ pub mod prelude {
         ActivationMaximization, Architecture, Augment, Base, Classifier, Data, Dataset, Device,
         Error, Features, Fill, Fit, GradCam, Head, HeadModel, History, Interpolation, Lab,
         Occlusion, Optimizer, Photo, Precision, Progress, Scaling, Schedule, Tensor, Weights,
-        display, heatmap, histogram, plot_lines, show_images, train_head,
+        display, heatmap, histogram, plot_lines, plot_xy, show_images, train_head,
     };
     pub use crate::{ndarray, tch};
 }

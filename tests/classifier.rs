@@ -788,9 +788,17 @@ fn pictures_are_predicted_one_by_one_and_by_the_folder() {
     let all = model.predict_folder(folder.path()).unwrap();
     assert_eq!(all.len(), 3);
     assert_eq!(all.unreadable().len(), 1);
+    let left_out = [(folder.path().join("notes.txt"), "no picture".to_owned())];
+    assert_eq!(all.left_out(), left_out);
     let text = all.table().to_string();
     assert!(
-        text.contains("inside/a.jpg") && text.contains("broken.jpg"),
+        [
+            "inside/a.jpg",
+            "broken.jpg",
+            "Left out: 1 file: notes.txt (no picture)"
+        ]
+        .iter()
+        .all(|part| text.contains(part)),
         "{text}"
     );
     for (file, (class, probability)) in all.files().iter().zip(all.classes()) {

@@ -101,6 +101,99 @@ fn the_samples_are_found_counted_and_shown() {
 }
 
 #[test]
+fn nothing_is_left_out_without_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    for class in ["cats", "dogs"] {
+        for n in 0..3 {
+            let sample = format!("data/samples/train/{class}/{}.{n}.jpg", &class[..3]);
+            let place = root.join(format!("{class}/{n}.jpg"));
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::copy(common::repository(&sample), place).unwrap();
+        }
+    }
+    let photo = image::RgbImage::from_pixel(8, 8, image::Rgb([9, 90, 200]));
+    photo.save(root.join("cats/web.webp")).unwrap();
+    std::fs::copy(root.join("cats/0.jpg"), root.join("cats/noending")).unwrap();
+    std::fs::copy(root.join("cats/0.jpg"), root.join("loose.jpg")).unwrap();
+    for path in ["cats/phone.HEIC", "dogs/notes.txt", "dogs/.DS_Store"] {
+        touch(root, path);
+    }
+    let said = [
+        "Left out: 4 files: ",
+        "cats/noending (a JPEG picture without an ending: add .jpg)",
+        "cats/phone.HEIC (HEIC: export it as JPEG)",
+        "dogs/notes.txt (no picture)",
+        "loose.jpg (in no class folder)",
+    ];
+    let dataset = Dataset::open(root).unwrap();
+    assert_eq!(dataset.counts()[0], ("cats".into(), 4), "WebP is a picture");
+    assert_eq!(dataset.left_out().len(), 4);
+    let data = Data::split(root, 0.3, 1).unwrap();
+    for text in [dataset.to_string(), data.to_string()] {
+        for part in said {
+            assert_eq!(text.matches(part).count(), 1, "{part}: {text}");
+        }
+    }
+    let checks = data.check().unwrap();
+    assert_eq!(checks.left_out().len(), 4);
+    assert!(!checks.is_fine());
+    let text = checks.table().to_string();
+    assert!(
+        text.contains("4 files left out:") && text.contains(said[2]),
+        "{text}"
+    );
+    assert!(
+        data.without_unreadable()
+            .unwrap()
+            .to_string()
+            .contains(said[0])
+    );
+
+    // Of HEIC alone nothing can be taken.
+    let phone = tempfile::tempdir().unwrap();
+    touch(phone.path(), "cats/1.HEIC");
+    touch(phone.path(), "dogs/2.heic");
+    let error = Dataset::open(phone.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("no pictures in its class folders. Left out: 2 files: "),
+        "{error}"
+    );
+    assert!(
+        error.contains("cats/1.HEIC (HEIC: export it as JPEG)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_class_of_one_training_picture_is_said_before_training() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [
+        "ants/1.png",
+        "ants/2.png",
+        "bees/1.png",
+        "bees/2.png",
+        "bees/3.png",
+    ] {
+        touch(folder.path(), path);
+    }
+    let data = Data::split(folder.path(), 0.3, 1).unwrap();
+    let text = data.to_string();
+    assert!(
+        text.contains("Note: ants has 1 picture to learn from"),
+        "{text}"
+    );
+    assert!(
+        text.contains("ants  1 picture\n") && text.contains("bees  2 pictures\n"),
+        "{text}"
+    );
+    // A class without any is a class all the same, as in Keras.
+    std::fs::create_dir(folder.path().join("wasps")).unwrap();
+    let error = Data::split(folder.path(), 0.3, 1).unwrap_err().to_string();
+    assert!(error.contains("0 pictures cannot be shared out"), "{error}");
+}
+
+#[test]
 fn taking_some_takes_from_every_class() {
     let data = Data::open(common::repository("data/samples")).unwrap();
     let some = data.take(9, 4);

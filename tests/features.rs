@@ -265,3 +265,72 @@ fn a_head_takes_features_only_of_the_make_that_it_learned_from() {
     let own = Features::from_array(&values, &labels, &["cats", "dogs"]).unwrap();
     assert!(head.evaluate(&own).is_ok());
 }
+
+#[test]
+fn after_part_1_the_head_shows_its_mistakes_and_features_their_likes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = samples().take(8, 6);
+    let seeded = |seed| {
+        let weights = Weights::seeded(seed);
+        let base = Base::vgg16(48, &weights, Device::Cpu, Precision::F32).unwrap();
+        base.progress(Progress::quiet())
+    };
+    let base = seeded(1);
+    let train = base.extract_features(&data.train).unwrap();
+    let validation = base.extract_features(&data.validation).unwrap();
+    let fit = Fit::default().epochs(1).progress(Progress::quiet());
+    let (head, _) = train_head(&train, &train, &fit).unwrap();
+    let report = head.report(&validation).unwrap();
+    // What the head evaluates is what it reports.
+    let accuracy = head.evaluate(&validation).unwrap().accuracy;
+    assert!((report.accuracy() - accuracy).abs() < 1e-12);
+    assert_eq!(report.misclassified().num_rows(), report.mistakes().len());
+    let shown = report.show(6).unwrap();
+    assert!(shown.to_string().contains("6 predictions"), "{shown}");
+    let name = data.validation.files()[0].file_name().unwrap();
+    let svg = shown.to_svg().unwrap();
+    assert!(
+        svg.contains(name.to_str().unwrap()),
+        "the pictures have names"
+    );
+
+    // Features that were saved know their pictures; numbers of one's own have none.
+    let path = folder.path().join("validation.safetensors");
+    validation.save(&path).unwrap();
+    let loaded = Features::load(&path, Device::Cpu).unwrap();
+    assert_eq!(loaded.files(), data.validation.files());
+    assert_eq!(head.report(&loaded).unwrap().mistakes(), report.mistakes());
+    let values = validation.array().unwrap();
+    let labels = validation.labels().to_vec();
+    let own = Features::from_array(&values, &labels, &["cats", "dogs"]).unwrap();
+    let blind = head.report(&own).unwrap();
+    assert_eq!(blind.accuracy(), report.accuracy());
+    let error = blind.show(1).unwrap_err().to_string();
+    assert!(error.contains("extract_features"), "{error}");
+
+    let file = &data.validation.files()[4];
+    let nearest = loaded.nearest(&base, file, 3).unwrap();
+    assert_eq!(nearest.files().len(), 3);
+    assert_eq!(&nearest.files()[0], file, "a picture is most like itself");
+    assert!((nearest.similarities()[0] - 1.0).abs() < 1e-5);
+    assert!(nearest.similarities().is_sorted_by(|a, b| a >= b));
+    assert_eq!(nearest.classes()[0], "dogs");
+    assert!(nearest.plot().unwrap().to_string().contains("4 pictures"));
+    assert_eq!(loaded.nearest(&base, file, 1000).unwrap().files().len(), 6);
+    for error in [
+        loaded.nearest(&seeded(2), file, 3).unwrap_err(),
+        own.nearest(&base, file, 3).unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::Mismatch { .. }), "{error}");
+    }
+    assert!(matches!(
+        loaded.nearest(&base, file, 0),
+        Err(Error::Argument { .. })
+    ));
+    let address = loaded.nearest(&base, "https://example.org/cat.jpg", 1);
+    let error = address.unwrap_err().to_string();
+    assert!(
+        error.starts_with("https://example.org/cat.jpg: ") && error.contains("Download it"),
+        "{error}"
+    );
+}

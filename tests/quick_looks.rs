@@ -13,7 +13,7 @@ mod common;
 use evcxr_transfer::ndarray::{Array, Array2, Array4, ArrayD, IxDyn, arr2, s};
 use evcxr_transfer::{
     Base, Data, Device, Error, Features, Figure, Photo, Precision, Progress, Tensor, Values,
-    Weights, heatmap, histogram, plot_lines, show_images,
+    Weights, heatmap, histogram, plot_lines, plot_xy, show_images,
 };
 
 /// What a figure shows, without what its title says.
@@ -258,4 +258,42 @@ fn the_plane_of_features_is_numpys() {
     assert!(error.contains("finite"), "{error}");
     let svg = pca.plot().to_svg().unwrap();
     assert!(svg.contains("cats") && svg.contains("dogs") && svg.contains("component 1"));
+}
+
+#[test]
+fn curves_have_x_values_of_their_own_and_logarithmic_axes() {
+    let (x, y) = (vec![1e-6, 1e-4, 1e-2], vec![3.0, 1.0, 2.0]);
+    let plain = plot_xy(&[("loss", &x, &y)]).unwrap();
+    let texts = |figure: Figure| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("figure.svg");
+        figure.size(1200, 800).save(&path).unwrap();
+        common::python("svg_texts.py", &[&path])
+    };
+    let written = texts(plain.clone().log_x().log_y().axes("rate", "loss"));
+    for text in ["1e-6", "1e-4", "1e-2", "2.0", "rate"] {
+        assert!(
+            written.lines().any(|line| line.trim() == text),
+            "{text}: {written}"
+        );
+    }
+    assert!(!texts(plain.clone()).contains("1e-4"));
+    // Counted x values draw what `plot_lines` draws.
+    let counted = plot_xy(
+        &[("loss", &[0.0, 1.0, 2.0][..], &y[..])]
+            .map(|(name, x, y)| (name, Values::from(&x.to_vec()), Values::from(&y.to_vec()))),
+    );
+    let axes = |figure: Figure| drawn(figure.axes("x", "y"));
+    assert_eq!(
+        axes(counted.unwrap()),
+        axes(plot_lines(&[("loss", &y)]).unwrap())
+    );
+    // What is not above 0 has no place on a logarithmic axis.
+    let gap = plot_xy(&[("a", &vec![1.0, 2.0, 3.0, 4.0], &vec![1.0, 0.0, -1.0, 10.0])]).unwrap();
+    assert!(gap.log_y().to_png().is_ok());
+    let error = plot_xy(&[("a", &x, &vec![1.0])]).unwrap_err().to_string();
+    assert!(error.contains("3 x and 1 y values"), "{error}");
+    // Figures without axes stay what they are.
+    let pictures = show_images(Array4::<u8>::zeros((2, 4, 4, 3))).unwrap();
+    assert_eq!(drawn(pictures.clone().log_x().log_y()), drawn(pictures));
 }

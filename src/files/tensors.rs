@@ -6,11 +6,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use ndarray::ArrayD;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use tch::{Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::files::tensor_file::TensorFile;
+use crate::machine::arrays::array_of;
+use crate::show::ending;
 use crate::show::saved::Saved;
 
 /// The version of what this crate writes, in the metadata as `format`; files without it are older than the
@@ -50,8 +53,24 @@ impl Store {
         Saved::write(path, &encoded)
     }
 
+    /// The tensors by their names, as arrays of one's own.
+    pub(crate) fn arrays(&self) -> Result<BTreeMap<String, ArrayD<f32>>> {
+        let array = |(name, tensor): (&String, &Tensor)| {
+            let array = array_of(tensor).map_err(Error::compute(format!("copying {name}")))?;
+            Ok((name.clone(), array))
+        };
+        self.tensors.iter().map(array).collect()
+    }
+
     /// Reads the file at `path`. `what` names what should be in it ("features", "a head").
     pub(crate) fn load(path: &Path, what: &str) -> Result<Self> {
+        if ending::is_onnx(path) {
+            return Err(Error::Weights {
+                path: path.to_owned(),
+                problem: "an exported model can be run, not loaded".into(),
+                remedy: "Load the .safetensors file that the same model was saved to".into(),
+            });
+        }
         let remedy = format!("Load a file that this crate saved {what} to");
         let file = TensorFile::open(path, &remedy)?;
         let metadata = file.metadata();
@@ -166,7 +185,7 @@ pub(crate) fn shape(tensor: &Tensor) -> Vec<usize> {
 }
 
 /// A tensor's values in row-major order, as little-endian f32.
-fn f32_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+pub(crate) fn f32_bytes(tensor: &Tensor) -> Result<Vec<u8>> {
     let mut bytes = vec![0; tensor.numel() * 4];
     tensor
         .f_to_kind(Kind::Float)

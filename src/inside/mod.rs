@@ -9,6 +9,7 @@ pub(crate) mod feature_maps;
 pub(crate) mod filter_patterns;
 pub(crate) mod filters;
 pub(crate) mod grad_cam;
+pub(crate) mod nearest;
 pub(crate) mod occlusion;
 pub(crate) mod overlay;
 pub(crate) mod pca;

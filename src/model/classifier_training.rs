@@ -144,6 +144,9 @@ impl Classifier {
         self.base
             .set_precision(fit.precision.unwrap_or(precision))?;
         self.warn_of_a_new_head(trainable_from, fit);
+        if let Some(few) = data.train.too_few() {
+            fit.progress.line(&format!("Note: {few}"));
+        }
         let notes = data.train.notes().iter().chain(data.validation.notes());
         let notes = notes.chain(&self.base.origin().notes);
         let mut history = History::new(notes.chain(&unknown))

@@ -3,35 +3,36 @@
 //! Kept as one f32 tensor (N, H, W, C) on the base's device, so that a head trains on it without a
 //! copy; handed out as an `ndarray` in the same order.
 
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
 
 use ndarray::{Array1, Array4};
 use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::files::tensors;
-use crate::files::tensors::Store;
 use crate::machine::random::hash_of;
 use crate::model::provenance::Provenance;
+use crate::network::base::Base;
 use crate::pictures::dataset::Dataset;
+use crate::pictures::resize::Interpolation;
 use crate::show::display::displayed;
 use crate::show::notebook::Bundle;
-use crate::show::saved::Saved;
 
 /// Stored outputs of a base with their labels.
 #[doc(alias("embeddings", "bottleneck"))]
 pub struct Features {
-    tensor: Tensor,
-    labels: Vec<usize>,
-    classes: Vec<String>,
-    base: String,
+    pub(super) tensor: Tensor,
+    pub(super) labels: Vec<usize>,
+    /// The pictures; none for numbers of one's own, and in files of earlier versions.
+    pub(super) files: Vec<PathBuf>,
+    pub(super) classes: Vec<String>,
+    pub(super) base: String,
     /// What they were made with; numbers of one's own do not tell.
-    provenance: Option<Provenance>,
-    notes: Vec<String>,
+    pub(super) provenance: Option<Provenance>,
+    pub(super) notes: Vec<String>,
     /// What tells the pictures from others, or numbers of one's own. Files of earlier versions have none.
-    digest: Option<String>,
+    pub(super) digest: Option<String>,
 }
 
 impl Features {
@@ -46,6 +47,7 @@ impl Features {
             provenance: Some(provenance),
             tensor,
             labels: dataset.labels().to_vec(),
+            files: dataset.files().to_vec(),
             classes: dataset.classes().to_vec(),
             base: base.to_owned(),
             notes,
@@ -67,6 +69,7 @@ impl Features {
         let features = Self {
             tensor,
             labels: labels.to_vec(),
+            files: Vec::new(),
             classes: classes.iter().map(|&class| class.to_owned()).collect(),
             base: "an array".into(),
             provenance: None,
@@ -88,7 +91,7 @@ impl Features {
 
     /// Labels must be there for each picture and lie within the classes: libtorch's loss would read
     /// outside its memory or stop the program otherwise.
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         if self.labels.len() != self.len() {
             return Err(Error::Mismatch {
                 what: "labels".into(),
@@ -176,6 +179,11 @@ impl Features {
         &self.classes
     }
 
+    /// The picture files that they were extracted from, in order; none for numbers of one's own.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
     /// What a reader of results should know: drawn pictures, seeded weights.
     pub fn notes(&self) -> &[String] {
         &self.notes
@@ -191,6 +199,29 @@ impl Features {
         self.digest.as_deref()
     }
 
+    /// How the pictures were resized, if that is known.
+    pub(crate) fn interpolation(&self) -> Option<Interpolation> {
+        self.provenance.as_ref().map(Provenance::interpolation)
+    }
+
+    /// Refuses another base than the one that they were extracted with, and features that no files belong to.
+    pub(crate) fn check_made_by(&self, base: &Base) -> Result<()> {
+        let known = self.provenance.as_ref().filter(|_| !self.files.is_empty());
+        let Some(own) = known else {
+            return Err(no_files("features"));
+        };
+        match own.difference(&Provenance::new(base, own.interpolation())?) {
+            None => Ok(()),
+            Some([own, found]) => Err(Error::Mismatch {
+                what: "the base".into(),
+                expected: format!("one whose features are {own}, as these are"),
+                found: format!("one whose features are {found}"),
+                remedy: "Take the base that the features were extracted with, or extract them anew"
+                    .into(),
+            }),
+        }
+    }
+
     /// The device that holds the tensor.
     pub(crate) fn device(&self) -> Device {
         self.tensor.device()
@@ -199,74 +230,17 @@ impl Features {
     pub(crate) fn label_slice(&self) -> &[usize] {
         &self.labels
     }
+}
 
-    /// Writes features, labels and class names to one safetensors file. An existing file stays
-    /// whole until the new one is.
-    ///
-    /// # Errors
-    /// [`Error::File`] if the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
-        let metadata = HashMap::from([
-            ("kind".to_owned(), "features".to_owned()),
-            (
-                "labels".to_owned(),
-                serde_json::json!(self.labels).to_string(),
-            ),
-            (
-                "classes".to_owned(),
-                serde_json::json!(self.classes).to_string(),
-            ),
-            ("base".to_owned(), self.base.clone()),
-            (
-                "provenance".to_owned(),
-                serde_json::json!(self.provenance).to_string(),
-            ),
-            (
-                "notes".to_owned(),
-                serde_json::json!(self.notes).to_string(),
-            ),
-            (
-                "digest".to_owned(),
-                serde_json::json!(self.digest).to_string(),
-            ),
-        ]);
-        let tensors = BTreeMap::from([("features".to_owned(), self.tensor())]);
-        Store { tensors, metadata }.save(path.as_ref())
-    }
-
-    /// Reads what [`Features::save`] wrote, onto the CPU or a GPU.
-    ///
-    /// # Errors
-    /// [`Error::File`] if the file cannot be read, [`Error::Weights`] if it holds something else
-    /// or values that are no finite numbers,
-    /// [`Error::Device`] if the device cannot be used.
-    pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Self> {
-        crate::machine::device::check(device)?;
-        let path = path.as_ref();
-        let mut store = Store::load(path, "features")?;
-        let tensor = store
-            .tensors
-            .remove("features")
-            .filter(|tensor| tensor.dim() >= 2)
-            .ok_or_else(|| tensors::not_saved_here(path, "features"))?;
-        tensors::check_finite(&tensor, path, "features")?;
-        let tensor = tensor.f_to_device(device).map_err(Error::compute(format!(
-            "putting features on {}",
-            crate::machine::device::name(device)
-        )))?;
-        let features = Self {
-            tensor,
-            labels: store.read_json("labels", path, "features")?,
-            classes: store.read_json("classes", path, "features")?,
-            base: store.metadata.get("base").cloned().unwrap_or_default(),
-            provenance: store
-                .read_optional("provenance", path, "features")?
-                .flatten(),
-            notes: store.read_json("notes", path, "features")?,
-            digest: store.read_optional("digest", path, "features")?.flatten(),
-        };
-        features.check()?;
-        Ok(features)
+/// Pictures are asked for, and only numbers are there.
+pub(crate) fn no_files(what: &str) -> Error {
+    Error::Mismatch {
+        what: what.into(),
+        expected: "some that were extracted from picture files".into(),
+        found: "numbers whose pictures nobody knows".into(),
+        remedy:
+            "Take `base.extract_features(..)?`; files of earlier versions do not name the pictures"
+                .into(),
     }
 }
 

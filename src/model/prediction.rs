@@ -6,6 +6,7 @@
 //! let model = Classifier::new(&base, Head::dense(16), &["cats", "dogs"])?;
 //! let prediction = model.predict("data/samples/train/cats/cat.0.jpg")?;
 //! assert_eq!(prediction.probabilities().len(), 2);
+//! assert_eq!(prediction.top(1)[0].0, prediction.class());
 //! # Ok::<(), evcxr_transfer::Error>(())
 //! ```
 
@@ -52,6 +53,18 @@ impl Prediction {
         self.classes.iter().cloned().zip(probabilities).collect()
     }
 
+    /// The `k` most probable classes, the most probable first; all of them if there are fewer.
+    ///
+    /// PyTorch: `probabilities.topk(k)`.
+    #[doc(alias("topk", "top_k"))]
+    pub fn top(&self, k: usize) -> Vec<(String, f64)> {
+        let mut ranked = self.probabilities();
+        // Stable: equals stay in the order of the classes.
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+        ranked.truncate(k);
+        ranked
+    }
+
     /// The picture, at its own size.
     pub fn photo(&self) -> &Photo {
         &self.photo
@@ -59,11 +72,10 @@ impl Prediction {
 
     /// The picture with its most probable classes, ten at most.
     pub fn plot(&self) -> Figure {
-        let mut ranked = self.probabilities();
-        // Stable: equals stay in the order of the classes.
-        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let lines = ranked.iter().take(10);
-        let lines = lines.map(|(class, probability)| format!("{class}: {}", percent(*probability)));
+        let ranked = self.top(10);
+        let lines = ranked
+            .iter()
+            .map(|(class, probability)| format!("{class}: {}", percent(*probability)));
         let tile = Tile::new(self.photo.clone(), lines.collect::<Vec<_>>().join("\n"));
         let title = format!("{}: {}", self.photo.name(), self.class());
         Figure::grid(&titled(&title, &self.notes), vec![tile], 1)

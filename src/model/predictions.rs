@@ -13,16 +13,19 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use ndarray::Array2;
+
 use crate::error::{Error, Result};
 use crate::model::classifier::Classifier;
-use crate::model::probabilities::{most_probable, percent};
+use crate::model::probabilities::{most_probable, percent, table_of};
 use crate::pictures::dataset::Dataset;
+use crate::pictures::left_out;
 use crate::pictures::photo::Photo;
 use crate::show::display::displayed;
 use crate::show::draw::grid;
 use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
-use crate::show::table::Table;
+use crate::show::table::{Table, counted};
 
 /// What a model takes the pictures of a folder for.
 #[derive(Clone)]
@@ -32,6 +35,7 @@ pub struct Predictions {
     classes: Vec<String>,
     probabilities: Vec<Vec<f64>>,
     unreadable: Vec<(PathBuf, String)>,
+    left_out: Vec<(PathBuf, String)>,
     notes: Vec<String>,
 }
 
@@ -60,9 +64,20 @@ impl Predictions {
         self.probabilities.iter().map(best).collect()
     }
 
+    /// The probability of each of the model's classes for each picture, (N, classes): a copy.
+    #[doc(alias = "predict_proba")]
+    pub fn probabilities(&self) -> Array2<f64> {
+        table_of(&self.probabilities, self.classes.len())
+    }
+
     /// The pictures of the folder that cannot be decoded, each with the reason.
     pub fn unreadable(&self) -> &[(PathBuf, String)] {
         &self.unreadable
+    }
+
+    /// The files of the folder that are no pictures, or in a format that is not decoded, each with the reason.
+    pub fn left_out(&self) -> &[(PathBuf, String)] {
+        &self.left_out
     }
 
     /// Each picture with its class, the probability of it, and that of every class.
@@ -92,6 +107,9 @@ impl Predictions {
         }
         for (path, problem) in &self.unreadable {
             table = table.note(&format!("Cannot be read: {} ({problem})", path.display()));
+        }
+        if let Some(line) = left_out::line(&self.left_out, &self.folder) {
+            table = table.note(&line);
         }
         let notes = self.notes.iter();
         notes.fold(table, |table, note| table.note(&format!("Note: {note}")))
@@ -126,16 +144,21 @@ displayed!(
 
 impl fmt::Display for Predictions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} predictions", self.len())?;
+        write!(f, "{}", counted(self.len(), "prediction"))?;
         for (number, class) in self.classes.iter().enumerate() {
             let rows = self.probabilities.iter();
             let count = rows.filter(|row| most_probable(row) == number).count();
             write!(f, ", {count} {class}")?;
         }
-        match self.unreadable.len() {
-            0 => Ok(()),
-            n => write!(f, ", {n} unreadable"),
+        for (count, what) in [
+            (self.unreadable.len(), "unreadable"),
+            (self.left_out.len(), "left out"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
         }
+        Ok(())
     }
 }
 
@@ -147,7 +170,7 @@ impl fmt::Debug for Predictions {
 
 impl Classifier {
     /// The classes of all pictures in a folder and in the folders inside it, sorted by name. Pictures
-    /// that cannot be decoded are listed, not counted.
+    /// that cannot be decoded are listed, not counted, and so is what lies beside them.
     ///
     /// # Errors
     /// [`Error::File`] if the folder cannot be read, [`Error::Dataset`] if it has no picture that can
@@ -173,6 +196,7 @@ impl Classifier {
             classes: self.classes().to_vec(),
             probabilities,
             unreadable,
+            left_out: all.left_out().to_vec(),
             notes: self.base().origin().notes.clone(),
         })
     }

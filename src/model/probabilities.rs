@@ -50,6 +50,11 @@ fn rows_of(probabilities: &Tensor) -> std::result::Result<Vec<Vec<f64>>, TchErro
     Ok(rows.outer_iter().map(|row| row.to_vec()).collect())
 }
 
+/// Rows of so many values as one array.
+pub(crate) fn table_of(rows: &[Vec<f64>], columns: usize) -> Array2<f64> {
+    Array2::from_shape_fn((rows.len(), columns), |(row, column)| rows[row][column])
+}
+
 /// The place of the largest; the first of equals.
 pub(crate) fn most_probable(probabilities: &[f64]) -> usize {
     let all = probabilities.iter().enumerate();

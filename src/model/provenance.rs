@@ -38,10 +38,30 @@ impl Provenance {
         })
     }
 
+    /// How the pictures were resized.
+    pub(crate) fn interpolation(&self) -> Interpolation {
+        self.interpolation
+    }
+
     /// Refuses `found`, called `what` in the message, if it is of another make.
     pub(crate) fn check(&self, found: &Self, what: &str) -> Result<()> {
+        let Some([expected, found]) = self.difference(found) else {
+            return Ok(());
+        };
+        Err(Error::Mismatch {
+            what: what.into(),
+            expected: format!("features {expected}, as the head was made for"),
+            found: format!("features {found}"),
+            remedy: "Extract them with the base, its scaling and the interpolation that the head \
+                     was made for, or train a new head"
+                .into(),
+        })
+    }
+
+    /// In what both differ, this one first: "from vgg16", "from vgg19"; nothing if they are of one make.
+    pub(crate) fn difference(&self, found: &Self) -> Option<[String; 2]> {
         let both = [self, found];
-        let [expected, found] = if self.architecture != found.architecture {
+        Some(if self.architecture != found.architecture {
             both.map(|make| format!("from {}", make.architecture))
         } else if self.weights != found.weights {
             both.map(|make| format!("from weights with the hash {}", make.weights))
@@ -52,15 +72,7 @@ impl Provenance {
         } else if self.interpolation != found.interpolation {
             both.map(|make| format!("of pictures resized by {}", make.interpolation))
         } else {
-            return Ok(());
-        };
-        Err(Error::Mismatch {
-            what: what.into(),
-            expected: format!("features {expected}, as the head was made for"),
-            found: format!("features {found}"),
-            remedy: "Extract them with the base, its scaling and the interpolation that the head \
-                     was made for, or train a new head"
-                .into(),
+            return None;
         })
     }
 }

@@ -1,5 +1,5 @@
-//! What a classifier gets right and wrong on labelled pictures: confusion matrix, scores of the classes,
-//! the worst mistakes, the ROC curve.
+//! What a classifier, or a head, gets right and wrong on labelled pictures: the scores of the classes here,
+//! `confusion_matrix`, `mistakes` and `thresholds` beside it.
 //!
 //! ```
 //! use evcxr_transfer::{Base, Classifier, Data, Device, Head, Precision, Weights};
@@ -16,30 +16,28 @@ use std::path::PathBuf;
 
 use ndarray::Array2;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::class_scores::{self, ClassScores};
 use crate::model::classifier::Classifier;
-use crate::model::probabilities::{most_probable, percent};
-use crate::model::roc_curve::RocCurve;
+use crate::model::features::Features;
+use crate::model::head_model::HeadModel;
+use crate::model::probabilities::table_of;
 use crate::pictures::dataset::Dataset;
-use crate::pictures::folder::name_of;
-use crate::pictures::photo::Photo;
 use crate::show::display::displayed;
-use crate::show::draw::grid;
-use crate::show::draw::matrix::Matrix;
-use crate::show::draw::tile::Tile;
-use crate::show::figure::{Figure, titled};
-use crate::show::table::Table;
+use crate::show::table::{Table, counted};
 
-/// A classifier's answers on labelled pictures.
+/// A model's answers on labelled pictures.
 #[derive(Clone)]
 pub struct Report {
-    classes: Vec<String>,
-    files: Vec<PathBuf>,
-    labels: Vec<usize>,
+    pub(super) classes: Vec<String>,
+    /// The pictures; none if only their features are known.
+    pub(super) files: Vec<PathBuf>,
+    pub(super) labels: Vec<usize>,
     /// One row a picture, one value a class.
-    probabilities: Vec<Vec<f64>>,
-    notes: Vec<String>,
+    pub(super) probabilities: Vec<Vec<f64>>,
+    pub(super) notes: Vec<String>,
+    /// Whether confusion matrices have shares of a row.
+    pub(super) is_normalised: bool,
 }
 
 impl Report {
@@ -53,50 +51,22 @@ impl Report {
         self.labels.is_empty()
     }
 
+    /// The file of a picture, or its number where nobody knows the file.
+    pub(super) fn file(&self, number: usize) -> PathBuf {
+        let file = self.files.get(number).cloned();
+        file.unwrap_or_else(|| format!("picture {number}").into())
+    }
+
+    /// The probability of each class for each picture, (N, classes), in the order of the pictures: a copy.
+    #[doc(alias = "predict_proba")]
+    pub fn probabilities(&self) -> Array2<f64> {
+        table_of(&self.probabilities, self.classes.len())
+    }
+
     /// The share of pictures whose class is right, 0 to 1.
     pub fn accuracy(&self) -> f64 {
         let right = self.confusion().diag().sum();
         right as f64 / self.len().max(1) as f64
-    }
-
-    /// How many pictures of each class (a row) were taken for each class (a column), in the order of the
-    /// class names.
-    pub fn confusion(&self) -> Array2<usize> {
-        let classes = self.classes.len();
-        let mut counts = Array2::zeros([classes, classes]);
-        for (&label, row) in self.labels.iter().zip(&self.probabilities) {
-            counts[[label, most_probable(row)]] += 1;
-        }
-        counts
-    }
-
-    /// The confusion matrix: what a picture is in rows, what it was taken for in columns.
-    pub fn confusion_matrix(&self) -> Table {
-        let mut columns = vec!["is \\ taken for"];
-        columns.extend(self.classes.iter().map(String::as_str));
-        let numbers = (1..columns.len()).collect::<Vec<_>>();
-        let mut table = Table::new("Confusion matrix", &columns).right_aligned(&numbers);
-        for (class, counts) in self.classes.iter().zip(self.confusion().rows()) {
-            let mut cells = vec![class.clone()];
-            cells.extend(counts.iter().map(usize::to_string));
-            table.push(cells);
-        }
-        self.noted(table)
-    }
-
-    /// The confusion matrix in colours, for many classes: a row for each class, a column for what its pictures
-    /// were taken for.
-    ///
-    /// scikit-learn: `ConfusionMatrixDisplay.from_predictions(labels, predictions)`.
-    pub fn plot_confusion_matrix(&self) -> Figure {
-        let matrix = Matrix {
-            values: self.confusion().map(|&count| count as f64),
-            x_label: "taken for".into(),
-            y_label: "is".into(),
-            names: self.classes.clone(),
-        };
-        let title = format!("Confusion of {} pictures", self.len());
-        Figure::matrix(&titled(&title, &self.notes), matrix)
     }
 
     /// Precision, recall and F1 of each class, in the order of the class names.
@@ -110,126 +80,9 @@ impl Report {
         self.noted(class_scores::table(self.scores()).note(&accuracy))
     }
 
-    fn noted(&self, table: Table) -> Table {
+    pub(super) fn noted(&self, table: Table) -> Table {
         let notes = self.notes.iter();
         notes.fold(table, |table, note| table.note(&format!("Note: {note}")))
-    }
-
-    /// The pictures that are taken for another class, the surest mistakes first: the file, its class, what
-    /// it was taken for and the probability of that.
-    pub fn mistakes(&self) -> Vec<(PathBuf, String, String, f64)> {
-        let of = |number: usize| {
-            let guess = most_probable(&self.probabilities[number]);
-            (
-                self.files[number].clone(),
-                self.classes[self.labels[number]].clone(),
-                self.classes[guess].clone(),
-                self.probabilities[number][guess],
-            )
-        };
-        self.most_wrong_numbers().into_iter().map(of).collect()
-    }
-
-    fn is_wrong(&self, number: usize) -> bool {
-        most_probable(&self.probabilities[number]) != self.labels[number]
-    }
-
-    fn most_wrong_numbers(&self) -> Vec<usize> {
-        let mut wrong = (0..self.len())
-            .filter(|&number| self.is_wrong(number))
-            .collect::<Vec<_>>();
-        let sureness = |number: usize| {
-            let row = &self.probabilities[number];
-            row[most_probable(row)]
-        };
-        // Stable: equals stay in the order of the files.
-        wrong.sort_by(|&a, &b| sureness(b).total_cmp(&sureness(a)));
-        wrong
-    }
-
-    /// A grid of the `n` surest mistakes, 100 at most, each with what it was taken for, the probability of that, what it
-    /// is and its file.
-    ///
-    /// # Errors
-    /// [`Error::Picture`] or [`Error::File`] if one of them cannot be read any more.
-    #[doc(alias = "plot_top_losses")]
-    pub fn most_wrong(&self, n: usize) -> Result<Figure> {
-        let wrong = self.most_wrong_numbers();
-        let (n, count, notes) = grid::count(n, wrong.len(), "mistakes");
-        let title = format!("{count}, on {} pictures", self.len());
-        self.grid(&title, notes, &wrong[..n])
-    }
-
-    /// A grid of `n` pictures, 100 at most, spread over the dataset, each with what it was taken for and what it is; the
-    /// wrong ones have a frame and a cross.
-    ///
-    /// # Errors
-    /// As [`Report::most_wrong`].
-    pub fn show(&self, n: usize) -> Result<Figure> {
-        let (n, count, notes) = grid::count(n, self.len(), "predictions");
-        // Evenly spaced, so that every class has its share: files are ordered by class.
-        let numbers = (0..n)
-            .map(|k| k * self.len() / n.max(1))
-            .collect::<Vec<_>>();
-        self.grid(&count, notes, &numbers)
-    }
-
-    fn grid(&self, title: &str, mut notes: Vec<String>, numbers: &[usize]) -> Result<Figure> {
-        let mut tiles = Vec::with_capacity(numbers.len());
-        for &number in numbers {
-            let row = &self.probabilities[number];
-            let guess = most_probable(row);
-            let label = format!(
-                "{}: {}\nis {}\n{}",
-                self.classes[guess],
-                percent(row[guess]),
-                self.classes[self.labels[number]],
-                name_of(&self.files[number])
-            );
-            let tile = Tile::new(Photo::open(&self.files[number])?, label);
-            tiles.push(tile.highlighted(self.is_wrong(number)));
-        }
-        notes.extend(self.notes.iter().cloned());
-        let title = titled(title, &notes);
-        Ok(Figure::photos(&title, tiles, grid::columns(numbers.len())))
-    }
-
-    /// The area under the ROC curve, for two classes: the share of pairs, one picture of each class, in
-    /// which the one of the second class has the higher probability of it; equals count half.
-    ///
-    /// # Errors
-    /// [`Error::Mismatch`] if there are other than two classes, or no picture of one.
-    #[doc(alias = "roc_auc_score")]
-    pub fn area_under_curve(&self) -> Result<f64> {
-        Ok(self.roc()?.area())
-    }
-
-    /// The ROC curve for two classes: of all thresholds for the probability of the second class, how many
-    /// of its pictures are found, by how many of the first class are taken for it.
-    ///
-    /// # Errors
-    /// As [`Report::area_under_curve`].
-    pub fn roc_curve(&self) -> Result<Figure> {
-        let panel = self.roc()?.panel(&self.classes[0], &self.classes[1]);
-        Ok(Figure::lines(
-            &titled("ROC curve", &self.notes),
-            vec![panel],
-        ))
-    }
-
-    fn roc(&self) -> Result<RocCurve> {
-        let wrong = || Error::Mismatch {
-            what: "a ROC curve".into(),
-            expected: "two classes with pictures of both".into(),
-            found: format!("{} pictures of {:?}", self.len(), self.classes),
-            remedy: "Take the confusion matrix".into(),
-        };
-        if self.classes.len() != 2 {
-            return Err(wrong());
-        }
-        let rows = self.probabilities.iter().map(|row| row[1]);
-        let is_second = self.labels.iter().map(|&label| label == 1);
-        RocCurve::new(rows.zip(is_second).collect()).ok_or_else(wrong)
     }
 }
 
@@ -243,8 +96,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} pictures, {} wrong, accuracy {:.4}",
-            self.len(),
+            "{}, {} wrong, accuracy {:.4}",
+            counted(self.len(), "picture"),
             self.most_wrong_numbers().len(),
             self.accuracy()
         )
@@ -273,6 +126,43 @@ impl Classifier {
             labels: dataset.labels().to_vec(),
             probabilities: self.probabilities(dataset)?,
             notes,
+            is_normalised: false,
+        })
+    }
+}
+
+impl HeadModel {
+    /// What the head gets right and wrong on labelled features: after part 1, with the pictures that they were
+    /// extracted from.
+    ///
+    /// ```
+    /// use evcxr_transfer::{Base, Data, Device, Fit, Precision, Progress, Weights, train_head};
+    /// # let base = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32)?;
+    /// # let base = base.progress(Progress::quiet());
+    /// let data = Data::open("data/samples")?.take(4, 4);
+    /// let (train, validation) = (base.extract_features(&data.train)?, base.extract_features(&data.validation)?);
+    /// let fit = Fit::default().epochs(1).progress(Progress::quiet());
+    /// let (head, _) = train_head(&train, &validation, &fit)?;
+    /// let report = head.report(&validation)?;
+    /// assert_eq!(report.len(), 4);
+    /// let figure = report.show(4)?; // pictures with what they were taken for
+    /// # Ok::<(), evcxr_transfer::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`HeadModel::predict`].
+    #[doc(alias("classification_report", "ClassificationInterpretation"))]
+    pub fn report(&self, features: &Features) -> Result<Report> {
+        let probabilities = self.predict(features)?;
+        let rows = probabilities.outer_iter();
+        let rows = rows.map(|row| row.iter().map(|&value| f64::from(value)).collect());
+        Ok(Report {
+            classes: self.classes().to_vec(),
+            files: features.files().to_vec(),
+            labels: features.label_slice().to_vec(),
+            probabilities: rows.collect(),
+            notes: features.notes().to_vec(),
+            is_normalised: false,
         })
     }
 }
@@ -282,22 +172,27 @@ impl Classifier {
 mod tests {
     use super::*;
 
-    fn report(labels: &[usize], second: &[f64]) -> Report {
-        Report {
-            classes: vec!["cats".into(), "dogs".into()],
-            files: (0..labels.len())
-                .map(|n| format!("{n}.jpg").into())
-                .collect(),
-            labels: labels.to_vec(),
-            probabilities: second.iter().map(|&p| vec![1.0 - p, p]).collect(),
-            notes: Vec::new(),
+    impl Report {
+        /// A report on pictures 0.jpg, 1.jpg, ...
+        pub(crate) fn of(classes: &[&str], labels: &[usize], probabilities: Vec<Vec<f64>>) -> Self {
+            let files = (0..labels.len()).map(|n| format!("{n}.jpg").into());
+            Self {
+                classes: classes.iter().map(|&class| class.to_owned()).collect(),
+                files: files.collect(),
+                labels: labels.to_vec(),
+                probabilities,
+                notes: Vec::new(),
+                is_normalised: false,
+            }
         }
     }
 
     #[test]
     fn counts_and_scores_by_hand() {
         // Cats: 0.1 right, 0.6 and 0.9 wrong. Dogs: 0.8 right, 0.4 wrong, 0.7 right.
-        let report = report(&[0, 0, 0, 1, 1, 1], &[0.1, 0.6, 0.9, 0.8, 0.4, 0.7]);
+        let second = [0.1, 0.6, 0.9, 0.8, 0.4, 0.7];
+        let rows = second.map(|p| vec![1.0 - p, p]);
+        let report = Report::of(&["cats", "dogs"], &[0, 0, 0, 1, 1, 1], rows.to_vec());
         assert_eq!(report.confusion(), ndarray::arr2(&[[1, 2], [1, 2]]));
         assert_eq!(report.accuracy(), 0.5);
         let [cats, dogs] = <[ClassScores; 2]>::try_from(report.scores()).unwrap();
@@ -310,5 +205,8 @@ mod tests {
         assert_eq!(names.collect::<Vec<_>>(), ["2.jpg", "1.jpg", "4.jpg"]);
         assert_eq!(mistakes[0].1, "cats");
         assert_eq!(mistakes[0].2, "dogs");
+        let table = report.misclassified().to_csv();
+        assert!(table.starts_with("picture,true,predicted,probability\n2.jpg,cats,dogs,0.9000\n"));
+        assert_eq!(report.probabilities().dim(), (6, 2));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use ndarray::ArrayD;
 use serde_json::json;
 use tch::Device;
 
@@ -18,6 +19,7 @@ use crate::network::base::Base;
 use crate::network::origin::Origin;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::pictures::resize::Interpolation;
+use crate::show::ending;
 use crate::show::saved::Saved;
 use crate::training::checkpoint::Checkpoint;
 use crate::training::history::History;
@@ -26,19 +28,55 @@ use crate::training::history::History;
 const WHAT: &str = "a classifier";
 
 impl Classifier {
-    /// Writes the whole model to one safetensors file. An existing file stays whole until the new one
-    /// is.
+    /// Writes the whole model to one file, as the ending of its name says. An existing file stays whole
+    /// until the new one is.
     ///
-    /// Python's `safetensors.torch.load_file` opens it: the base under torchvision's names
+    /// `.safetensors`, or no ending: what [`Classifier::load`] reads. Python's
+    /// `safetensors.torch.load_file` opens it: the base under torchvision's names
     /// (`features.0.weight`), the head as `dense.weight`, `dense.bias`, `dense_1.weight`,
     /// `dense_1.bias`. Class names, input size, scaling, what is trainable and history are its metadata.
     ///
+    /// `.onnx`: the model for programs that only run it, such as onnxruntime, a browser or the crate `ort`
+    /// (opset 13). `pixels` go in, (N, H, W, 3) RGB bytes of the base's size; they are scaled inside.
+    /// `probabilities` (N, classes) and `class_index` (N,) come out. The metadata has the `classes`, the
+    /// `size` and the `interpolation` that pictures are resized with. It computes in f32.
+    ///
     /// # Errors
-    /// [`Error::File`](crate::Error::File) if the file cannot be written.
-    #[doc(alias("state_dict", "export"))]
+    /// [`Error::Argument`](crate::Error::Argument) for a name with another ending, such as Keras' or PyTorch's,
+    /// [`Error::File`](crate::Error::File) if the file cannot be written, [`Error::Mismatch`](crate::Error::Mismatch)
+    /// for more than the 2 GB that an ONNX file holds.
+    #[doc(alias("export", "onnx", "torch.onnx.export", "tf2onnx"))]
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
+        let path = path.as_ref();
+        match ending::of_weights(path, WHAT)? {
+            ending::ONNX => self.export(path),
+            _ => self
+                .store(self.base.weights(), &self.history, self.trainable_from)
+                .save(path),
+        }
+    }
+
+    /// All weights by the names that [`Classifier::save`] gives them, torchvision's and PyTorch's: copies, in
+    /// PyTorch's order of axes. `base().layer_weights(name)` has those of a layer in Keras' order.
+    ///
+    /// PyTorch: `model.state_dict()`.
+    ///
+    /// ```
+    /// use evcxr_transfer::{Base, Classifier, Device, Head, Precision, Weights};
+    /// # let base = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32)?;
+    /// let model = Classifier::new(&base, Head::dense(16), &["cats", "dogs"])?;
+    /// let weights = model.state_dict()?;
+    /// assert_eq!(weights["features.0.weight"].shape(), [64, 3, 3, 3]);
+    /// assert_eq!(weights["dense.bias"].shape(), [16]);
+    /// # Ok::<(), evcxr_transfer::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Compute`](crate::Error::Compute) if the copies do not fit into memory.
+    #[doc(alias("get_weights", "named_parameters"))]
+    pub fn state_dict(&self) -> Result<BTreeMap<String, ArrayD<f32>>> {
         self.store(self.base.weights(), &self.history, self.trainable_from)
-            .save(path.as_ref())
+            .arrays()
     }
 
     /// The model as it is written, with these weights of the base and this history, trainable from this

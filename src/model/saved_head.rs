@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use ndarray::ArrayD;
 use serde_json::json;
 use tch::{Device, Tensor};
 
@@ -13,19 +14,40 @@ use crate::model::head::Head;
 use crate::model::head_model::{HeadModel, LAYER_NAMES};
 use crate::network::parameter::Parameter;
 use crate::network::weights::layer_weights::LayerWeights;
+use crate::show::ending;
 use crate::show::saved::Saved;
 use crate::training::checkpoint::Checkpoint;
 use crate::training::loss::outputs_for;
 
 impl HeadModel {
-    /// Writes the weights with the class names to one safetensors file, which Python's
-    /// `safetensors.torch.load_file` opens as `dense.weight`, `dense.bias`, `dense_1.weight`,
-    /// `dense_1.bias`. An existing file stays whole until the new one is.
+    /// Writes the head to a file, as the ending of its name says. An existing file stays whole until the
+    /// new one is.
+    ///
+    /// `.safetensors`, or no ending: weights and class names, which [`HeadModel::load`] reads, and Python's
+    /// `safetensors.torch.load_file` as `dense.weight`, `dense.bias`, `dense_1.weight`, `dense_1.bias`.
+    /// `.onnx`: the head for programs that only run it (onnxruntime, a browser): `features` (N, H, W, C)
+    /// go in, `probabilities` (N, classes) and `class_index` (N,) come out; the metadata has the `classes`.
     ///
     /// # Errors
-    /// [`Error::File`] if the file cannot be written.
+    /// [`Error::Argument`] for a name with another ending, [`Error::File`] if the file cannot be written.
+    #[doc(alias("export", "onnx"))]
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
-        self.store().save(path.as_ref())
+        let path = path.as_ref();
+        match ending::of_weights(path, "a head")? {
+            ending::ONNX => self.export(path),
+            _ => self.store().save(path),
+        }
+    }
+
+    /// The weights by the names that [`HeadModel::save`] gives them, `dense.weight` [out, in] and so on: copies.
+    ///
+    /// PyTorch: `model.state_dict()`.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] if the copies do not fit into memory.
+    #[doc(alias("get_weights", "named_parameters"))]
+    pub fn state_dict(&self) -> Result<BTreeMap<String, ArrayD<f32>>> {
+        self.store().arrays()
     }
 
     /// The head as it is written.

@@ -20,7 +20,7 @@ use crate::pictures::reader::in_order;
 use crate::pictures::unreadable::{CHECKING, reason_of};
 use crate::show::display::displayed;
 use crate::show::progress::Progress;
-use crate::show::table::Table;
+use crate::show::table::{Table, counted};
 
 /// A class with more than so many times the pictures of another is worth a word.
 const UNEVEN: usize = 3;
@@ -34,8 +34,11 @@ pub struct Checks {
     folder: PathBuf,
     classes: Vec<ClassOfPictures>,
     unreadable: Vec<(PathBuf, String)>,
+    left_out: Vec<(PathBuf, String)>,
     copies: Vec<(PathBuf, PathBuf)>,
     validation: usize,
+    /// Which classes have too few pictures to learn from, in words.
+    too_few: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -56,14 +59,20 @@ impl Checks {
         &self.unreadable
     }
 
+    /// The files that lie among the pictures and are passed over, each with the reason: see
+    /// [`Dataset::left_out`].
+    pub fn left_out(&self) -> &[(PathBuf, String)] {
+        &self.left_out
+    }
+
     /// Pictures with the same pixels, in pairs. One in the training and one in the validation pictures makes
     /// the validation look better than it is.
     pub fn copies(&self) -> &[(PathBuf, PathBuf)] {
         &self.copies
     }
 
-    /// Whether every picture can be read, none is there twice, each class has pictures on both sides, and the
-    /// classes have similar numbers of them.
+    /// Whether every picture can be read, none is there twice, nothing was left out, each class has pictures on both
+    /// sides, and the classes have enough pictures and similar numbers of them.
     pub fn is_fine(&self) -> bool {
         self.remarks().is_empty()
     }
@@ -107,6 +116,11 @@ impl Checks {
                 .display()
                 .to_string()
         };
+        let with_reasons = |all: &[(PathBuf, String)]| {
+            let all = all.iter();
+            all.map(|(path, reason)| format!("{} ({reason})", named(path)))
+                .collect::<Vec<_>>()
+        };
         let mut list = |heading: String, all: Vec<String>| {
             if all.is_empty() {
                 return;
@@ -123,10 +137,11 @@ impl Checks {
                 "{} cannot be read; go on without: data.without_unreadable()?",
                 self.unreadable.len()
             ),
-            self.unreadable
-                .iter()
-                .map(|(path, reason)| format!("{} ({reason})", named(path)))
-                .collect(),
+            with_reasons(&self.unreadable),
+        );
+        list(
+            format!("{} left out:", counted(self.left_out.len(), "file")),
+            with_reasons(&self.left_out),
         );
         list(
             format!("{} there twice; remove one of each:", self.copies.len()),
@@ -152,10 +167,14 @@ impl Checks {
             && most.train > UNEVEN * least.train
         {
             lines.push(format!(
-                "{} has {} training pictures, {} has {}: collect more, or train with class_weights",
-                least.name, least.train, most.name, most.train
+                "{} has {}, {} has {}: collect more, or train with class_weights",
+                least.name,
+                counted(least.train, "training picture"),
+                most.name,
+                most.train
             ));
         }
+        lines.extend(self.too_few.clone());
         lines
     }
 }
@@ -172,12 +191,16 @@ impl fmt::Display for Checks {
             .map(|class| class.train + class.validation);
         write!(
             f,
-            "{} pictures in {} classes, {} cannot be read, {} there twice",
-            pictures.sum::<usize>(),
+            "{} in {} classes, {} cannot be read, {} there twice",
+            counted(pictures.sum::<usize>(), "picture"),
             self.classes.len(),
             self.unreadable.len(),
             self.copies.len()
-        )
+        )?;
+        match self.left_out.len() {
+            0 => Ok(()),
+            count => write!(f, ", {count} left out"),
+        }
     }
 }
 
@@ -213,6 +236,8 @@ impl Data {
                 })
                 .collect(),
             unreadable: Vec::new(),
+            left_out: [self.train.left_out(), self.validation.left_out()].concat(),
+            too_few: self.train.too_few(),
             copies: Vec::new(),
             validation: self.validation.len(),
         };

@@ -15,15 +15,18 @@
 //! # Ok::<(), evcxr_transfer::Error>(())
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::machine::random::Random;
 use crate::pictures::dataset::Dataset;
-use crate::pictures::folder::{name_of, refuse_split};
+use crate::pictures::folder::{check_is_local, name_of, refuse_split};
+use crate::pictures::left_out;
 use crate::show::display::displayed;
 use crate::show::notebook::Bundle;
+use crate::show::table::counted;
 
 /// Training and validation pictures with the same classes.
 #[derive(Clone)]
@@ -43,6 +46,7 @@ impl Data {
     /// their classes differ; [`Error::File`] if a folder cannot be read.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
+        check_is_local(folder)?;
         for part in ["train", "validation"] {
             if !folder.join(part).is_dir() {
                 // It may be there under another name.
@@ -82,7 +86,7 @@ impl Data {
 
     /// Opens a folder with one folder of pictures for each class, and sets a share of each class aside for
     /// validation, drawn at random: the same for the same `seed`. At least one picture of a class goes to
-    /// either side. A fifth, 0.2, is usual.
+    /// either side; where one alone is left to learn from, the data and each training say so. A fifth, 0.2, is usual.
     ///
     /// Keras: `image_dataset_from_directory(folder, validation_split=0.2, subset="both", seed=42)`, which
     /// draws from all pictures at once, so that a small class may be missing on one side.
@@ -119,7 +123,11 @@ impl Data {
             if count < 2 {
                 return Err(Error::Dataset {
                     path: all.folder().join(&name),
-                    problem: format!("{count} pictures cannot be shared out"),
+                    problem: left_out::explained(
+                        &format!("{} cannot be shared out", counted(count, "picture")),
+                        &all.left_out,
+                        all.folder(),
+                    ),
                     remedy: "Put two pictures there at least, or take the folder away".into(),
                 });
             }
@@ -138,9 +146,12 @@ impl Data {
             part.part = Some(name);
             part
         };
+        let mut validation = part(set_aside, "validation");
+        // It is one folder: what was left out of it is said once, with the training pictures.
+        validation.left_out = Vec::new();
         Ok(Self {
             train: part(train, "train"),
-            validation: part(set_aside, "validation"),
+            validation,
         })
     }
 
@@ -150,6 +161,16 @@ impl Data {
             train: self.train.take(train),
             validation: self.validation.take(validation),
         }
+    }
+
+    /// The class names, sorted: the same on both sides.
+    pub fn classes(&self) -> &[String] {
+        self.train.classes()
+    }
+
+    /// The number of each class: see [`Dataset::class_indices`].
+    pub fn class_indices(&self) -> BTreeMap<String, usize> {
+        self.train.class_indices()
     }
 
     /// The folders as an indented tree with the number of pictures in each.
@@ -173,7 +194,7 @@ impl Data {
                 } else {
                     "├── "
                 };
-                text += &format!("{bar}{branch}{class}  {count} pictures\n");
+                text += &format!("{bar}{branch}{class}  {}\n", counted(count, "picture"));
             }
         }
         text
@@ -189,6 +210,9 @@ displayed!(
 impl fmt::Display for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}\n{}", self.tree(), self.train, self.validation)?;
+        if let Some(few) = self.train.too_few() {
+            write!(f, "\nNote: {few}")?;
+        }
         for note in self.train.notes() {
             write!(f, "\nNote: {note}")?;
         }

@@ -10,17 +10,21 @@
 //! # Ok::<(), evcxr_transfer::Error>(())
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::machine::random::hash_of;
 use crate::pictures::folder::{
-    holds_pictures, name_of, pictures_below, refuse_split, sorted_entries,
+    KNOWN_ENDINGS, holds_pictures, is_picture, name_of, pictures_below, refuse_split,
+    sorted_entries,
 };
+use crate::pictures::left_out::{self, LeftOut};
 use crate::pictures::resize::Interpolation;
 use crate::show::display::displayed;
 use crate::show::notebook::Bundle;
+use crate::show::table::counted;
 
 /// A list of picture files with their classes.
 #[derive(Clone)]
@@ -30,6 +34,8 @@ pub struct Dataset {
     folder: PathBuf,
     files: Vec<PathBuf>,
     labels: Vec<usize>,
+    /// What lies beside them and is no picture that can be taken.
+    pub(super) left_out: Vec<LeftOut>,
     /// Which part of its folder it is, if only a part was taken.
     pub(super) part: Option<&'static str>,
     pub(crate) interpolation: Interpolation,
@@ -40,9 +46,10 @@ impl Dataset {
     /// Opens a folder with one folder of pictures for each class.
     ///
     /// Class names are sorted; files are sorted within their folder, and folders inside a class
-    /// folder count as part of it, as in Keras' `flow_from_directory`. Unlike there, folders whose
+    /// folder count as part of it, as in Keras' `flow_from_directory`. Unlike there, WebP counts, folders whose
     /// name starts with a dot are passed over (Jupyter's `.ipynb_checkpoints` is no class), and so is what
     /// systems leave beside pictures: `__MACOSX`, `._cat.jpg`, `@eaDir` and the like.
+    /// [`Dataset::left_out`] has what is passed over beside them.
     ///
     /// # Errors
     /// [`Error::Dataset`] if there are no class folders or no pictures in them, or if its folders are those of
@@ -51,20 +58,26 @@ impl Dataset {
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let mut classes = Vec::new();
-        let (mut files, mut labels) = (Vec::new(), Vec::new());
+        let (mut files, mut labels, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
         for class in sorted_entries(folder)? {
             let name = name_of(&class);
+            if is_picture(&class) {
+                left_out.push((class, "in no class folder".into()));
+                continue;
+            }
             if !class.is_dir() || !holds_pictures(&name) {
                 continue;
             }
-            let found = pictures_below(&class)?;
+            let (found, others) = pictures_below(&class)?;
+            left_out.extend(others);
             labels.extend(std::iter::repeat_n(classes.len(), found.len()));
             files.extend(found);
             classes.push(name);
         }
         refuse_split(folder)?;
-        let remedy = "Give each class a folder of its own in it, with pictures inside \
-                      (.jpg, .png, .bmp, .ppm or .tif)";
+        let remedy = format!(
+            "Give each class a folder of its own in it, with pictures inside ({KNOWN_ENDINGS})"
+        );
         let problem = match (classes.len(), files.len()) {
             (0, _) => "there are no class folders in it",
             (_, 0) => "there are no pictures in its class folders",
@@ -74,6 +87,7 @@ impl Dataset {
                     folder: folder.to_owned(),
                     files,
                     labels,
+                    left_out,
                     part: None,
                     interpolation: Interpolation::default(),
                     notes: Vec::new(),
@@ -82,19 +96,20 @@ impl Dataset {
         };
         Err(Error::Dataset {
             path: folder.to_owned(),
-            problem: problem.into(),
-            remedy: remedy.into(),
+            problem: left_out::explained(problem, &left_out, folder),
+            remedy,
         })
     }
 
     /// All pictures in a folder and in the folders inside it, without classes.
     pub(crate) fn unlabelled(folder: &Path) -> Result<Self> {
-        let files = pictures_below(folder)?;
+        let (files, left_out) = pictures_below(folder)?;
         Ok(Self {
             classes: Vec::new(),
             folder: folder.to_owned(),
             labels: vec![0; files.len()],
             files,
+            left_out,
             part: None,
             interpolation: Interpolation::default(),
             notes: Vec::new(),
@@ -128,7 +143,22 @@ impl Dataset {
         &self.folder
     }
 
+    /// The number of each class: its place among `classes()`, its label.
+    ///
+    /// Keras: `generator.class_indices`.
+    ///
+    /// ```
+    /// use evcxr_transfer::Dataset;
+    /// assert_eq!(Dataset::open("data/samples/train")?.class_indices()["dogs"], 1);
+    /// # Ok::<(), evcxr_transfer::Error>(())
+    /// ```
+    #[doc(alias = "class_to_idx")]
+    pub fn class_indices(&self) -> BTreeMap<String, usize> {
+        self.classes.iter().cloned().zip(0..).collect()
+    }
+
     /// The class names, sorted; a label is an index into them.
+    #[doc(alias("class_names", "vocab"))]
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
@@ -141,6 +171,32 @@ impl Dataset {
     /// The class of each file, as an index into `classes`.
     pub fn labels(&self) -> &[usize] {
         &self.labels
+    }
+
+    /// The files that lie among the pictures and are passed over, each with the reason: a HEIC picture, which
+    /// has to be exported as JPEG, a text, a picture without an ending or in no class folder. What systems put
+    /// there by themselves, such as `.DS_Store`, is not among them.
+    ///
+    /// ```
+    /// use evcxr_transfer::Dataset;
+    /// assert!(Dataset::open("data/samples/train")?.left_out().is_empty());
+    /// # Ok::<(), evcxr_transfer::Error>(())
+    /// ```
+    pub fn left_out(&self) -> &[(PathBuf, String)] {
+        &self.left_out
+    }
+
+    /// The classes that no model can learn from these pictures, in words; nothing if each has two at least.
+    pub(crate) fn too_few(&self) -> Option<String> {
+        let few = self.counts().into_iter().filter(|(_, count)| *count < 2);
+        let few = few.map(|(class, count)| format!("{class} has {}", counted(count, "picture")));
+        let few = few.collect::<Vec<_>>();
+        (!few.is_empty()).then(|| {
+            format!(
+                "{} to learn from, which is too few to tell a class by: add some",
+                few.join(", ")
+            )
+        })
     }
 
     /// What a reader of results should know about these pictures, such as that they are drawn.
@@ -217,10 +273,14 @@ impl fmt::Display for Dataset {
         // The sentence that Keras' flow_from_directory prints.
         write!(
             f,
-            "Found {} images belonging to {} classes.",
-            self.len(),
+            "Found {} belonging to {} classes.",
+            counted(self.len(), "image"),
             self.classes.len()
-        )
+        )?;
+        match left_out::line(&self.left_out, &self.folder) {
+            Some(line) => write!(f, "\n{line}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -13,6 +13,41 @@ use crate::pictures::jpeg::decode_jpeg;
 use crate::pictures::pixels::{MOST_PIXELS, Pixels, check_size};
 use crate::pictures::tiff::decode_tiff;
 
+/// What a file is, by its first bytes.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Kind {
+    /// A picture that [`decode`] takes.
+    Known(&'static str),
+    /// A picture in a format that it does not know.
+    Other(&'static str),
+    /// No picture.
+    None,
+}
+
+/// What these bytes are the beginning of.
+pub(crate) fn kind_of(encoded: &[u8]) -> Kind {
+    // Phones' formats are boxes, the first of which names the brand.
+    if let Some([b'f', b't', b'y', b'p', brand @ ..]) = encoded.get(4..12) {
+        return match brand {
+            b"avif" | b"avis" => Kind::Other("AVIF"),
+            b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"mif1" | b"msf1" => {
+                Kind::Other("HEIC")
+            }
+            _ => Kind::None,
+        };
+    }
+    match image::guess_format(encoded) {
+        Ok(ImageFormat::Jpeg) => Kind::Known("JPEG"),
+        Ok(ImageFormat::Png) => Kind::Known("PNG"),
+        Ok(ImageFormat::Bmp) => Kind::Known("BMP"),
+        Ok(ImageFormat::Tiff) => Kind::Known("TIFF"),
+        Ok(ImageFormat::Gif) => Kind::Known("GIF"),
+        Ok(ImageFormat::WebP) => Kind::Known("WebP"),
+        Ok(ImageFormat::Pnm) => Kind::Known("PPM"),
+        _ => Kind::None,
+    }
+}
+
 /// Decodes a picture of any known format; the error says in words why it cannot be used.
 pub(crate) fn decode(encoded: &[u8]) -> Result<Pixels, String> {
     if encoded.is_empty() {
@@ -43,7 +78,12 @@ fn decode_other(encoded: &[u8]) -> Result<Pixels, String> {
         reader.set_format(ImageFormat::Tiff);
     }
     let Some(format) = reader.format() else {
-        return Err("this is not a picture in a known format".into());
+        return Err(match kind_of(encoded) {
+            Kind::Other(format) => {
+                format!("this is a {format} picture, which cannot be decoded: export it as JPEG")
+            }
+            _ => "this is not a picture in a known format".into(),
+        });
     };
     let mut limits = Limits::default();
     // Eight bytes a pixel: RGB with alpha in 16 bits.

@@ -15,6 +15,7 @@ pub(crate) mod folder;
 pub(crate) mod gallery;
 pub(crate) mod gif;
 pub(crate) mod jpeg;
+pub(crate) mod left_out;
 pub(crate) mod loading;
 pub(crate) mod photo;
 pub(crate) mod photo_source;

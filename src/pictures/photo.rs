@@ -21,6 +21,7 @@ use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::pictures::decode::decode;
+use crate::pictures::folder::check_is_local;
 use crate::pictures::pixels::MOST_PIXELS;
 use crate::pictures::resize::{Interpolation, resized};
 use crate::show::display::displayed;
@@ -40,9 +41,12 @@ impl Photo {
     /// GIF (first frame), TIFF (not fax group 3, LZMA, Zstandard, Lab), PPM, WebP.
     ///
     /// # Errors
-    /// [`Error::File`] if the file cannot be read, [`Error::Picture`] if it is no whole picture.
+    /// [`Error::File`] if the file cannot be read, [`Error::Picture`] if it is no whole picture, [`Error::Download`]
+    /// for an address on the web, which has to be downloaded first.
+    #[doc(alias("load_img", "Image.open", "imread"))]
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        check_is_local(path)?;
         let encoded = std::fs::read(path).map_err(Error::file(path, "read"))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let (width, height, bytes) = decode(&encoded).map_err(|problem| unusable(path, problem))?;

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::pictures::data::Data;
 use crate::pictures::dataset::Dataset;
+use crate::pictures::folder::KNOWN_ENDINGS;
+use crate::pictures::left_out;
 use crate::pictures::photo::Photo;
 use crate::pictures::reader::in_order;
 use crate::show::progress::Progress;
@@ -65,8 +67,12 @@ impl Dataset {
         if chosen.is_empty() {
             return Err(Error::Dataset {
                 path: self.folder().to_owned(),
-                problem: "there is no picture in it that can be read".into(),
-                remedy: "Put readable pictures there (.jpg, .png, .bmp, .ppm or .tif)".into(),
+                problem: left_out::explained(
+                    "there is no picture in it that can be read",
+                    self.left_out(),
+                    self.folder(),
+                ),
+                remedy: format!("Put readable pictures there ({KNOWN_ENDINGS})"),
             });
         }
         Ok(self.select(&chosen))

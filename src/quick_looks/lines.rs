@@ -1,6 +1,6 @@
-//! [`plot_lines`]: curves of any numbers in one chart.
+//! [`plot_lines`] and [`plot_xy`]: curves of any numbers in one chart.
 
-use ndarray::{Axis, Ix2};
+use ndarray::{Array2, Axis, Ix2};
 
 use crate::error::{Error, Result};
 use crate::quick_looks::titles::in_brackets;
@@ -34,63 +34,112 @@ const MOST_POINTS: usize = 4_000;
 pub fn plot_lines<V: Into<Values> + Clone>(lines: &[(&str, V)]) -> Result<Figure> {
     let mut series = Vec::new();
     for (name, values) in lines.iter().cloned() {
-        let array = values.into().array()?;
-        let shape = in_brackets(array.shape());
-        let table = match array.ndim() {
-            1 => array.insert_axis(Axis(1)),
-            _ => array,
-        };
-        let table = table
-            .into_dimensionality::<Ix2>()
-            .map_err(|_| Error::Argument {
-                argument: "lines",
-                value: format!("{name:?} of shape {shape}"),
-                expected: "a line is (n,), several are (n, k)".into(),
-            })?;
+        let table = columns_of(name, values.into())?;
         for (number, column) in table.columns().into_iter().enumerate() {
             let is_alone = table.ncols() == 1;
-            series.push(Series {
-                name: if is_alone {
-                    name.to_owned()
-                } else {
-                    format!("{name} {number}")
-                },
-                points: thinned(column.iter().copied()),
-                colour: series.len(),
-                ..Series::default()
-            });
+            let name = match is_alone {
+                true => name.to_owned(),
+                false => format!("{name} {number}"),
+            };
+            let points = (0..).map(f64::from).zip(column.iter().copied());
+            series.push(line(name, points.collect(), series.len()));
         }
     }
     let names = lines.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+    Ok(chart(&names.join(" and "), "number", series))
+}
+
+/// Curves over x values of their own: for each its name, its x and its y, both (n,). Points are joined in their order;
+/// where a value is not finite there is a gap. [`Figure::log_x`] and [`Figure::log_y`] make the axes logarithmic.
+///
+/// matplotlib: `plt.plot(x, y, label=name); plt.legend()`.
+///
+/// ```
+/// use evcxr_transfer::plot_xy;
+/// let rates = vec![1e-5, 1e-4, 1e-3];
+/// let losses = vec![0.7, 0.4, 0.9];
+/// let figure = plot_xy(&[("loss", &rates, &losses)])?.log_x().axes("learning rate", "loss");
+/// # assert!(figure.to_string().contains("loss"));
+/// # Ok::<(), evcxr_transfer::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Argument`] if x or y is not (n,) or both have not the same length, or for tensors of other than real
+/// numbers, [`Error::Compute`] if a tensor cannot be read.
+#[doc(alias("plt.plot", "scatter", "semilogx", "loglog"))]
+pub fn plot_xy<X, Y>(lines: &[(&str, X, Y)]) -> Result<Figure>
+where
+    X: Into<Values> + Clone,
+    Y: Into<Values> + Clone,
+{
+    let mut series = Vec::new();
+    for (name, x, y) in lines.iter().cloned() {
+        let (x, y) = (columns_of(name, x.into())?, columns_of(name, y.into())?);
+        if x.dim() != y.dim() || x.ncols() != 1 {
+            return Err(Error::Argument {
+                argument: "lines",
+                value: format!("{name:?} with {} x and {} y values", x.len(), y.len()),
+                expected: "x and y must be (n,) both, of the same length".into(),
+            });
+        }
+        let points = x.iter().copied().zip(y.iter().copied());
+        series.push(line(name.to_owned(), points.collect(), series.len()));
+    }
+    let names = lines.iter().map(|(name, ..)| *name).collect::<Vec<_>>();
+    Ok(chart(&names.join(" and "), "x", series))
+}
+
+/// (n, k): each column is a line.
+fn columns_of(name: &str, values: Values) -> Result<Array2<f64>> {
+    let array = values.array()?;
+    let shape = in_brackets(array.shape());
+    let table = match array.ndim() {
+        1 => array.insert_axis(Axis(1)),
+        _ => array,
+    };
+    let refused = |_| Error::Argument {
+        argument: "lines",
+        value: format!("{name:?} of shape {shape}"),
+        expected: "a line is (n,), several are (n, k)".into(),
+    };
+    table.into_dimensionality::<Ix2>().map_err(refused)
+}
+
+fn line(name: String, points: Vec<(f64, f64)>, colour: usize) -> Series {
+    Series {
+        name,
+        points: thinned(points),
+        colour,
+        ..Series::default()
+    }
+}
+
+fn chart(title: &str, x_label: &str, series: Vec<Series>) -> Figure {
     let panel = Panel {
-        x_label: "number".into(),
+        x_label: x_label.into(),
         y_label: "value".into(),
         series,
         ..Panel::default()
     };
-    Ok(Figure::lines(&names.join(" and "), vec![panel]))
+    Figure::lines(title, vec![panel])
 }
 
 /// The points of a line; of a long one the lowest and the highest of each stretch, in their order.
-fn thinned(values: impl Iterator<Item = f64>) -> Vec<(f64, f64)> {
-    let points = (0..)
-        .map(f64::from)
-        .zip(values)
-        .collect::<Vec<(f64, f64)>>();
+fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     if points.len() <= MOST_POINTS {
         return points;
     }
     let stretch = points.len().div_ceil(MOST_POINTS / 2);
     let ends = points.chunks(stretch).flat_map(|stretch| {
+        let numbered = stretch.iter().copied().enumerate();
         // Gaps stay gaps, and are counted for the legend.
-        let (finite, gaps): (Vec<_>, Vec<_>) =
-            stretch.iter().partition(|point| point.1.is_finite());
-        let order = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+        let (finite, gaps): (Vec<_>, Vec<_>) = numbered.partition(|(_, point)| point.1.is_finite());
+        let order = |a: &&(usize, (f64, f64)), b: &&(usize, (f64, f64))| a.1.1.total_cmp(&b.1.1);
         let ends = [finite.iter().min_by(order), finite.iter().max_by(order)];
         let ends = ends.into_iter().flatten().copied();
         let mut ends = ends.chain(gaps).collect::<Vec<_>>();
-        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
-        ends
+        ends.sort_by_key(|(number, _)| *number);
+        ends.into_iter().map(|(_, point)| point)
     });
     ends.collect()
 }
@@ -101,9 +150,11 @@ mod tests {
 
     #[test]
     fn long_lines_keep_the_ends_of_each_stretch_in_order() {
-        let points = thinned((0..10_000).map(|k| f64::from(k % 100)));
+        let numbered = |values: &[f64]| (0..).map(f64::from).zip(values.iter().copied()).collect();
+        let values = (0..10_000).map(|k| f64::from(k % 100));
+        let points = thinned(numbered(&values.collect::<Vec<_>>()));
         assert!(points.len() <= MOST_POINTS, "{}", points.len());
         assert!(points.windows(2).all(|pair| pair[0].0 <= pair[1].0));
-        assert_eq!(thinned([1.0, 2.0].into_iter()), [(0.0, 1.0), (1.0, 2.0)]);
+        assert_eq!(thinned(numbered(&[1.0, 2.0])), [(0.0, 1.0), (1.0, 2.0)]);
     }
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::show::display::displayed;
 use crate::show::draw::chart;
 use crate::show::draw::chart::Panel;
@@ -25,6 +25,7 @@ use crate::show::draw::grid::Grid;
 use crate::show::draw::matrix::{self, Matrix};
 use crate::show::draw::strips::Strips;
 use crate::show::draw::tile::Tile;
+use crate::show::ending;
 use crate::show::notebook::{Bundle, one_line};
 use crate::show::saved::Saved;
 
@@ -117,11 +118,37 @@ impl Figure {
         self
     }
 
+    /// The same figure with a logarithmic x axis, for learning rates; what is not above 0 is a gap. Other figures than
+    /// charts stay as they are.
+    ///
+    /// matplotlib: `plt.xscale("log")`.
+    #[doc(alias("xscale", "semilogx", "loglog"))]
+    pub fn log_x(mut self) -> Self {
+        if let Content::Lines(panels) = &mut self.content {
+            panels.iter_mut().for_each(|panel| panel.are_log.0 = true);
+        }
+        self
+    }
+
+    /// The same figure with a logarithmic y axis, for losses that fall by powers of ten: `history.plot().log_y()`.
+    /// What is not above 0 is a gap. Other figures than charts stay as they are.
+    ///
+    /// matplotlib: `plt.yscale("log")`.
+    #[doc(alias("yscale", "semilogy"))]
+    pub fn log_y(mut self) -> Self {
+        if let Content::Lines(panels) = &mut self.content {
+            panels.iter_mut().for_each(|panel| panel.are_log.1 = true);
+        }
+        self
+    }
+
     /// The same figure with another size in pixels, each side within 200 and 8000.
     ///
     /// Without this call a chart is 900 x 700 pixels a panel, a matrix 900 pixels wide, and a grid as large as
     /// its pictures need, 1800 pixels wide at most for up to 28 columns. Our kernel shows a figure at half its
-    /// pixels, so that it is sharp on fine screens.
+    /// pixels, so that it is sharp on fine screens. `figure.size(1200, 800).save("curves.png")?` saves one of that
+    /// size.
+    #[doc(alias("figsize", "dpi"))]
     pub fn size(mut self, width: u32, height: u32) -> Self {
         self.size = Some((width.clamp(200, 8000), height.clamp(200, 8000)));
         self
@@ -132,23 +159,13 @@ impl Figure {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] for another extension, [`Error::File`] if the file cannot be written,
-    /// [`Error::Figure`] if the figure cannot be drawn.
+    /// [`Error::Argument`](crate::Error::Argument) for another extension, [`Error::File`](crate::Error::File) if the file
+    /// cannot be written, [`Error::Figure`](crate::Error::Figure) if the figure cannot be drawn.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
         let path = path.as_ref();
-        let extension = path
-            .extension()
-            .map(|e| e.to_string_lossy().to_ascii_lowercase());
-        let bytes = match extension.as_deref() {
-            Some("png") => self.to_png()?,
-            Some("svg") => self.to_svg()?.into_bytes(),
-            _ => {
-                return Err(Error::Argument {
-                    argument: "path",
-                    value: format!("{:?}", path.display().to_string()),
-                    expected: "a figure's file name must end in .png or .svg".to_owned(),
-                });
-            }
+        let bytes = match ending::one_of(path, &["png", "svg"], "a figure")? {
+            "svg" => self.to_svg()?.into_bytes(),
+            _ => self.to_png()?,
         };
         Saved::write(path, &bytes)
     }
@@ -157,7 +174,7 @@ impl Figure {
     ///
     /// # Errors
     ///
-    /// [`Error::Figure`] if it cannot be drawn.
+    /// [`Error::Figure`](crate::Error::Figure) if it cannot be drawn.
     pub fn to_png(&self) -> Result<Vec<u8>> {
         self.drawing()?.to_png()
     }
@@ -166,7 +183,7 @@ impl Figure {
     ///
     /// # Errors
     ///
-    /// [`Error::Figure`] if it cannot be drawn.
+    /// [`Error::Figure`](crate::Error::Figure) if it cannot be drawn.
     pub fn to_svg(&self) -> Result<String> {
         self.drawing()?.to_svg()
     }

@@ -26,6 +26,8 @@ use crate::show::notebook::Bundle;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Saved {
     path: PathBuf,
+    /// As the caller wrote it.
+    given: PathBuf,
     bytes: u64,
 }
 
@@ -38,8 +40,9 @@ impl Saved {
 
     fn new(path: &Path, bytes: usize) -> Self {
         Self {
-            // The whole place: a notebook's reader need not know the kernel's current folder.
+            // The whole place: it stays the same wherever the program goes.
             path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            given: path.to_owned(),
             bytes: bytes as u64,
         }
     }
@@ -61,11 +64,10 @@ displayed!(
     |saved| Bundle::text(&saved.to_string())
 );
 
-/// "saved ./cats.safetensors (16.8 MB)": the place as seen from the current folder where that is short, in
-/// decimal units.
+/// "saved cats.safetensors (16.8 MB)": the place as it was given, in decimal units.
 impl fmt::Display for Saved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "saved {} ", from_here(&self.path).display())?;
+        write!(f, "saved {} ", self.given.display())?;
         match self.bytes {
             0..1_000_000 => write!(f, "({} kB)", self.bytes.div_ceil(1000)),
             bytes => write!(f, "({:.1} MB)", bytes as f64 / 1e6),
@@ -102,6 +104,6 @@ mod tests {
         assert_eq!(saved.to_string(), "saved /x/cats.safetensors (16.8 MB)");
         let saved = Saved::new(Path::new("a.csv"), 12);
         assert!(saved.path().is_absolute());
-        assert_eq!(saved.to_string(), "saved ./a.csv (1 kB)");
+        assert_eq!(saved.to_string(), "saved a.csv (1 kB)");
     }
 }

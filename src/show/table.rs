@@ -267,6 +267,14 @@ fn quoted(cell: &str) -> String {
     }
 }
 
+/// "1 picture", "30 pictures".
+pub(crate) fn counted(number: usize, one: &str) -> String {
+    match number {
+        1 => format!("1 {one}"),
+        _ => format!("{number} {one}s"),
+    }
+}
+
 /// `14,714,688`.
 pub(crate) fn grouped(number: usize) -> String {
     let digits = number.to_string();

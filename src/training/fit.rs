@@ -20,6 +20,7 @@ use crate::machine::disk;
 use crate::machine::precision::Precision;
 use crate::machine::stop::Stop;
 use crate::show::display::displayed;
+use crate::show::ending;
 use crate::show::progress::Progress;
 use crate::show::table::Table;
 use crate::training::optimizer::Optimizer;
@@ -154,7 +155,8 @@ impl Fit {
         self
     }
 
-    /// Saves the model to this file during the run, with all that it takes to go on.
+    /// Saves the model to this file during the run, with all that it takes to go on. Its name ends in `.safetensors`, or
+    /// has no ending.
     #[doc(alias("ModelCheckpoint", "BackupAndRestore"))]
     pub fn checkpoint(mut self, path: impl AsRef<Path>) -> Self {
         self.checkpoint = Some(path.as_ref().to_owned());
@@ -173,7 +175,8 @@ impl Fit {
         self
     }
 
-    /// Sets how progress is shown.
+    /// Sets how progress is shown; `Progress::quiet()` is Keras' `verbose=0`.
+    #[doc(alias("verbose", "quiet"))]
     pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = progress;
         self
@@ -274,11 +277,17 @@ impl Fit {
         Ok(self)
     }
 
-    /// Whether the checkpoint's folder is there and can be written to: better known now than after the first
+    /// Whether the checkpoint's name can be one and its folder is there and can be written to: better known now than after the first
     /// epoch.
     pub(crate) fn check_place(&self) -> Result<()> {
-        let folder = self.checkpoint.as_ref().and_then(|path| path.parent());
-        match folder.filter(|folder| !folder.as_os_str().is_empty()) {
+        let Some(path) = &self.checkpoint else {
+            return Ok(());
+        };
+        ending::check_tensors(path, "a checkpoint")?;
+        match path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
             None => {}
             Some(folder) => std::fs::metadata(folder)
                 .map(|_| ())

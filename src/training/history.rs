@@ -5,8 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::show::display_id::DisplayId;
+use crate::show::ending;
 use crate::show::saved::Saved;
 use crate::show::table::Table;
 use crate::training::epoch::Epoch;
@@ -262,20 +263,14 @@ impl History {
     /// Writes the curves (`.png`, `.svg`) or the numbers (`.csv`, `.json`), by the path's ending.
     ///
     /// # Errors
-    /// [`Error::File`] if the file cannot be written, [`Error::Argument`] for another
-    /// ending.
+    /// [`Error::File`](crate::Error::File) if the file cannot be written, [`Error::Argument`](crate::Error::Argument)
+    /// for another ending.
     pub fn save(&self, path: impl AsRef<std::path::Path>) -> Result<Saved> {
         let path = path.as_ref();
-        let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
-        match ending.to_str() {
-            Some("csv") => Saved::write(path, self.to_csv().as_bytes()),
-            Some("json") => Saved::write(path, self.to_json().as_bytes()),
-            Some("png" | "svg") => self.plot().save(path),
-            _ => Err(Error::Argument {
-                argument: "path",
-                value: format!("{:?}", path.display().to_string()),
-                expected: "a history's file name must end in .png, .svg, .csv or .json".into(),
-            }),
+        match ending::one_of(path, &["png", "svg", "csv", "json"], "a history")? {
+            "csv" => Saved::write(path, self.to_csv().as_bytes()),
+            "json" => Saved::write(path, self.to_json().as_bytes()),
+            _ => self.plot().save(path),
         }
     }
 }

@@ -107,7 +107,7 @@ impl LearningRates {
             x_label: "learning rate".into(),
             y_label: "mean cross-entropy".into(),
             series,
-            is_log: true,
+            are_log: (true, false),
             ..Panel::default()
         };
         Figure::lines("Learning rate finder", vec![panel])

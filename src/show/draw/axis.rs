@@ -73,19 +73,31 @@ impl Axis {
         }
     }
 
-    /// The axis of the powers of ten that the points reach over; all must be above 0.
-    pub(crate) fn logarithmic<'a>(self, points: impl Iterator<Item = &'a (f64, f64)>) -> Self {
-        let (lowest, highest) = points
-            .filter(|&&point| drawable(point))
-            .fold((f64::MAX, 0.0_f64), |(low, high), point| {
-                (low.min(point.0), high.max(point.0))
+    /// The same with whole numbers beside it only, if `whole`.
+    pub(crate) fn in_whole_numbers(self, whole: bool) -> Self {
+        Self { whole, ..self }
+    }
+
+    /// The axis of the powers of ten that a coordinate of some points reaches over, as far as it is above 0.
+    pub(crate) fn logarithmic<'a>(
+        self,
+        points: impl Iterator<Item = &'a (f64, f64)>,
+        value: impl Fn(&(f64, f64)) -> f64,
+    ) -> Self {
+        let values = points.filter(|&&point| drawable(point)).map(value);
+        let (lowest, highest) = values
+            .filter(|&value| value > 0.0)
+            .fold((f64::MAX, 0.0_f64), |(low, high), value| {
+                (low.min(value), high.max(value))
             });
-        if !(lowest > 0.0 && highest > lowest) {
+        if highest <= lowest {
             return self;
         }
+        let (low, high) = (lowest.log10(), highest.log10());
+        let room = ((high - low) * 0.03).clamp(0.002, 0.1);
         Self {
-            low: lowest.log10() - 0.1,
-            high: highest.log10() + 0.1,
+            low: low - room,
+            high: high + room,
             whole: false,
             is_log: true,
         }
@@ -97,10 +109,44 @@ impl Axis {
         (value - self.low) / (self.high - self.low)
     }
 
+    /// Where nothing that can be drawn lies lower: 0, or the low end if that is above it.
+    pub(crate) fn ground(&self) -> f64 {
+        match self.is_log {
+            true => 10_f64.powf(self.low),
+            false => self.low.max(0.0),
+        }
+    }
+
+    /// Whether it has as much room for each power of ten.
+    pub(crate) fn is_logarithmic(&self) -> bool {
+        self.is_log
+    }
+
+    /// Once, twice and five times the powers of ten that lie on it; where these are too few, round values.
+    fn parts_of_powers(&self, most: usize) -> Vec<(f64, String)> {
+        let powers = self.low.floor() as i32..=self.high.floor() as i32;
+        let all = powers.flat_map(|n| [1.0, 2.0, 5.0].map(|factor| factor * 10_f64.powi(n)));
+        let lie_on_it = all.filter(|value| (self.low..=self.high).contains(&value.log10()));
+        let written = |value: f64| match value {
+            1e-3..1e6 => format!("{}", (value * 1e6).round() / 1e6),
+            _ => format!("{value:.0e}"),
+        };
+        let parts = lie_on_it
+            .map(|value| (value, written(value)))
+            .collect::<Vec<_>>();
+        match parts.len() {
+            3.. => parts,
+            _ => Self::exactly(10_f64.powf(self.low), 10_f64.powf(self.high)).ticks(most),
+        }
+    }
+
     /// About `most` round values with their labels, or a few less.
     pub(crate) fn ticks(&self, most: usize) -> Vec<(f64, String)> {
         if self.is_log {
             let powers = self.low.ceil() as i32..=self.high.floor() as i32;
+            if powers.clone().count() < 3 {
+                return self.parts_of_powers(most);
+            }
             let step = powers.clone().count().div_ceil(most.max(2)).max(1);
             let powers = powers.step_by(step);
             return powers.map(|n| (10_f64.powi(n), format!("1e{n}"))).collect();
@@ -170,6 +216,25 @@ mod tests {
             labels(0.0, 9e8, false),
             ["0", "2.0e8", "4.0e8", "6.0e8", "8.0e8"]
         );
+    }
+
+    #[test]
+    fn a_logarithmic_axis_has_ticks_however_short_it_is() {
+        let ticks = |values: &[f64]| {
+            let points: Vec<_> = values.iter().map(|&y| (0.0, y)).collect();
+            let axis = Axis::over(points.iter(), |p| p.1, None);
+            let axis = axis.logarithmic(points.iter(), |p| p.1);
+            let labels = axis.ticks(6).into_iter().map(|(_, label)| label);
+            (axis.is_logarithmic(), labels.collect::<Vec<_>>())
+        };
+        let long = ["1e-5", "1e-4", "1e-3", "1e-2"].map(str::to_owned).to_vec();
+        assert_eq!(ticks(&[1e-5, 1e-2]), (true, long));
+        let short = ["0.2", "0.5", "1"].map(str::to_owned).to_vec();
+        // What is not above 0 has no place on it.
+        assert_eq!(ticks(&[0.2, 1.0, 0.0, -3.0]), (true, short));
+        let narrow = ["0.68", "0.70", "0.72", "0.74"].map(str::to_owned).to_vec();
+        assert_eq!(ticks(&[0.67, 0.75]), (true, narrow));
+        assert!(!ticks(&[-1.0, 0.0]).0);
     }
 
     #[test]

@@ -25,8 +25,8 @@ pub(crate) struct Panel {
     pub(crate) series: Vec<Series>,
     /// What the y axis shows at least; it grows where values lie outside.
     pub(crate) y_range: Option<(f64, f64)>,
-    /// Whether the x axis has as much room for each power of ten.
-    pub(crate) is_log: bool,
+    /// Whether the (x, y) axis has as much room for each power of ten; what is not above 0 is a gap then.
+    pub(crate) are_log: (bool, bool),
 }
 
 /// Draws the panels side by side below the title, each as wide as the others.
@@ -61,13 +61,20 @@ impl Frame {
         let corners = panel.series.iter().flat_map(Series::corners);
         let corners = corners.collect::<Vec<_>>();
         let xs = Axis::over(corners.iter(), |p| p.0, None);
-        let xs = match panel.is_log {
-            true => xs.logarithmic(corners.iter()),
+        let xs = match panel.are_log.0 {
+            true => xs.logarithmic(corners.iter(), |p| p.0),
             false => xs,
         };
-        let mut ys = Axis::over(corners.iter(), |p| p.1, panel.y_range);
+        let ys = Axis::over(corners.iter(), |p| p.1, panel.y_range);
+        let mut ys = match panel.are_log.1 {
+            true => ys.logarithmic(corners.iter(), |p| p.1),
+            false => ys,
+        };
         let bars = |series: &Series| matches!(series.mark, Mark::Bars(_));
-        if panel.series.iter().any(bars) && corners.iter().all(|corner| corner.1 >= 0.0) {
+        if panel.series.iter().any(bars)
+            && !ys.is_logarithmic()
+            && corners.iter().all(|corner| corner.1 >= 0.0)
+        {
             // Bars stand on the axis.
             ys.low = 0.0;
         }
@@ -170,7 +177,10 @@ impl Frame {
     /// Draws a series and says how many points it has.
     fn curve(self, series: &Series, xs: &Axis, ys: &Axis, drawing: &mut Drawing) -> usize {
         let colour = COLOURS[series.colour % COLOURS.len()];
-        let runs = series.runs();
+        let has_place = |(x, y): (f64, f64)| {
+            (x > 0.0 || !xs.is_logarithmic()) && (y > 0.0 || !ys.is_logarithmic())
+        };
+        let runs = series.runs(has_place);
         let num_points = runs.iter().map(Vec::len).sum();
         for run in runs {
             let points: Vec<_> = run
@@ -187,7 +197,7 @@ impl Frame {
                             left: x - half,
                             top: y,
                             right: x + half,
-                            bottom: self.y(ys, 0.0_f64.max(ys.low)),
+                            bottom: self.y(ys, ys.ground()),
                             colour,
                         });
                     }

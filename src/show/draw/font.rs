@@ -55,7 +55,9 @@ impl Font {
                 lines.push(self.fit(rest, width)?);
                 break;
             }
+            // A line may end before "97.3 %", not within it.
             let spaces = rest.match_indices(' ').map(|(place, _)| place);
+            let spaces = spaces.filter(|place| !rest[place + 1..].starts_with('%'));
             let mut end = None;
             for place in spaces.chain([rest.len()]) {
                 if self.width(&rest[..place])? > width {

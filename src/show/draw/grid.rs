@@ -282,7 +282,7 @@ impl Layout {
         let font = if tile.highlighted { font.bold() } else { font };
         for (index, line) in tile.lines().iter().enumerate() {
             let at = row.top + row.down + 6.0 + (index as f64 + 0.5) * (LABEL + 4.0);
-            let line = font.fit(line, self.across)?;
+            let line = caption(font, line, self.across)?;
             drawing.text(&line, (left + self.across / 2.0, at), Align::Centre, font);
         }
         Ok(())
@@ -294,6 +294,19 @@ fn across_in((width, _): (u32, u32), columns: usize) -> f64 {
     ((f64::from(width) - GAP) / columns as f64 - GAP).max(8.0)
 }
 
+/// A line below a picture; where it is too long a name is shortened, and the share behind it stays whole:
+/// "golden retri…: 97.3 %".
+fn caption(font: Font, line: &str, width: f64) -> Result<String> {
+    match line.rsplit_once(": ") {
+        Some((name, share)) if share.ends_with('%') && font.width(line)? > width => {
+            let share = format!(": {share}");
+            let name = font.fit(name, (width - font.width(&share)?).max(0.0))?;
+            Ok(name + &share)
+        }
+        _ => font.fit(line, width),
+    }
+}
+
 fn title_font() -> Font {
     Font::new(TITLE).bold()
 }
@@ -303,5 +316,29 @@ fn label_height(tiles: &[Tile]) -> f64 {
     match tiles.iter().map(|tile| tile.lines().len()).max() {
         None | Some(0) => 0.0,
         Some(most) => most as f64 * (LABEL + 4.0) + 6.0,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_caption_keeps_its_share_whole() {
+        let font = Font::new(LABEL);
+        let line = "flat-coated golden retriever: 97.3 %";
+        let short = caption(font, line, 230.0).unwrap();
+        assert!(
+            short.starts_with("flat") && short.ends_with("…: 97.3 %"),
+            "{short}"
+        );
+        assert!(font.width(&short).unwrap() <= 230.0);
+        assert_eq!(caption(font, line, 2000.0).unwrap(), line);
+        let lines = font
+            .wrap("a title of cats, and dogs 97.3 % sure", 330.0, 3)
+            .unwrap();
+        assert!(lines.iter().all(|line| !line.starts_with('%')), "{lines:?}");
+        assert!(lines.len() > 1, "{lines:?}");
     }
 }

@@ -79,6 +79,13 @@ impl Matrix {
         if low > high { (0.0, 1.0) } else { (low, high) }
     }
 
+    /// Whether all are counts or the like, which no bar should part.
+    fn are_whole(&self) -> bool {
+        self.values
+            .iter()
+            .all(|v| v.fract() == 0.0 && v.abs() < 1e6)
+    }
+
     /// About `most` of the rows or columns, evenly spaced, with their labels.
     fn places(&self, count: usize, most: usize) -> Vec<(usize, String)> {
         let mut step = 1;
@@ -168,7 +175,8 @@ pub(crate) fn draw(title: &str, matrix: &Matrix, mut drawing: Drawing) -> Result
     let at = (MARGIN + LABEL / 2.0, centre);
     drawing.text(&y_label, at, Align::Centre, label.upwards());
 
-    bar(range, (right + 34.0, top, bottom), &mut drawing);
+    let axis = Axis::exactly(range.0, range.1).in_whole_numbers(matrix.are_whole());
+    bar(&axis, (right + 34.0, top, bottom), &mut drawing);
     Ok(drawing)
 }
 
@@ -189,11 +197,7 @@ fn written_cells(
         (right - left) / columns as f64,
         (bottom - top) / rows as f64,
     );
-    let are_whole = matrix
-        .values
-        .iter()
-        .all(|v| v.fract() == 0.0 && v.abs() < 1e6);
-    let text = |value: f64| match are_whole {
+    let text = |value: f64| match matrix.are_whole() {
         true => format!("{value}"),
         false if value.abs() >= 1e4 || (value != 0.0 && value.abs() < 1e-3) => {
             format!("{value:.1e}")
@@ -256,7 +260,7 @@ fn cells(matrix: &Matrix, range: (f64, f64), width: u32, height: u32) -> RgbImag
 }
 
 /// The bar at `left`, from the largest number at the `top` to the smallest at the `bottom`.
-fn bar(range: (f64, f64), (left, top, bottom): (f64, f64, f64), drawing: &mut Drawing) {
+fn bar(axis: &Axis, (left, top, bottom): (f64, f64, f64), drawing: &mut Drawing) {
     const STEPS: usize = 128;
     let y = |share: f64| bottom - share * (bottom - top);
     for step in 0..STEPS {
@@ -269,7 +273,6 @@ fn bar(range: (f64, f64), (left, top, bottom): (f64, f64, f64), drawing: &mut Dr
             colour: viridis(share(step) as f32),
         });
     }
-    let axis = Axis::exactly(range.0, range.1);
     for (value, text) in axis.ticks(((bottom - top) / 60.0) as usize) {
         let y = y(axis.share(value));
         drawing.line(vec![(left + BAR, y), (left + BAR + 8.0, y)], 2.0, BLACK);

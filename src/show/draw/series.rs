@@ -38,10 +38,10 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    /// The stretches without gaps.
-    pub(crate) fn runs(&self) -> Vec<Vec<(f64, f64)>> {
+    /// The stretches without gaps, of what has a place on the axes.
+    pub(crate) fn runs(&self, has_place: impl Fn((f64, f64)) -> bool) -> Vec<Vec<(f64, f64)>> {
         self.points
-            .split(|&point| !drawable(point))
+            .split(|&point| !drawable(point) || !has_place(point))
             .filter(|run| !run.is_empty())
             .map(<[_]>::to_vec)
             .collect()

@@ -1,0 +1,172 @@
+//! Which classes are taken for which: the counts behind a report's scores.
+
+use ndarray::{Array2, Axis};
+
+use crate::model::probabilities::{most_probable, percent};
+use crate::model::report::Report;
+use crate::show::draw::matrix::Matrix;
+use crate::show::figure::{Figure, titled};
+use crate::show::table::{Table, counted};
+
+impl Report {
+    /// How many pictures of each class (a row) were taken for each class (a column), in the order of the
+    /// class names.
+    pub fn confusion(&self) -> Array2<usize> {
+        self.confusion_by(most_probable)
+    }
+
+    /// The same with another way to make a class of a picture's probabilities.
+    pub(super) fn confusion_by(&self, class_of: impl Fn(&[f64]) -> usize) -> Array2<usize> {
+        let classes = self.classes.len();
+        let mut counts = Array2::zeros([classes, classes]);
+        for (&label, row) in self.labels.iter().zip(&self.probabilities) {
+            counts[[label, class_of(row)]] += 1;
+        }
+        counts
+    }
+
+    /// The same report whose confusion matrices have shares in place of counts: each row adds up to 1, or is 0
+    /// where the class has no picture.
+    ///
+    /// scikit-learn: `confusion_matrix(labels, predictions, normalize="true")`.
+    ///
+    /// ```
+    /// # use evcxr_transfer::{Base, Classifier, Data, Device, Head, Precision, Weights};
+    /// # let base = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32)?;
+    /// # let data = Data::open("data/samples")?.take(4, 4);
+    /// # let model = Classifier::new(&base, Head::dense(8), data.train.classes())?;
+    /// let report = model.report(&data.validation)?.normalised();
+    /// let table = report.confusion_matrix();
+    /// # assert!(table.to_string().contains("0.0000") || table.to_string().contains("0.5000"));
+    /// # Ok::<(), evcxr_transfer::Error>(())
+    /// ```
+    #[doc(alias = "normalize")]
+    pub fn normalised(mut self) -> Self {
+        self.is_normalised = true;
+        self
+    }
+
+    /// What the matrices show: counts, or shares of a row.
+    fn shown(&self) -> Array2<f64> {
+        let counts = self.confusion().map(|&count| count as f64);
+        if !self.is_normalised {
+            return counts;
+        }
+        let of_row = counts.sum_axis(Axis(1)).insert_axis(Axis(1));
+        counts / of_row.map(|count| count.max(1.0))
+    }
+
+    /// The confusion matrix as a table: the true class in rows, the predicted one in columns; counts, or shares of a
+    /// row after [`Report::normalised`].
+    pub fn confusion_matrix(&self) -> Table {
+        let mut columns = vec!["true \\ predicted"];
+        columns.extend(self.classes.iter().map(String::as_str));
+        let numbers = (1..columns.len()).collect::<Vec<_>>();
+        let mut table = Table::new(self.title(), &columns).right_aligned(&numbers);
+        for (class, row) in self.classes.iter().zip(self.shown().rows()) {
+            let mut cells = vec![class.clone()];
+            cells.extend(row.iter().map(|value| match self.is_normalised {
+                true => format!("{value:.4}"),
+                false => format!("{value}"),
+            }));
+            table.push(cells);
+        }
+        self.noted(table)
+    }
+
+    fn title(&self) -> &'static str {
+        match self.is_normalised {
+            true => "Confusion matrix, shares of each true class",
+            false => "Confusion matrix",
+        }
+    }
+
+    /// The confusion matrix in colours, for many classes: a row for each true class, a column for the predicted
+    /// one; counts, or shares of a row after [`Report::normalised`].
+    ///
+    /// scikit-learn: `ConfusionMatrixDisplay.from_predictions(labels, predictions)`.
+    #[doc(alias("ConfusionMatrixDisplay", "heatmap"))]
+    pub fn plot_confusion_matrix(&self) -> Figure {
+        let matrix = Matrix {
+            values: self.shown(),
+            x_label: "predicted".into(),
+            y_label: "true".into(),
+            names: self.classes.clone(),
+        };
+        let pictures = counted(self.len(), "picture");
+        let title = format!("{} of {pictures}", self.title());
+        Figure::matrix(&titled(&title, &self.notes), matrix)
+    }
+
+    /// The `n` pairs of classes that are confused most often: the true class, the one that it was predicted to be,
+    /// how often, and the share of the true class's pictures.
+    ///
+    /// fastai: `interp.most_confused()`.
+    pub fn most_confused(&self, n: usize) -> Table {
+        let counts = self.confusion();
+        let mut pairs = counts
+            .indexed_iter()
+            .filter(|((label, guess), count)| label != guess && **count > 0)
+            .collect::<Vec<_>>();
+        // Stable: equals stay in the order of the classes.
+        pairs.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let columns = ["true", "predicted", "pictures", "share of the class"];
+        let mut table = Table::new("Most confused", &columns).right_aligned(&[2, 3]);
+        for &((label, guess), &count) in pairs.iter().take(n) {
+            let all = counts.row(label).sum();
+            table.push([
+                self.classes[label].clone(),
+                self.classes[guess].clone(),
+                count.to_string(),
+                percent(count as f64 / all as f64),
+            ]);
+        }
+        let left = pairs.len().saturating_sub(n);
+        if left > 0 {
+            table = table.note(&format!("... and {left} more"));
+        }
+        self.noted(table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_of_a_row_add_up_to_1_and_pairs_are_ranked() {
+        let row = |class: usize| {
+            let mut row = vec![0.1; 3];
+            row[class] = 0.8;
+            row
+        };
+        // Three of a, all taken for b; four of b, one right, three taken for c; none of c.
+        let guesses = [1, 1, 1, 1, 2, 2, 0];
+        let report = Report::of(
+            &["a", "b", "c"],
+            &[0, 0, 0, 1, 1, 1, 1],
+            guesses.map(row).to_vec(),
+        );
+        let counts = ndarray::arr2(&[[0, 3, 0], [1, 1, 2], [0, 0, 0]]);
+        assert_eq!(report.confusion(), counts);
+        let shares = report.clone().normalised();
+        let expected = ndarray::arr2(&[[0.0, 1.0, 0.0], [0.25, 0.25, 0.5], [0.0; 3]]);
+        assert_eq!(shares.shown(), expected);
+        let text = report.confusion_matrix().to_csv();
+        assert!(
+            text.starts_with("true \\ predicted,a,b,c\na,0,3,0\n"),
+            "{text}"
+        );
+        let text = shares.confusion_matrix().to_csv();
+        assert!(text.contains("b,0.2500,0.2500,0.5000"), "{text}");
+        let text = report.most_confused(2).to_csv();
+        let lines = text.lines().skip(1).collect::<Vec<_>>();
+        assert_eq!(lines, ["a,b,3,100.0 %", "b,c,2,50.0 %"]);
+        assert!(
+            report
+                .most_confused(2)
+                .to_string()
+                .contains("... and 1 more")
+        );
+    }
+}

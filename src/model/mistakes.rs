@@ -1,0 +1,131 @@
+//! The pictures that a model takes for another class, the surest mistakes first.
+
+use std::path::PathBuf;
+
+use crate::error::Result;
+use crate::model::features::no_files;
+use crate::model::probabilities::{most_probable, percent};
+use crate::model::report::Report;
+use crate::pictures::folder::name_of;
+use crate::pictures::photo::Photo;
+use crate::show::draw::grid;
+use crate::show::draw::tile::Tile;
+use crate::show::figure::{Figure, titled};
+use crate::show::table::{Table, counted};
+
+impl Report {
+    /// The pictures that are taken for another class, the surest mistakes first: the file, its class, what
+    /// it was taken for and the probability of that.
+    pub fn mistakes(&self) -> Vec<(PathBuf, String, String, f64)> {
+        let of = |number: usize| {
+            let guess = most_probable(&self.probabilities[number]);
+            (
+                self.file(number),
+                self.classes[self.labels[number]].clone(),
+                self.classes[guess].clone(),
+                self.probabilities[number][guess],
+            )
+        };
+        self.most_wrong_numbers().into_iter().map(of).collect()
+    }
+
+    /// The same as a table, all of them: file, true class, predicted class and the probability of that.
+    ///
+    /// ```
+    /// # use evcxr_transfer::{Base, Classifier, Data, Device, Head, Precision, Weights};
+    /// # let base = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32)?;
+    /// # let data = Data::open("data/samples")?.take(4, 4);
+    /// # let model = Classifier::new(&base, Head::dense(8), data.train.classes())?;
+    /// let report = model.report(&data.validation)?;
+    /// let table = report.misclassified();
+    /// # assert_eq!(table.num_rows(), report.mistakes().len());
+    /// # Ok::<(), evcxr_transfer::Error>(())
+    /// ```
+    #[doc(alias("top_losses", "errors"))]
+    pub fn misclassified(&self) -> Table {
+        let columns = ["picture", "true", "predicted", "probability"];
+        let title = format!(
+            "Misclassified: {} of {}",
+            self.most_wrong_numbers().len(),
+            self.len()
+        );
+        let mut table = Table::new(&title, &columns).right_aligned(&[3]);
+        for (file, label, guess, probability) in self.mistakes() {
+            table.push([
+                file.display().to_string(),
+                label,
+                guess,
+                format!("{probability:.4}"),
+            ]);
+        }
+        self.noted(table)
+    }
+
+    fn is_wrong(&self, number: usize) -> bool {
+        most_probable(&self.probabilities[number]) != self.labels[number]
+    }
+
+    pub(super) fn most_wrong_numbers(&self) -> Vec<usize> {
+        let mut wrong = (0..self.len())
+            .filter(|&number| self.is_wrong(number))
+            .collect::<Vec<_>>();
+        let sureness = |number: usize| {
+            let row = &self.probabilities[number];
+            row[most_probable(row)]
+        };
+        // Stable: equals stay in the order of the files.
+        wrong.sort_by(|&a, &b| sureness(b).total_cmp(&sureness(a)));
+        wrong
+    }
+
+    /// A grid of the `n` surest mistakes, 100 at most, each with what it was taken for, the probability of that, what it
+    /// is and its file.
+    ///
+    /// # Errors
+    /// [`Error::Picture`](crate::Error::Picture) or [`Error::File`](crate::Error::File) if one of them cannot be read any more, [`Error::Mismatch`](crate::Error::Mismatch) if the report
+    /// is of features that no files belong to.
+    #[doc(alias = "plot_top_losses")]
+    pub fn most_wrong(&self, n: usize) -> Result<Figure> {
+        let wrong = self.most_wrong_numbers();
+        let (n, count, notes) = grid::count(n, wrong.len(), "mistakes");
+        let title = format!("{count}, on {}", counted(self.len(), "picture"));
+        self.grid(&title, notes, &wrong[..n])
+    }
+
+    /// A grid of `n` pictures, 100 at most, spread over the dataset, each with what it was taken for and what it is; the
+    /// wrong ones have a frame and a cross.
+    ///
+    /// # Errors
+    /// As [`Report::most_wrong`].
+    pub fn show(&self, n: usize) -> Result<Figure> {
+        let (n, count, notes) = grid::count(n, self.len(), "predictions");
+        // Evenly spaced, so that every class has its share: files are ordered by class.
+        let numbers = (0..n)
+            .map(|k| k * self.len() / n.max(1))
+            .collect::<Vec<_>>();
+        self.grid(&count, notes, &numbers)
+    }
+
+    fn grid(&self, title: &str, mut notes: Vec<String>, numbers: &[usize]) -> Result<Figure> {
+        if self.files.is_empty() && !numbers.is_empty() {
+            return Err(no_files("the features of a report"));
+        }
+        let mut tiles = Vec::with_capacity(numbers.len());
+        for &number in numbers {
+            let row = &self.probabilities[number];
+            let guess = most_probable(row);
+            let label = format!(
+                "{}: {}\nis {}\n{}",
+                self.classes[guess],
+                percent(row[guess]),
+                self.classes[self.labels[number]],
+                name_of(&self.file(number))
+            );
+            let tile = Tile::new(Photo::open(self.file(number))?, label);
+            tiles.push(tile.highlighted(self.is_wrong(number)));
+        }
+        notes.extend(self.notes.iter().cloned());
+        let title = titled(title, &notes);
+        Ok(Figure::photos(&title, tiles, grid::columns(numbers.len())))
+    }
+}
