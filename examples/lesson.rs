@@ -8,7 +8,8 @@
 //! Part `finetune` first trains the head on a frozen base, as `frozen` does; the line has the numbers of
 //! the fine-tuning. `--save FILE` keeps the model of these two; `--checkpoint FILE` saves it after every epoch
 //! of the last run, and `--resume FILE` goes on with such a run, given the same arguments. `--model FILE`
-//! takes a model that was saved and has it learn `--part`, without what comes before.
+//! takes a model that was saved and has it learn `--part`, without what comes before. `--winograd` computes frozen
+//! layers faster, rounded a little differently: see `Base::winograd`.
 //!
 //! Without arguments: the machine's best device, the lesson's pictures and weights where they can be
 //! had (drawn pictures and seeded weights otherwise), and as much of the lesson as the machine allows.
@@ -30,7 +31,7 @@ const USAGE: &str = "\
 usage: lesson [--data DIR] [--weights FILE|seed:N] [--part features|frozen|finetune] [--train N]
               [--validation M] [--epochs E] [--batch B] [--seed S] [--device cpu|cuda]
               [--precision f32|bf16|auto] [--plot FILE.png|FILE.svg] [--save FILE]
-              [--checkpoint FILE] [--resume FILE] [--model FILE] [--samples]";
+              [--checkpoint FILE] [--resume FILE] [--model FILE] [--samples] [--winograd]";
 
 /// The arguments, by name.
 struct Arguments(Vec<(String, String)>);
@@ -60,8 +61,8 @@ impl Arguments {
             let name = match word.strip_prefix("--") {
                 // The short form that a quick hand types.
                 Some("val") => "validation",
-                Some("samples") => {
-                    found.push(("samples".into(), String::new()));
+                Some(flag @ ("samples" | "winograd")) => {
+                    found.push((flag.into(), String::new()));
                     continue;
                 }
                 Some(name) if NAMES.contains(&name) => name,
@@ -120,6 +121,7 @@ fn lesson() -> Result<(), Box<dyn Error>> {
 
     // Section 1: VGG16 without its top.
     let base = lab.vgg16(150)?;
+    let base = base.winograd(arguments.get("winograd").is_some())?;
     println!("{}", base.summary());
 
     // Section 2: the pictures.

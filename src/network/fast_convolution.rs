@@ -1,7 +1,7 @@
 //! How the convolutions of frozen layers are computed on the CPU, where nobody asks for gradients.
 //!
-//! Winograd's way where it pays, in one pass with bias and ReLU otherwise, and as libtorch computes all others where
-//! neither can be done.
+//! Winograd's way where it is asked for and pays, in one pass with bias and ReLU otherwise, and as libtorch computes
+//! all others where neither can be done.
 
 use std::rc::Rc;
 
@@ -41,11 +41,11 @@ pub(crate) struct FastConvolutions {
 }
 
 impl FastConvolutions {
-    /// What is possible on a device in a kind of number.
-    pub(crate) fn on(device: Device, kind: Kind) -> Self {
+    /// What is possible on a device in a kind of number; Winograd's way only where it may be taken.
+    pub(crate) fn on(device: Device, kind: Kind, may_round: bool) -> Self {
         Self {
             fusing: Fusing::on(device, kind),
-            winograd_pays: Winograd::pays(device, kind),
+            winograd_pays: may_round && Winograd::pays(device, kind),
         }
     }
 
