@@ -226,8 +226,8 @@ fn the_lesson_runs_from_top_to_bottom() {
     // What the lesson's figures say, in the cells that show them.
     assert!(joined(result(&cells, "open-base"), "text/plain").contains("14,714,688"));
     assert!(joined(result(&cells, "train-head"), "text/plain").contains("4,195,329"));
-    assert!(joined(result(&cells, "extract-train"), "text/plain").contains("(24, 4, 4, 512)"));
-    assert!(joined(result(&cells, "extract-validation"), "text/plain").contains("(12, 4, 4, 512)"));
+    assert!(joined(result(&cells, "extract-train"), "text/plain").contains("(26, 4, 4, 512)"));
+    assert!(joined(result(&cells, "extract-validation"), "text/plain").contains("(14, 4, 4, 512)"));
     assert!(joined(result(&cells, "build-model"), "text/plain").contains("16,812,353"));
     assert_eq!(
         joined(result(&cells, "count-trainable"), "text/plain"),
