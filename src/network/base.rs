@@ -161,8 +161,8 @@ impl Base {
     }
 
     /// Whether frozen layers are computed Winograd's way, with a quarter of the multiplications, in f32 on processors
-    /// with AVX2 and without AVX-512: 1.3 to 1.4 times as many pictures a second on two cores of such a processor. Each
-    /// number is rounded a little differently, some 5e-6 of the largest after VGG16's convolutions, which a training run
+    /// with AVX2 and without AVX-512: 1.0 to 1.2 times as many pictures a second on two cores of such a processor, 1.3 to
+    /// 1.4 where overflow is not checked, as in a release build. Each number is rounded a little differently, some 5e-6 of the largest after VGG16's convolutions, which a training run
     /// makes larger; so by default it is not. VGG16 takes 235 MB more. Elsewhere it changes nothing.
     ///
     /// ```
