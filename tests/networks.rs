@@ -19,6 +19,18 @@ use evcxr_transfer::{
 const SEED: u64 = 5;
 const PICTURE: &str = "data/samples/train/dogs/dog.1.jpg";
 
+/// The bytes that `network::fused_convolution` has in it, anew from their source.
+#[test]
+fn the_fused_convolutions_program_is_what_its_source_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = folder.path().join("fused_convolution.pt");
+    let difference = common::python("fused_convolution.py", &[&written]);
+    assert_eq!(difference.trim(), "0.0", "from convolution, bias and ReLU");
+    let committed = common::repository("src/network/fused_convolution.pt");
+    let read = |path: &Path| std::fs::read(path).unwrap();
+    assert_eq!(read(&written), read(&committed));
+}
+
 fn base(network: Architecture, weights: &Weights) -> Result<Base, Error> {
     let size = if network == Architecture::InceptionV3 {
         75

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::network::graph::Graph;
 use crate::network::inception::inception_v3;
-use crate::network::resnet::{resnet50, resnet101, resnet152};
-use crate::network::resnet_v2::{resnet50_v2, resnet101_v2, resnet152_v2};
+use crate::network::resnet::{BLOCKS_OF_50, BLOCKS_OF_101, BLOCKS_OF_152, resnet};
+use crate::network::resnet_v2::resnet_v2;
 use crate::network::small_conv_net::small_conv_net;
 use crate::network::vgg::{vgg16, vgg19};
 use crate::pictures::scaling::Scaling;
@@ -76,12 +76,12 @@ impl Architecture {
         match self {
             Self::Vgg16 => vgg16(size, with_top),
             Self::Vgg19 => vgg19(size, with_top),
-            Self::ResNet50 => resnet50(size, with_top),
-            Self::ResNet101 => resnet101(size, with_top),
-            Self::ResNet152 => resnet152(size, with_top),
-            Self::ResNet50V2 => resnet50_v2(size, with_top),
-            Self::ResNet101V2 => resnet101_v2(size, with_top),
-            Self::ResNet152V2 => resnet152_v2(size, with_top),
+            Self::ResNet50 => resnet(size, with_top, BLOCKS_OF_50),
+            Self::ResNet101 => resnet(size, with_top, BLOCKS_OF_101),
+            Self::ResNet152 => resnet(size, with_top, BLOCKS_OF_152),
+            Self::ResNet50V2 => resnet_v2(size, with_top, BLOCKS_OF_50),
+            Self::ResNet101V2 => resnet_v2(size, with_top, BLOCKS_OF_101),
+            Self::ResNet152V2 => resnet_v2(size, with_top, BLOCKS_OF_152),
             Self::InceptionV3 => inception_v3(size, with_top),
             Self::SmallConvNet => small_conv_net(size),
         }

@@ -19,12 +19,11 @@ use crate::error::{Error, Result};
 use crate::machine::precision::Precision;
 use crate::machine::random::Random;
 use crate::network::architecture::Architecture;
-use crate::network::fast_convolution::FastConvolutions;
-use crate::network::folding::{self, folded};
+use crate::network::computing::computing;
+use crate::network::fast_convolution::PICTURES_AT_ONCE;
 use crate::network::graph::Graph;
 use crate::network::layer::{Layer, LayerId, shape_with_batch};
 use crate::network::origin::Origin;
-use crate::network::parameter::Role;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::network::weights::seeded::glorot;
 use crate::network::weights::weights::Weights;
@@ -126,7 +125,11 @@ impl Base {
             precision,
             origin,
             class_names: Vec::new(),
-            batch_size: if device.is_cuda() { 250 } else { 16 },
+            batch_size: if device.is_cuda() {
+                250
+            } else {
+                PICTURES_AT_ONCE
+            },
             winograd: false,
             progress: Progress::default(),
         })
@@ -161,9 +164,10 @@ impl Base {
     }
 
     /// Whether frozen layers are computed Winograd's way, with a quarter of the multiplications, in f32 on processors
-    /// with AVX2 and without AVX-512: 1.0 to 1.2 times as many pictures a second on two cores of such a processor, 1.3 to
-    /// 1.4 where overflow is not checked, as in a release build. Each number is rounded a little differently, some 5e-6 of the largest after VGG16's convolutions, which a training run
-    /// makes larger; so by default it is not. VGG16 takes 235 MB more. Elsewhere it changes nothing.
+    /// with AVX2 and without AVX-512. VGG16 then extracts 1.35 to 1.6 times as many pictures a second (measured on two
+    /// cores of an AMD EPYC: 15.1 instead of 10.9) and takes 235 MB more. Each number is rounded a little
+    /// differently, some 5e-6 of the largest after VGG16's convolutions, which a training run makes larger; so by
+    /// default it is not. Elsewhere it changes nothing.
     ///
     /// ```
     /// use evcxr_transfer::{Base, Device, Precision, Weights};
@@ -301,40 +305,6 @@ impl Base {
     pub(crate) fn shown(&self) -> &Progress {
         &self.progress
     }
-}
-
-/// The weights of the layers from number `first` on, as the device computes with them. A normalisation that can
-/// be folded into the convolution before it has the folded kernel and bias besides, and computes both.
-fn computing(
-    graph: &Graph,
-    loaded: &[LayerWeights],
-    first: usize,
-    device: Device,
-    precision: Precision,
-    winograd: bool,
-) -> Result<Vec<LayerWeights>> {
-    let kind = precision.kind();
-    let convolutions = FastConvolutions::on(device, kind, winograd);
-    let does = folding::convolutions_done(graph);
-    let placed = (first..loaded.len()).map(|number| {
-        let own = loaded[number].shared();
-        let weights = own.with(folded(graph, loaded, number)?);
-        let weights = weights.computing(device, kind)?;
-        let layer = does[number].and_then(|convolution| graph.layers().get(convolution));
-        let fast = match layer.zip(weights.get(Role::Kernel)) {
-            Some((layer, kernel)) => {
-                convolutions.of(graph, layer, kernel, weights.get(Role::Bias))?
-            }
-            None => None,
-        };
-        Ok(weights.with_fast(fast))
-    });
-    placed
-        .collect::<std::result::Result<_, _>>()
-        .map_err(Error::compute(format!(
-            "putting the weights on {}",
-            crate::machine::device::name(device)
-        )))
 }
 
 impl fmt::Display for Base {

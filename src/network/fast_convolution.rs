@@ -14,8 +14,9 @@ use crate::network::operation::{Activation, Operation};
 use crate::network::window::Window;
 use crate::network::winograd::Winograd;
 
-/// For how many pictures at once the fused convolutions are put in order: a base's usual batch on a CPU.
-const PICTURES: usize = 16;
+/// How many pictures pass a base at once on a CPU, unless it is told otherwise; the fused convolutions are put in
+/// order for as many.
+pub(crate) const PICTURES_AT_ONCE: usize = 16;
 
 /// One layer's convolution.
 pub(crate) enum FastConvolution {
@@ -79,7 +80,7 @@ impl FastConvolutions {
             strides: window.strides.map(|n| n as i64),
             padding: padding.map(|n| n as i64),
         };
-        let input = [PICTURES, channels, height, width].map(|n| n as i64);
+        let input = [PICTURES_AT_ONCE, channels, height, width].map(|n| n as i64);
         let fused = fusing.convolution(kernel, &input, moves)?;
         Ok(Some(FastConvolution::Fused(fused)))
     }

@@ -9,22 +9,15 @@ use crate::network::window::Window;
 /// What is added to each variance.
 pub(super) const EPSILON: f64 = 1.001e-5;
 
-/// 16 blocks of three convolutions.
-pub(crate) fn resnet50(size: usize, with_top: bool) -> Graph {
-    resnet(size, with_top, [3, 4, 6, 3])
-}
+/// The blocks of each of the four stacks: 16 of three convolutions in all.
+pub(crate) const BLOCKS_OF_50: [usize; 4] = [3, 4, 6, 3];
+/// 33 in all.
+pub(crate) const BLOCKS_OF_101: [usize; 4] = [3, 4, 23, 3];
+/// 50 in all.
+pub(crate) const BLOCKS_OF_152: [usize; 4] = [3, 8, 36, 3];
 
-/// 33 blocks.
-pub(crate) fn resnet101(size: usize, with_top: bool) -> Graph {
-    resnet(size, with_top, [3, 4, 23, 3])
-}
-
-/// 50 blocks.
-pub(crate) fn resnet152(size: usize, with_top: bool) -> Graph {
-    resnet(size, with_top, [3, 8, 36, 3])
-}
-
-fn resnet(size: usize, with_top: bool, blocks: [usize; 4]) -> Graph {
+/// The network with so many blocks.
+pub(crate) fn resnet(size: usize, with_top: bool, blocks: [usize; 4]) -> Graph {
     let mut graph = Graph::new(size);
     let mut x = first_convolution(&mut graph);
     x = norm(&mut graph, "conv1_bn", x);

@@ -6,22 +6,8 @@ use crate::network::resnet::{first_convolution, first_pooling, norm, relu};
 use crate::network::table::Convolution;
 use crate::network::window::Window;
 
-/// 16 blocks of three convolutions.
-pub(crate) fn resnet50_v2(size: usize, with_top: bool) -> Graph {
-    resnet_v2(size, with_top, [3, 4, 6, 3])
-}
-
-/// 33 blocks.
-pub(crate) fn resnet101_v2(size: usize, with_top: bool) -> Graph {
-    resnet_v2(size, with_top, [3, 4, 23, 3])
-}
-
-/// 50 blocks.
-pub(crate) fn resnet152_v2(size: usize, with_top: bool) -> Graph {
-    resnet_v2(size, with_top, [3, 8, 36, 3])
-}
-
-fn resnet_v2(size: usize, with_top: bool, blocks: [usize; 4]) -> Graph {
+/// The network with so many blocks in each stack: as many as `resnet`'s networks have.
+pub(crate) fn resnet_v2(size: usize, with_top: bool, blocks: [usize; 4]) -> Graph {
     let mut graph = Graph::new(size);
     let mut x = first_convolution(&mut graph);
     x = first_pooling(&mut graph, x);

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::network::{PICTURE, ranked, repository};
 use crate::report::{
-    Golden, Report, Tolerance, count, flat, larger, list, number, numbers, replace_head,
+    COSINE, Golden, Report, Tolerance, count, flat, larger, list, number, numbers, replace_head,
     seeded_dense, text, unequal, worst,
 };
 
@@ -51,11 +51,6 @@ const ORDER: Tolerance = Tolerance {
 const STEPS: Tolerance = Tolerance {
     most: 1e-5,
     why: "share of the first loss; f32 sums in another order, forward and back: ten times what was measured",
-};
-
-const COSINE: Tolerance = Tolerance {
-    most: 1e-3,
-    why: "the bound that was asked for; bf16 rounds each number by up to 0.4 %, either way",
 };
 
 fn base(network: Architecture, size: usize, seed: u64, device: Device, p: Precision) -> Base {
