@@ -26,7 +26,7 @@ impl Report {
     }
 
     /// The same report whose confusion matrices have shares in place of counts: each row adds up to 1, or is 0
-    /// where the class has no picture.
+    /// where the class has no picture. A copy: a cell that gives its report away would lose what it shows.
     ///
     /// scikit-learn: `confusion_matrix(labels, predictions, normalize="true")`.
     ///
@@ -41,9 +41,11 @@ impl Report {
     /// # Ok::<(), evcxr_transfer::Error>(())
     /// ```
     #[doc(alias = "normalize")]
-    pub fn normalised(mut self) -> Self {
-        self.is_normalised = true;
-        self
+    pub fn normalised(&self) -> Self {
+        Self {
+            is_normalised: true,
+            ..self.clone()
+        }
     }
 
     /// What the matrices show: counts, or shares of a row.
@@ -149,7 +151,7 @@ mod tests {
         );
         let counts = ndarray::arr2(&[[0, 3, 0], [1, 1, 2], [0, 0, 0]]);
         assert_eq!(report.confusion(), counts);
-        let shares = report.clone().normalised();
+        let shares = report.normalised();
         let expected = ndarray::arr2(&[[0.0, 1.0, 0.0], [0.25, 0.25, 0.5], [0.0; 3]]);
         assert_eq!(shares.shown(), expected);
         let text = report.confusion_matrix().to_csv();

@@ -59,7 +59,7 @@ impl Start {
             if !template::is_fresh(place) {
                 tell(if template::exists(place) {
                     "evcxr_transfer, or what it is built with, has changed: building it for notebooks \
-                     (after an edit of the crate about half a minute)"
+                     (after an edit of the crate about a minute)"
                 } else {
                     "building evcxr_transfer for notebooks, once (about four minutes)"
                 });

@@ -123,7 +123,7 @@ fn notebook_kernel(place: &Place) -> Finding {
         "Jupyter in .venv does not know it"
     } else if !kernel::has_template(place) {
         let text = "the crate has changed since it was built for notebooks";
-        let remedy = "`cargo lab setup`, or let the next kernel do it, which takes half a minute";
+        let remedy = "`cargo lab setup`, or let the next kernel do it, which takes about a minute";
         return Finding::warning(TITLE, text, remedy);
     } else {
         return Finding::ok(TITLE, "\"Rust (transfer)\", with the crate ready");
