@@ -59,8 +59,9 @@ let lab = Lab::open()?.samples().device(Device::Cpu);
 lab";
 
 /// Every public call that a cell can make, as `let` where it gives something to keep, and as the
-/// cell's end where it shows something. evcxr has to find each type by itself.
-const EVERY_CALL: &[&str] = &[
+/// cell's end where it shows something. evcxr has to find each type by itself. In two notebooks, which run at the
+/// same time: what leads to a trained model, and what one looks at.
+const CALLS_OF_TRAINING: &[&str] = &[
     OPEN,
     "let options = lab.fit().epochs(2).batch_size(10).learning_rate(1e-4).seed(3);",
     "options.check()?",
@@ -152,6 +153,15 @@ const EVERY_CALL: &[&str] = &[
     "let mut reloaded = Classifier::load(place.join(\"every_call_model.safetensors\"), Device::Cpu)?;",
     "reloaded.set_precision(Precision::F32)?",
     "let is_unfinished = reloaded.is_unfinished();",
+];
+
+const CALLS_OF_LOOKING: &[&str] = &[
+    OPEN,
+    "let base = lab.vgg16(150)?;\nlet small_base = lab.vgg16(48)?;\nlet data = lab.cats_and_dogs()?;
+let few = data.train.take(8);\nlet both = data.take(8, 4);\nlet files = data.train.files().to_vec();
+let photo = Photo::open(&files[0])?;",
+    "let train = small_base.extract_features(&few)?;\nlet array = train.array()?;\nlet tensor = train.tensor();",
+    "let mut model = Classifier::new(&small_base, Head::dense(16), few.classes())?;",
     "base.filter_shapes()",
     "let filters = base.filters(\"block1_conv1\")?;\nfilters",
     "filters.first(6)",
@@ -210,11 +220,11 @@ const EVERY_CALL: &[&str] = &[
     "let filled = ndarray::Array2::<f32>::zeros((2, 3));\nfilled.sum()",
 ];
 
-#[test]
-fn every_public_call_works_in_a_cell_and_its_value_stays() {
-    let answers = cells(EVERY_CALL);
-    assert_eq!(answers.len(), EVERY_CALL.len());
-    for (code, answer) in EVERY_CALL.iter().zip(&answers) {
+/// Runs a list of calls; each of `tables` shows HTML, each of `pictures` a PNG.
+fn assert_calls(calls: &[&str], tables: &[&str], pictures: &[&str]) {
+    let answers = cells(calls);
+    assert_eq!(answers.len(), calls.len());
+    for (code, answer) in calls.iter().zip(&answers) {
         assert_fine(code, answer);
         let last = code.lines().last().unwrap();
         let results = answer["results"].as_array().unwrap();
@@ -233,16 +243,23 @@ fn every_public_call_works_in_a_cell_and_its_value_stays() {
         assert!(!stdout.contains('\r'), "{code}: {stdout:?}");
     }
     // What people look at: a table as HTML, a picture as PNG, each with a text beside it.
-    let kind = |code: &str, mime: &str| {
-        let number = EVERY_CALL.iter().position(|cell| *cell == code).unwrap();
-        assert!(
-            value(&answers[number]).get(mime).is_some(),
-            "{code} shows no {mime}: {}",
-            answers[number]
-        );
-    };
-    kind(OPEN, "text/html");
-    for code in [
+    for (mime, codes) in [("text/html", tables), ("image/png", pictures)] {
+        for code in codes {
+            let number = calls.iter().position(|cell| cell == code).unwrap();
+            assert!(
+                value(&answers[number]).get(mime).is_some(),
+                "{code} shows no {mime}: {}",
+                answers[number]
+            );
+        }
+    }
+    assert_eq!(answers[0]["number"], 1, "Jupyter counts cells from 1");
+}
+
+#[test]
+fn every_public_call_that_leads_to_a_model_works_in_a_cell_and_its_value_stays() {
+    let tables = [
+        OPEN,
         "base",
         "deep",
         "options",
@@ -252,10 +269,8 @@ fn every_public_call_works_in_a_cell_and_its_value_stays() {
         "history.table()",
         "model.freeze_base()",
         "found.table()",
-    ] {
-        kind(code, "text/html");
-    }
-    for code in [
+    ];
+    let pictures = [
         "few.show(4)?",
         "grid",
         "photo",
@@ -264,14 +279,19 @@ fn every_public_call_works_in_a_cell_and_its_value_stays() {
         "few.show_augmented(&augment, 4)?",
         "found",
         "predictions.show(4)?",
+    ];
+    assert_calls(CALLS_OF_TRAINING, &tables, &pictures);
+}
+
+#[test]
+fn every_public_call_that_looks_works_in_a_cell_and_its_value_stays() {
+    let pictures = [
         "let plane = train.pca()?;\nplane",
         "show_images(&photo)?",
         "histogram(&tensor, 20)?",
         "heatmap(&report.confusion())?",
-    ] {
-        kind(code, "image/png");
-    }
-    assert_eq!(answers[0]["number"], 1, "Jupyter counts cells from 1");
+    ];
+    assert_calls(CALLS_OF_LOOKING, &[OPEN], &pictures);
 }
 
 #[test]
@@ -483,7 +503,7 @@ fn a_changed_crate_is_built_at_the_next_start_and_the_cell_says_so() {
     // Without its stamp the ready-built crate counts as one of unknown age: as after an edit, but
     // without touching the sources that other tests are built from.
     {
-        let _turn = common::turn();
+        let _turn = common::alone();
         std::fs::remove_file(common::repository(".lab/template.stamp")).unwrap();
     }
     let answers = cells(&[OPEN]);

@@ -1,7 +1,7 @@
 //! A network as an ONNX file: nodes that take tensors by name and give others, with the weights in it.
 //!
 //! `network` and `model` add what they are made of, node by node; the numbers of the fields are those of
-//! ONNX's `onnx.proto`. tests/onnx.rs lets onnxruntime read what comes out.
+//! ONNX's `onnx.proto`. tests/library/onnx.rs lets onnxruntime read what comes out.
 
 use std::path::Path;
 

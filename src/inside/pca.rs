@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn two_numbers_a_picture_are_only_turned() {
-        // More rows than columns: the other way to the same components (tests/quick_looks.rs has the one).
+        // More rows than columns: the other way to the same components (tests/library/quick_looks.rs has the one).
         let rows = [
             [1.0, 2.0],
             [4.0, 0.5],

@@ -245,7 +245,7 @@ mod tests {
         for architecture in Architecture::PRETRAINED {
             let expected = &golden[architecture.to_string()];
             if expected.is_null() {
-                // VGG's are in tests/architecture.rs.
+                // VGG's are in tests/library/architecture.rs.
                 continue;
             }
             let count = |value: &serde_json::Value| value.as_u64().unwrap() as usize;

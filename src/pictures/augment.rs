@@ -3,7 +3,7 @@
 //! Training pictures pass through here between `dataset` and `base`: (N, H, W, 3), bytes or f32 from
 //! 0 to 255, come out as f32 of the same shape and range, not rounded. The formulas are those of
 //! Keras 3 (keras/src/legacy/preprocessing/image.py) and of scipy.ndimage.affine_transform with
-//! order 1; tests/augment.rs compares with both.
+//! order 1; tests/library/augment.rs compares with both.
 //!
 //! A picture is turned, shifted, sheared and zoomed around its centre in one step, then mirrored,
 //! then made darker or brighter.

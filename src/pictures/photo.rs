@@ -2,7 +2,7 @@
 //!
 //! Keras' `load_img` is Pillow: JPEGs are decoded by libjpeg-turbo, alpha is dropped, orientation
 //! tags are ignored, and resizing takes the nearest pixel unless said otherwise. Here the same
-//! pixels come out (tests/pixels.rs compares them with Pillow's). Layout: (H, W, 3), RGB bytes.
+//! pixels come out (tests/library/pixels.rs compares them with Pillow's). Layout: (H, W, 3), RGB bytes.
 //!
 //! ```
 //! use evcxr_transfer::{Interpolation, Photo};

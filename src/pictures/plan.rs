@@ -4,7 +4,7 @@
 //! goes through one `grid_sampler`: (N, H, W, 3), bytes or f32 from 0 to 255, to f32 of the same
 //! shape and range. The formulas are those of Keras 3 (`apply_transform` in
 //! keras/src/legacy/preprocessing/image.py) and of scipy.ndimage.affine_transform with order 1;
-//! tests/augment.rs compares with both.
+//! tests/library/augment.rs compares with both.
 //!
 //! ```
 //! use evcxr_transfer::{Augment, Fill, Tensor, Transform};

@@ -1,6 +1,6 @@
 //! Resizing to the pixels that Pillow, and so Keras' `load_img`, makes: [`Interpolation`].
 //!
-//! Bytes in, bytes out, (H, W, 3) RGB; [`crate::Photo`] asks for it. tests/pixels.rs compares with Pillow.
+//! Bytes in, bytes out, (H, W, 3) RGB; [`crate::Photo`] asks for it. tests/library/pixels.rs compares with Pillow.
 //!
 //! ```
 //! use evcxr_transfer::{Interpolation, Photo};

@@ -1,7 +1,7 @@
 //! One picture's affine transform: what is drawn for it, and which pixel it takes from where.
 //!
 //! The formulas, the order of draws and the distributions are those of Keras 3 (`apply_transform` and
-//! `get_random_transform` in keras/src/legacy/preprocessing/image.py); tests/augment.rs compares with them.
+//! `get_random_transform` in keras/src/legacy/preprocessing/image.py); tests/library/augment.rs compares with them.
 //! `plan` applies a batch of transforms.
 //!
 //! ```

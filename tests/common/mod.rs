@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -36,13 +36,45 @@ pub fn python(script: &str, arguments: &[&Path]) -> String {
     String::from_utf8(output.stdout).expect("the references print UTF-8")
 }
 
-/// Kernels one test at a time: each has a libtorch in it, which needs 2 GB.
-static TURN: Mutex<()> = Mutex::new(());
+/// How many tests of a file have kernels at the same time: each kernel has a libtorch in it, which needs 2 GB, and
+/// keeps one core busy compiling.
+const AT_ONCE: usize = 2;
 
-/// Waits until no other test of this file has kernels.
+/// How many have them now, and who waits for a change of that.
+static TURNS: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+/// The right to have kernels, until it is dropped.
+pub struct Turn(usize);
+
+impl Turn {
+    fn take(wanted: usize) -> Self {
+        let (taken, changed) = (&TURNS.0, &TURNS.1);
+        let taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = changed
+            .wait_while(taken, |taken| *taken + wanted > AT_ONCE)
+            .unwrap_or_else(PoisonError::into_inner);
+        *taken += wanted;
+        Self(wanted)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *TURNS.0.lock().unwrap_or_else(PoisonError::into_inner) -= self.0;
+        TURNS.1.notify_all();
+    }
+}
+
+/// Waits until few enough tests of this file have kernels.
 #[allow(dead_code, reason = "not every test file needs it")]
-pub fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+pub fn turn() -> Turn {
+    Turn::take(1)
+}
+
+/// Waits until no other test of this file has kernels, and keeps them waiting.
+#[allow(dead_code, reason = "not every test file needs it")]
+pub fn alone() -> Turn {
+    Turn::take(AT_ONCE)
 }
 
 /// Gives `order` to `tests/references/SCRIPT`, which talks to kernels, and returns what it answers, both JSON.

@@ -81,7 +81,7 @@ fn wrong_versions(path: &Path, expected: &Value) -> usize {
         let size = size.parse::<usize>().unwrap();
         let found = photo.resize(size, size, how).unwrap();
         if md5(found.bytes()) != text(&expected["md5"]) {
-            // The crop says how far off; tests/pixels.rs compares whole pictures.
+            // The crop says how far off; tests/library/pixels.rs compares whole pictures.
             let crop = found.to_array();
             let crop = crop.slice(ndarray::s![
                 size / 2..size / 2 + 8,

@@ -1,14 +1,5 @@
 //! Random transforms: Keras' pictures, Keras' distributions, and what must not happen.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::path::Path;
 
 use evcxr_transfer::{Augment, Data, Error, Fill, Tensor, Transform};
@@ -81,7 +72,7 @@ fn by_keras(cases: &[Case], pictures: &[Tensor]) -> Vec<Tensor> {
         &path("pictures"),
         &path("out"),
     ];
-    common::python("keras_augment.py", &arguments);
+    crate::common::python("keras_augment.py", &arguments);
     let results = Tensor::read_safetensors(path("out")).unwrap();
     let result = |number: usize| {
         let name = number.to_string();
@@ -384,7 +375,7 @@ fn transforms_are_drawn_as_keras_draws_them() {
     let folder = tempfile::tempdir().unwrap();
     let options = folder.path().join("options");
     std::fs::write(&options, serde_json::to_vec(&arguments).unwrap()).unwrap();
-    let keras = common::python("keras_augment.py", &[Path::new("draw"), &options]);
+    let keras = crate::common::python("keras_augment.py", &[Path::new("draw"), &options]);
     let keras: Value = serde_json::from_str(&keras).unwrap();
     for (index, augment) in [all, pixels_and_pairs].into_iter().enumerate() {
         let drawn = augment.transforms(DRAWS, (height, width), 0);
@@ -566,7 +557,7 @@ fn options_show_and_store_themselves() {
 
 #[test]
 fn a_dataset_shows_the_original_beside_its_versions() {
-    let data = Data::open(common::repository("data/samples")).unwrap();
+    let data = Data::open(crate::common::repository("data/samples")).unwrap();
     let figure = data.train.show_augmented(&Augment::lesson(), 9).unwrap();
     let text = figure.to_string();
     for part in ["cat.0.jpg", "rotation 40°", "10 pictures"] {

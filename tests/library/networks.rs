@@ -1,14 +1,5 @@
 //! Residual networks and InceptionV3: Keras' own files of them, what is refused, and the whole lesson on them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::path::Path;
 
 use evcxr_transfer::{
@@ -24,9 +15,9 @@ const PICTURE: &str = "data/samples/train/dogs/dog.1.jpg";
 fn the_fused_convolutions_program_is_what_its_source_gives() {
     let folder = tempfile::tempdir().unwrap();
     let written = folder.path().join("fused_convolution.pt");
-    let difference = common::python("fused_convolution.py", &[&written]);
+    let difference = crate::common::python("fused_convolution.py", &[&written]);
     assert_eq!(difference.trim(), "0.0", "from convolution, bias and ReLU");
-    let committed = common::repository("src/network/fused_convolution.pt");
+    let committed = crate::common::repository("src/network/fused_convolution.pt");
     let read = |path: &Path| std::fs::read(path).unwrap();
     assert_eq!(read(&written), read(&committed));
 }
@@ -46,7 +37,7 @@ fn written(network: Architecture, files: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let (name, seed, files) = (network.to_string(), SEED.to_string(), files.join(","));
     let words = [&name, &seed, &files].map(Path::new);
-    common::python(
+    crate::common::python(
         "network_files.py",
         &[folder.path(), words[0], words[1], words[2]],
     );
@@ -139,7 +130,7 @@ fn torchvisions_weights_of_these_networks_are_refused_with_the_reason() {
 
 #[test]
 fn the_lesson_goes_on_every_family() {
-    let data = Data::open(common::repository("data/samples"))
+    let data = Data::open(crate::common::repository("data/samples"))
         .unwrap()
         .take(4, 2);
     let folder = tempfile::tempdir().unwrap();

@@ -1,14 +1,5 @@
 //! Training the head: Keras' numbers, seeds, and what must not happen.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::path::Path;
 
 use evcxr_transfer::{
@@ -61,7 +52,7 @@ fn assert_steps_are_keras_steps(classes: usize, fit: Fit, optimizer: &str) {
         Path::new(optimizer),
         Path::new(&weights),
     ];
-    let keras = common::python("keras_head.py", &arguments);
+    let keras = crate::common::python("keras_head.py", &arguments);
     let keras: serde_json::Value = serde_json::from_str(keras.lines().last().unwrap()).unwrap();
 
     let fit = fit.epochs(STEPS).batch_size(30).learning_rate(RATE);

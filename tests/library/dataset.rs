@@ -1,14 +1,5 @@
 //! Folders of pictures: Keras' order, counts, trees, and what is wrong with a folder.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::path::Path;
 
 use evcxr_transfer::{Data, Dataset, Error};
@@ -43,7 +34,7 @@ fn classes_files_and_labels_are_in_the_order_of_flow_from_directory() {
         touch(folder.path(), path);
     }
     std::fs::create_dir(folder.path().join("empty")).unwrap();
-    let keras = common::python("keras_folders.py", &[folder.path()]);
+    let keras = crate::common::python("keras_folders.py", &[folder.path()]);
     let keras: serde_json::Value = serde_json::from_str(keras.lines().last().unwrap()).unwrap();
     let dataset = Dataset::open(folder.path()).unwrap();
     let files = dataset.files().iter().map(|file| {
@@ -76,7 +67,7 @@ fn jupyters_hidden_folders_are_no_classes() {
 
 #[test]
 fn the_samples_are_found_counted_and_shown() {
-    let data = Data::open(common::repository("data/samples")).unwrap();
+    let data = Data::open(crate::common::repository("data/samples")).unwrap();
     assert_eq!(
         data.train.to_string(),
         "Found 60 images belonging to 2 classes."
@@ -109,7 +100,7 @@ fn nothing_is_left_out_without_a_word() {
             let sample = format!("data/samples/train/{class}/{}.{n}.jpg", &class[..3]);
             let place = root.join(format!("{class}/{n}.jpg"));
             std::fs::create_dir_all(place.parent().unwrap()).unwrap();
-            std::fs::copy(common::repository(&sample), place).unwrap();
+            std::fs::copy(crate::common::repository(&sample), place).unwrap();
         }
     }
     let photo = image::RgbImage::from_pixel(8, 8, image::Rgb([9, 90, 200]));
@@ -195,7 +186,7 @@ fn a_class_of_one_training_picture_is_said_before_training() {
 
 #[test]
 fn taking_some_takes_from_every_class() {
-    let data = Data::open(common::repository("data/samples")).unwrap();
+    let data = Data::open(crate::common::repository("data/samples")).unwrap();
     let some = data.take(9, 4);
     assert_eq!(
         some.train.counts(),
@@ -296,7 +287,7 @@ fn a_folder_of_classes_is_split_alike_for_the_same_seed() {
 #[test]
 fn checks_find_broken_files_copies_and_uneven_classes() {
     let folder = tempfile::tempdir().unwrap();
-    let samples = common::repository("data/samples/train");
+    let samples = crate::common::repository("data/samples/train");
     let copy = |from: &str, to: &str| {
         let to = folder.path().join(to);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -341,7 +332,7 @@ fn checks_find_broken_files_copies_and_uneven_classes() {
         "{text}"
     );
 
-    let samples = common::repository("data/samples");
+    let samples = crate::common::repository("data/samples");
     let error = Data::split(&samples, 0.2, 0).unwrap_err().to_string();
     assert!(error.contains("Data::open"), "{error}");
     let samples = Data::open(samples).unwrap();
@@ -432,7 +423,7 @@ fn the_parts_of_a_split_are_no_classes_whatever_they_are_called() {
 #[test]
 fn a_class_whose_pictures_on_one_side_cannot_be_read_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let samples = common::repository("data/samples/train");
+    let samples = crate::common::repository("data/samples/train");
     for (class, count) in [("cats", 4), ("dogs", 4)] {
         std::fs::create_dir(folder.path().join(class)).unwrap();
         for n in 0..count {

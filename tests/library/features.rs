@@ -1,14 +1,5 @@
 //! Features against Keras', and how they are stored.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::path::Path;
 
 use evcxr_transfer::{
@@ -22,7 +13,7 @@ use ndarray::Array4;
 const RELATIVE_TOLERANCE: f64 = 3e-5;
 
 fn samples() -> Data {
-    Data::open(common::repository("data/samples")).unwrap()
+    Data::open(crate::common::repository("data/samples")).unwrap()
 }
 
 fn base(weights: &Weights, precision: Precision) -> Base {
@@ -44,14 +35,14 @@ fn relative_difference(found: &Tensor, expected: &Tensor) -> f64 {
 fn features_are_keras_features_for_both_scalings() {
     let folder = tempfile::tempdir().unwrap();
     let only = ["--only", "official.h5"].map(Path::new);
-    common::python("weights.py", &[folder.path(), only[0], only[1]]);
+    crate::common::python("weights.py", &[folder.path(), only[0], only[1]]);
     let weights = folder.path().join("official.h5");
     // An odd number, so that the last batch of four is short.
     let pictures = samples().validation.take(7);
     let out = folder.path().join("features.safetensors");
     let mut arguments = vec![weights.as_path(), out.as_path()];
     arguments.extend(pictures.files().iter().map(|file| file.as_path()));
-    common::python("keras_features.py", &arguments);
+    crate::common::python("keras_features.py", &arguments);
     let keras = Tensor::read_safetensors(&out).unwrap();
     let expected = |name: &str| {
         keras
@@ -188,7 +179,7 @@ fn unreadable_pictures_stop_the_run_and_are_all_named() {
     let dogs = folder.path().join("dogs");
     for class in [&cats, &dogs] {
         std::fs::create_dir(class).unwrap();
-        let picture = common::repository("data/samples/train/cats/cat.0.jpg");
+        let picture = crate::common::repository("data/samples/train/cats/cat.0.jpg");
         std::fs::copy(picture, class.join("good.jpg")).unwrap();
     }
     std::fs::write(cats.join("bad.jpg"), b"not a picture").unwrap();

@@ -1,15 +1,5 @@
 //! The machine's choices, and what happens offline.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and a process tells its test by printing"
-)]
-
-mod common;
-
 use std::path::Path;
 use std::process::Command;
 
@@ -26,7 +16,7 @@ fn is_alone(test: &str, variables: &[(&str, &Path)]) -> bool {
     }
     let home = tempfile::tempdir().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--nocapture"]);
+    command.args(["--exact", &format!("lab::{test}"), "--nocapture"]);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("EVCXR_TRANSFER_") {
             command.env_remove(name);
@@ -135,7 +125,7 @@ fn offline_the_drawn_pictures_and_seeded_weights_stand_in_and_say_so() {
     if !is_alone(test, &[]) {
         return;
     }
-    let folder = common::samples_alone();
+    let folder = crate::common::samples_alone();
     let lab = lab(folder.path());
     let data = lab.cats_and_dogs().unwrap();
     assert_eq!((data.train.len(), data.validation.len()), (60, 30));
@@ -157,7 +147,7 @@ fn offline_the_drawn_pictures_and_seeded_weights_stand_in_and_say_so() {
 
 #[test]
 fn offline_a_full_run_takes_the_drawn_pictures_before_the_few_samples() {
-    let folder = common::samples_alone();
+    let folder = crate::common::samples_alone();
     let counts = |lab: &Lab| {
         let data = lab.cats_and_dogs().unwrap();
         (data.train.len(), data.validation.len())

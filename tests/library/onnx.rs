@@ -1,21 +1,11 @@
-//! Exported models give in onnxruntime what they give here. `cargo test --test onnx -- --nocapture` prints the differences.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and prints what it measured"
-)]
-
-mod common;
+//! Exported models give in onnxruntime what they give here. `cargo test --test library onnx:: -- --nocapture` prints the differences.
 
 use std::path::Path;
 
 use evcxr_transfer::prelude::*;
 use serde_json::{Value, json};
 
-/// f32 sums in another order, as for features (tests/features.rs).
+/// f32 sums in another order, as for features (tests/library/features.rs).
 const TOLERANCE: f64 = 3e-5;
 
 fn data() -> Data {
@@ -28,7 +18,7 @@ fn base(size: usize, scaling: Scaling) -> Base {
 }
 
 fn run(model: &Path, inputs: &[&Path]) -> Value {
-    let text = common::python("onnx_model.py", &[&[model], inputs].concat());
+    let text = crate::common::python("onnx_model.py", &[&[model], inputs].concat());
     serde_json::from_str(&text).unwrap()
 }
 

@@ -1,12 +1,5 @@
 //! The networks' tables: layers, shapes and parameters, as Keras prints them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use evcxr_transfer::{Architecture, Base, Device, Error, LayerKind, Precision, Weights};
 
 /// Keras 3.15: `VGG16(weights=None, include_top=False, input_shape=(150, 150, 3)).summary()`.

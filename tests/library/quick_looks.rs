@@ -1,15 +1,5 @@
 //! One-line pictures and plots of arbitrary numbers, and the plane of features.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and may print what it measured"
-)]
-
-mod common;
-
 use evcxr_transfer::ndarray::{Array, Array2, Array4, ArrayD, IxDyn, arr2, s};
 use evcxr_transfer::{
     Base, Data, Device, Error, Features, Figure, Photo, Precision, Progress, Tensor, Values,
@@ -212,7 +202,7 @@ fn tensors_that_hold_no_real_numbers_are_refused() {
 fn the_plane_of_features_is_numpys() {
     let base = Base::vgg16(48, &Weights::seeded(0), Device::Cpu, Precision::F32).unwrap();
     let base = base.progress(Progress::quiet());
-    let data = Data::open(common::repository("data/samples")).unwrap();
+    let data = Data::open(crate::common::repository("data/samples")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let features = base.extract_features(&data.train).unwrap();
     let (stored, out) = (
@@ -220,7 +210,7 @@ fn the_plane_of_features_is_numpys() {
         folder.path().join("o.safetensors"),
     );
     features.save(&stored).unwrap();
-    common::python("numpy_pca.py", &[&stored, &out]);
+    crate::common::python("numpy_pca.py", &[&stored, &out]);
     let expected = Tensor::read_safetensors(&out).unwrap();
     let expected = |name: &str| {
         let (_, tensor) = expected.iter().find(|(n, _)| n == name).unwrap();
@@ -267,7 +257,7 @@ fn curves_have_x_values_of_their_own_and_logarithmic_axes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("figure.svg");
         figure.size(1200, 800).save(&path).unwrap();
-        common::python("svg_texts.py", &[&path])
+        crate::common::python("svg_texts.py", &[&path])
     };
     let written = texts(plain.clone().log_x().log_y().axes("rate", "loss"));
     for text in ["1e-6", "1e-4", "1e-2", "2.0", "rate"] {

@@ -1,15 +1,6 @@
 //! Weight files of every kind: the same seeded VGG weights, written by Keras, PyTorch, safetensors
 //! and (the official layout) h5py, come back bit for bit; and what is said about all other files.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -28,7 +19,7 @@ fn written(names: &[&str], options: &[&str]) -> tempfile::TempDir {
     let names = names.join(",");
     let mut arguments = vec![folder.path(), Path::new("--only"), Path::new(&names)];
     arguments.extend(options.iter().map(Path::new));
-    common::python("weights.py", &arguments);
+    crate::common::python("weights.py", &arguments);
     folder
 }
 

@@ -1,15 +1,5 @@
 //! Occlusion maps: PyTorch's numbers, and what is drawn of them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and may print what it measured"
-)]
-
-mod common;
-
 use std::path::Path;
 
 use evcxr_transfer::{
@@ -31,7 +21,7 @@ fn model(classes: &[&str]) -> Classifier {
 fn assert_same_maps(arguments: &[&Path], make: impl Fn(Occlusion) -> OcclusionMap) -> usize {
     // Probabilities from f32 here, f64 there; measured at 3e-7.
     const TOLERANCE: f64 = 2e-6;
-    let torch = common::python("torch_occlusion.py", arguments);
+    let torch = crate::common::python("torch_occlusion.py", arguments);
     let results: Vec<Value> = serde_json::from_str(torch.lines().last().unwrap()).unwrap();
     let (mut worst, mut most) = (0.0_f64, 0.0_f64);
     let number = |text: &Path| text.to_str().unwrap().parse::<usize>().unwrap();
@@ -64,7 +54,7 @@ fn assert_same_maps(arguments: &[&Path], make: impl Fn(Occlusion) -> OcclusionMa
 fn maps_of_two_and_of_three_classes_are_pytorchs() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    let picture = common::repository(PICTURE);
+    let picture = crate::common::repository(PICTURE);
     for classes in [&["cats", "dogs"][..], &["cats", "dogs", "owls"][..]] {
         let model = model(classes);
         model.save(&path).unwrap();
@@ -84,7 +74,7 @@ fn maps_of_a_network_with_its_top_are_pytorchs() {
     let weights = Weights::seeded(0);
     let whole = Base::with_top(Architecture::Vgg16, &weights, Device::Cpu, Precision::F32).unwrap();
     let whole = whole.progress(Progress::quiet());
-    let picture = common::repository(PICTURE);
+    let picture = crate::common::repository(PICTURE);
     let answer = whole.classify(&picture, 1).unwrap();
     let number = answer.class().strip_prefix("class ").unwrap();
     let arguments = ["--top", "0", number].map(Path::new);
@@ -105,7 +95,7 @@ fn maps_of_a_network_with_its_top_are_pytorchs() {
 #[test]
 fn a_map_lies_over_the_picture_at_its_own_size_and_says_what_is_lost() {
     let model = model(&["cats", "dogs"]);
-    let photo = Photo::open(common::repository(PICTURE)).unwrap();
+    let photo = Photo::open(crate::common::repository(PICTURE)).unwrap();
     let map = model.occlusion_map(&photo, Occlusion::default()).unwrap();
     // A fifth of 32 is 6, half of it 3: squares at 0, 3, .. 27, the last of which hangs over.
     assert_eq!((map.patch(), map.num_squares()), (6, 10 * 10));
@@ -137,7 +127,7 @@ fn a_map_lies_over_the_picture_at_its_own_size_and_says_what_is_lost() {
 #[test]
 fn what_cannot_be_covered_is_refused() {
     let model = model(&["cats", "dogs"]);
-    let picture = common::repository(PICTURE);
+    let picture = crate::common::repository(PICTURE);
     for (rule, parts) in [
         (Occlusion::patch(33), ["33", "32 pixels"]),
         (Occlusion::patch(0), ["patch is 0", "1 to 32"]),

@@ -3,12 +3,6 @@
 //! Reads the `use` lines and paths of `src` and `tools` as text. Within a crate a path names the file
 //! that it takes from (`crate::show::table::Table`), so that the text tells the whole graph.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

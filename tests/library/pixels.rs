@@ -1,15 +1,5 @@
 //! Decoding and resizing, pixel for pixel as Pillow (and so Keras' `load_img`) does it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and may print what it measured"
-)]
-
-mod common;
-
 use std::path::Path;
 
 use evcxr_transfer::{Error, Interpolation, Photo};
@@ -18,7 +8,7 @@ use md5::{Digest, Md5};
 #[test]
 fn every_format_and_size_has_pillows_pixels() {
     let folder = tempfile::tempdir().unwrap();
-    let cases = common::python("pixels.py", &[folder.path()]);
+    let cases = crate::common::python("pixels.py", &[folder.path()]);
     let cases: serde_json::Value = serde_json::from_str(&cases).unwrap();
     let cases = cases.as_array().unwrap();
     assert!(cases.len() > 300, "{} cases", cases.len());
@@ -57,10 +47,10 @@ fn every_format_and_size_has_pillows_pixels() {
 }
 
 #[test]
-#[ignore = "needs the lesson's pictures in data/cats_and_dogs_filtered: cargo test --test pixels -- --ignored"]
+#[ignore = "needs the lesson's pictures in data/cats_and_dogs_filtered: cargo test --test library pixels:: -- --ignored"]
 fn the_lessons_own_pictures_have_pillows_pixels() {
-    let folder = common::repository("data/cats_and_dogs_filtered");
-    let pillow = common::python("pixels.py", &[Path::new("--md5"), &folder]);
+    let folder = crate::common::repository("data/cats_and_dogs_filtered");
+    let pillow = crate::common::python("pixels.py", &[Path::new("--md5"), &folder]);
     let pillow: serde_json::Value = serde_json::from_str(&pillow).unwrap();
     let pillow = pillow.as_object().unwrap();
     assert_eq!(pillow.len(), 3000);
@@ -90,7 +80,10 @@ fn the_lessons_own_pictures_have_pillows_pixels() {
 #[test]
 fn damaged_and_foreign_files_are_errors_that_name_the_file() {
     let folder = tempfile::tempdir().unwrap();
-    let whole = std::fs::read(common::repository("data/samples/train/cats/cat.0.jpg")).unwrap();
+    let whole = std::fs::read(crate::common::repository(
+        "data/samples/train/cats/cat.0.jpg",
+    ))
+    .unwrap();
     let html = b"<html>404</html>".to_vec();
     let cases = [
         ("empty.jpg", Vec::new(), "empty"),
@@ -156,7 +149,7 @@ fn sizes_that_make_no_sense_are_refused() {
 #[test]
 fn damaged_pictures_never_bring_a_panic() {
     let folder = tempfile::tempdir().unwrap();
-    common::python("pixels.py", &[folder.path()]);
+    crate::common::python("pixels.py", &[folder.path()]);
     // A generator of a line (Numerical Recipes' constants); any would do.
     let mut state = 1u32;
     let mut random = |below: usize| {
@@ -225,7 +218,7 @@ const NOT_READ: [(&str, &str); 6] = [
 #[test]
 fn every_kind_of_file_has_pillows_pixels_or_a_reason_why_not() {
     let folder = tempfile::tempdir().unwrap();
-    let cases = common::python("kinds.py", &[folder.path()]);
+    let cases = crate::common::python("kinds.py", &[folder.path()]);
     let cases: serde_json::Value = serde_json::from_str(&cases).unwrap();
     let (mut equal, mut wrong) = (0, Vec::new());
     for case in cases.as_array().unwrap() {
@@ -266,7 +259,7 @@ fn every_kind_of_file_has_pillows_pixels_or_a_reason_why_not() {
 #[test]
 fn damage_is_told_in_words() {
     let folder = tempfile::tempdir().unwrap();
-    common::python("pixels.py", &[folder.path()]);
+    crate::common::python("pixels.py", &[folder.path()]);
     for name in [
         "rgb.png",
         "palette.gif",

@@ -1,15 +1,5 @@
 //! Filter patterns: PyTorch's ascent from the same noise, and what is drawn of it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and may print what it measured"
-)]
-
-mod common;
-
 use std::path::Path;
 
 use evcxr_transfer::ndarray::{Array4, Axis};
@@ -41,7 +31,7 @@ fn by_torch(base: &Base, layer: &str, start: &Tensor, filters: &[usize], counts:
     let numbers = filters.iter().map(usize::to_string).collect::<Vec<_>>();
     let mut arguments = vec![&*model, &*begin, &*out, Path::new(layer), Path::new(counts)];
     arguments.extend(numbers.iter().map(Path::new));
-    common::python("torch_ascent.py", &arguments);
+    crate::common::python("torch_ascent.py", &arguments);
     Ascents(Tensor::read_safetensors(&out).unwrap())
 }
 

@@ -1,15 +1,5 @@
 //! Filters, feature maps, Grad-CAM and reports: PyTorch's numbers, and what is drawn of them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and may print what it measured"
-)]
-
-mod common;
-
 use std::path::Path;
 
 use evcxr_transfer::{
@@ -32,13 +22,13 @@ fn by_torch(base: &Base, picture: &Path) -> Vec<(String, Tensor)> {
     let out = folder.path().join("maps.safetensors");
     let classifier = Classifier::new(base, Head::dense(2), &["a", "b"]).unwrap();
     classifier.save(&model).unwrap();
-    common::python("torch_maps.py", &[&model, picture, &out]);
+    crate::common::python("torch_maps.py", &[&model, picture, &out]);
     Tensor::read_safetensors(&out).unwrap()
 }
 
 #[test]
 fn filters_and_maps_are_pytorchs() {
-    let (base, picture) = (base(64), common::repository(PICTURE));
+    let (base, picture) = (base(64), crate::common::repository(PICTURE));
     let expected = by_torch(&base, &picture);
     assert_eq!(expected.len(), 13 + 13 + 5);
     for (name, expected) in expected {
@@ -59,7 +49,7 @@ fn filters_and_maps_are_pytorchs() {
         let found = Tensor::from_slice(&flat).view(&*expected.size());
         let largest = expected.abs().max().double_value(&[]);
         let difference = (&found - &expected).abs().max().double_value(&[]);
-        // f32 sums of up to 4,608 products in another order, as for features (tests/features.rs).
+        // f32 sums of up to 4,608 products in another order, as for features (tests/library/features.rs).
         assert!(
             difference < 3e-5 * largest,
             "{name}: {difference} of {largest}"
@@ -102,7 +92,7 @@ fn layers_go_by_name_and_by_the_lessons_index() {
     let error = base.filters(3).unwrap_err().to_string();
     assert!(error.contains("1 (block1_conv1)"), "{error}");
     assert!(matches!(
-        base.feature_maps(common::repository(PICTURE), LayerId::Index(99)),
+        base.feature_maps(crate::common::repository(PICTURE), LayerId::Index(99)),
         Err(Error::UnknownLayer { .. })
     ));
     assert!(matches!(
@@ -114,7 +104,7 @@ fn layers_go_by_name_and_by_the_lessons_index() {
 #[test]
 fn several_layers_in_one_pass_are_each_alone_in_the_order_asked_for() {
     let base = base(48);
-    let photo = Photo::open(common::repository(PICTURE)).unwrap();
+    let photo = Photo::open(crate::common::repository(PICTURE)).unwrap();
     let order = [17, 2, 9, 2];
     let all = base.feature_maps_of(&photo, &order).unwrap();
     assert_eq!(all.len(), order.len());
@@ -150,7 +140,9 @@ fn what_is_drawn_is_scaled_as_the_lesson_does() {
     assert!(filters.choose(&[5, 64]).to_string().contains("3 pictures"));
     let deep = base.filters("block5_conv1").unwrap();
     assert!(deep.first(2).to_string().contains("3 of 512 channels"));
-    let maps = base.feature_maps(common::repository(PICTURE), 1).unwrap();
+    let maps = base
+        .feature_maps(crate::common::repository(PICTURE), 1)
+        .unwrap();
     assert!(maps.grid(8, 8).to_string().contains("64 pictures"));
     assert!(maps.grid(100, 100).to_string().contains("64 pictures"));
     assert!(maps.choose(&[0, 63, 64]).to_string().contains("2 pictures"));
@@ -164,7 +156,7 @@ fn assert_grad_cam_is_pytorchs(model: &Classifier) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     model.save(&path).unwrap();
-    let picture = common::repository(PICTURE);
+    let picture = crate::common::repository(PICTURE);
     let layers = [
         "block1_conv1",
         "block3_pool",
@@ -184,7 +176,7 @@ fn assert_grad_cam_is_pytorchs(model: &Classifier) {
 }
 
 fn by_torch_cam(arguments: &[&Path]) -> Vec<Value> {
-    let torch = common::python("torch_cam.py", arguments);
+    let torch = crate::common::python("torch_cam.py", arguments);
     serde_json::from_str(torch.lines().last().unwrap()).unwrap()
 }
 
@@ -223,7 +215,7 @@ fn assert_same_maps(results: &[Value], tolerance: f64, make: impl Fn(GradCam) ->
 fn grad_cam_of_a_network_with_its_top_is_pytorchs() {
     let weights = Weights::seeded(0);
     let whole = Base::with_top(Architecture::Vgg16, &weights, Device::Cpu, Precision::F32).unwrap();
-    let picture = common::repository(PICTURE);
+    let picture = crate::common::repository(PICTURE);
     let layers = ["block3_conv2", "block5_conv3", "block5_pool"];
     let mut arguments = vec![Path::new("--top"), Path::new("0"), Path::new("281")];
     arguments.push(&picture);
@@ -271,7 +263,7 @@ fn grad_cam_of_a_network_with_its_top_is_pytorchs() {
 
 #[test]
 fn grad_cam_of_two_classes_is_pytorchs_on_a_frozen_base_too() {
-    let data = Data::open(common::repository("data/samples"))
+    let data = Data::open(crate::common::repository("data/samples"))
         .unwrap()
         .take(8, 4);
     let classes = data.train.classes();
@@ -280,7 +272,7 @@ fn grad_cam_of_two_classes_is_pytorchs_on_a_frozen_base_too() {
     model.train_frozen(&data, &Augment::none(), &fit).unwrap();
     assert_grad_cam_is_pytorchs(&model);
     // Looking changes nothing and needs no gradient of the model's own.
-    let picture = common::repository(PICTURE);
+    let picture = crate::common::repository(PICTURE);
     let before = model.predict(&picture).unwrap().probabilities();
     let map = tch::no_grad(|| model.grad_cam(&picture, "block5_conv3")).unwrap();
     assert_eq!(map.array().dim(), (4, 4));
@@ -298,7 +290,7 @@ fn grad_cam_of_three_classes_is_pytorchs() {
 #[test]
 fn a_grad_cam_map_lies_over_the_picture_at_its_own_size() {
     let model = Classifier::new(&base(64), Head::dense(16), &["cats", "dogs"]).unwrap();
-    let photo = Photo::open(common::repository(PICTURE)).unwrap();
+    let photo = Photo::open(crate::common::repository(PICTURE)).unwrap();
     let map = model.grad_cam(&photo, 17).unwrap();
     let overlay = map.overlay().unwrap();
     assert_eq!(
@@ -320,7 +312,7 @@ fn a_grad_cam_map_lies_over_the_picture_at_its_own_size() {
 
 #[test]
 fn a_report_tells_what_evaluate_and_predict_tell() {
-    let data = Data::open(common::repository("data/samples"))
+    let data = Data::open(crate::common::repository("data/samples"))
         .unwrap()
         .take(2, 9);
     let base = base(48).batch_size(4);
@@ -370,12 +362,12 @@ fn the_top_names_the_most_probable_classes() {
     let lab = lab.samples().device(Device::Cpu).precision(Precision::F32);
     let lab = lab.folder(folder.path()).progress(Progress::quiet());
     let vgg = lab.with_top(Architecture::Vgg16).unwrap();
-    let top = vgg.classify(common::repository(PICTURE), 5).unwrap();
+    let top = vgg.classify(crate::common::repository(PICTURE), 5).unwrap();
     let listed = top.probabilities();
     assert_eq!(listed.len(), 5);
     assert!(listed.is_sorted_by(|a, b| a.1 >= b.1));
     // The same numbers as the whole row of outputs, by the place of each.
-    let data = Data::open(common::repository("data/samples")).unwrap();
+    let data = Data::open(crate::common::repository("data/samples")).unwrap();
     let number = data
         .train
         .files()
@@ -397,11 +389,11 @@ fn the_top_names_the_most_probable_classes() {
     );
     assert!(top.plot().to_png().is_ok());
     assert!(matches!(
-        base(48).classify(common::repository(PICTURE), 5),
+        base(48).classify(crate::common::repository(PICTURE), 5),
         Err(Error::Mismatch { .. })
     ));
     assert!(matches!(
-        vgg.classify(common::repository(PICTURE), 0),
+        vgg.classify(crate::common::repository(PICTURE), 0),
         Err(Error::Argument { .. })
     ));
 }

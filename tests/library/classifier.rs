@@ -1,15 +1,5 @@
 //! The classifier: Keras' steps, what is frozen, saving, going on, stopping, predicting.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and may print what it measured"
-)]
-
-mod common;
-
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,7 +20,7 @@ fn base(size: usize) -> Base {
 
 /// 12 drawn pictures to learn from and 6 to validate on.
 fn data() -> Data {
-    let samples = Data::open(common::repository("data/samples")).unwrap();
+    let samples = Data::open(crate::common::repository("data/samples")).unwrap();
     samples.take(12, 6)
 }
 
@@ -80,7 +70,7 @@ fn numbers(history: &History) -> Vec<(f64, f64, Option<f64>, Option<f64>)> {
 fn assert_training_is_keras_training(mut model: Classifier, phases: &[(Option<&str>, f64)]) {
     const EPOCHS: usize = 3;
     // Losses are means of logarithms near 1, in f32 on both sides, after up to six steps whose rounding
-    // adds up; measured at 4e-7 (VGG16) and 6e-8 (small network). As for heads (tests/training.rs).
+    // adds up; measured at 4e-7 (VGG16) and 6e-8 (small network). As for heads (tests/library/training.rs).
     const TOLERANCE: f64 = 5e-6;
     // In learning rates: RMSprop moves each weight by about one of them in a step. Measured at 8e-4 (the
     // last bit of weights near 0.06, at a rate of 1e-5) and 1e-4.
@@ -105,7 +95,7 @@ fn assert_training_is_keras_training(mut model: Classifier, phases: &[(Option<&s
         "phases": phases_json,
     });
     let order = order.to_string();
-    let keras = common::python("keras_classifier.py", &[Path::new(&order), &out]);
+    let keras = crate::common::python("keras_classifier.py", &[Path::new(&order), &out]);
     let keras: Value = serde_json::from_str(keras.lines().last().unwrap()).unwrap();
 
     let mut worst = 0.0_f64;
@@ -568,7 +558,7 @@ fn python_opens_a_saved_model_and_tells_the_same() {
     let saved = model.save(&path).unwrap();
     let mut arguments = vec![saved.path()];
     arguments.extend(data.validation.files().iter().map(|file| file.as_path()));
-    let python = common::python("torch_classifier.py", &arguments);
+    let python = crate::common::python("torch_classifier.py", &arguments);
     let python: Value = serde_json::from_str(python.lines().last().unwrap()).unwrap();
     assert_eq!(python["classes"], json!(["cats", "dogs"]));
     assert_eq!(python["trainable_from"], "block5_conv3");
@@ -583,7 +573,7 @@ fn python_opens_a_saved_model_and_tells_the_same() {
         assert_eq!(probabilities, model.predict(file).unwrap().probabilities());
         for (class, (_, probability)) in probabilities.iter().enumerate() {
             let expected = python["probabilities"][number][class].as_f64().unwrap();
-            // f32 sums in another order, as for features (tests/features.rs).
+            // f32 sums in another order, as for features (tests/library/features.rs).
             assert!(
                 (probability - expected).abs() < 3e-5,
                 "{probability}, {expected}"
@@ -895,7 +885,7 @@ fn own_pictures() -> tempfile::TempDir {
         std::fs::create_dir(folder.path().join(class)).unwrap();
         for n in 0..6 {
             let name = format!("{class}/{}.{n}.jpg", class.trim_end_matches('s'));
-            let sample = common::repository("data/samples/train").join(&name);
+            let sample = crate::common::repository("data/samples/train").join(&name);
             std::fs::copy(sample, folder.path().join(&name)).unwrap();
         }
     }

@@ -1,15 +1,5 @@
 //! What results look like: pictures, drawings, tables, and the blocks that a notebook reads.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking; a program's results are what it prints"
-)]
-
-mod common;
-
 use evcxr_transfer::{
     Data, Error, Features, Figure, Fit, History, Progress, Table, display, train_head,
 };
@@ -30,7 +20,7 @@ fn history(epochs: usize) -> History {
 }
 
 fn grid(pictures: usize) -> Figure {
-    let data = Data::open(common::repository("data/samples")).unwrap();
+    let data = Data::open(crate::common::repository("data/samples")).unwrap();
     data.train.show(pictures).unwrap()
 }
 
@@ -54,7 +44,7 @@ fn the_curves_as_svg_are_well_formed_and_name_axes_and_lines() {
     let path = folder.path().join("curves.svg");
     history(3).save(&path).unwrap();
     // Python's parser says whether it is XML, and hands back the texts.
-    let texts = common::python("svg_texts.py", &[&path]);
+    let texts = crate::common::python("svg_texts.py", &[&path]);
     for text in [
         "Accuracy",
         "Loss",
@@ -77,7 +67,7 @@ fn a_figure_says_that_it_is_fine() {
     let path = folder.path().join("curves.png");
     history(3).plot().size(1200, 500).save(&path).unwrap();
     assert_eq!(
-        common::python("png_size.py", &[&path]).trim(),
+        crate::common::python("png_size.py", &[&path]).trim(),
         "1200 500 192 192"
     );
 }
@@ -182,7 +172,7 @@ fn a_table_aligns_as_text_and_is_escaped_as_html_and_csv() {
 #[test]
 fn debug_of_what_a_cell_keeps_is_one_short_line() {
     let history = history(1);
-    let data = Data::open(common::repository("data/samples")).unwrap();
+    let data = Data::open(crate::common::repository("data/samples")).unwrap();
     for text in [
         format!("{history:?}"),
         format!("{data:?}"),
@@ -223,7 +213,7 @@ fn cell(live: bool) -> Vec<String> {
     program
         .args([
             "--exact",
-            "a_cell_with_displays",
+            "display::a_cell_with_displays",
             "--ignored",
             "--nocapture",
         ])
