@@ -288,6 +288,10 @@ fn next_step(error: &std::io::Error) -> &'static str {
             "Check the path; it is meant from the folder that the program runs in"
         }
         ErrorKind::PermissionDenied => "Check the rights on it",
+        ErrorKind::ReadOnlyFilesystem => "That disk can only be read: name a place on another one",
+        ErrorKind::FileTooLarge => {
+            "No file may be that large there: see `ulimit -f`, or name a place on another disk"
+        }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "Make room on that disk",
         _ => "Check that it is a file or folder of that kind, and that its disk is sound",
     }

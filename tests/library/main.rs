@@ -32,6 +32,7 @@ mod onnx;
 mod pixels;
 mod quick_looks;
 mod rooms;
+mod saving;
 mod sizes;
 mod training;
 mod weights;
