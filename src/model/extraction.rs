@@ -75,4 +75,71 @@ impl Base {
             Provenance::new(self, dataset.interpolation)?,
         ))
     }
+
+    /// Sends pictures that are decoded already through the base: `pixels` (N, size, size, 3), bytes or f32 from 0 to
+    /// 255 on any device, to (N, H, W, C) of f32 on the base's device.
+    ///
+    /// Keras: `conv_base.predict(pixels)`. Files, decoded by all cores meanwhile: [`Base::extract_features`].
+    ///
+    /// ```
+    /// use evcxr_transfer::{Base, Device, Precision, Tensor, Weights};
+    /// let base = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32)?;
+    /// let black = Tensor::zeros([2, 32, 32, 3], (evcxr_transfer::tch::Kind::Uint8, Device::Cpu));
+    /// assert_eq!(base.predict(&black)?.size(), [2, 1, 1, 512]);
+    /// # Ok::<(), evcxr_transfer::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for pixels of another shape or kind, [`Error::OutOfMemory`] and [`Error::Compute`] from
+    /// libtorch.
+    pub fn predict(&self, pixels: &Tensor) -> Result<Tensor> {
+        let side = self.size() as i64;
+        let (shape, kind) = (pixels.size(), pixels.f_kind());
+        let fits =
+            matches!(shape.as_slice(), [_, height, width, 3] if [*height, *width] == [side; 2]);
+        if !fits || !matches!(kind, Ok(Kind::Uint8 | Kind::Float)) {
+            let kind = kind.map_or("another kind".into(), |kind| format!("{kind:?}"));
+            return Err(Error::Argument {
+                argument: "pixels",
+                value: format!("a tensor {shape:?} of {kind}"),
+                expected: format!("it must be (N, {side}, {side}, 3), Uint8 or Float"),
+            });
+        }
+        let _no_grad = tch::no_grad_guard();
+        let at_once = self.pictures_at_once();
+        let pass = |some: &Tensor| self.forward_pixels(some)?.f_to_kind(Kind::Float);
+        FittingBatch::new(at_once)
+            .run(pixels, &pass)
+            .map_err(Error::batch("computing features", at_once))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+    use crate::machine::precision::Precision;
+    use crate::network::weights::weights::Weights;
+    use crate::show::progress::Progress;
+
+    #[test]
+    fn decoded_pictures_give_the_features_of_their_files() {
+        let data = Dataset::open("data/samples/validation").unwrap().take(5);
+        let base = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32).unwrap();
+        let base = base.batch_size(2);
+        let pixels = data.to_tensor(32, Device::Cpu, &Progress::quiet()).unwrap();
+        let of_files = base.extract_features(&data).unwrap().tensor();
+        assert_eq!(base.predict(&pixels).unwrap(), of_files);
+        assert_eq!(
+            base.predict(&pixels.narrow(0, 0, 0)).unwrap().size(),
+            [0, 1, 1, 512]
+        );
+        for other in [
+            pixels.narrow(1, 0, 31),
+            pixels.to_kind(Kind::Int64),
+            pixels.get(0),
+        ] {
+            assert!(matches!(base.predict(&other), Err(Error::Argument { .. })));
+        }
+    }
 }
