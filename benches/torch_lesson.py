@@ -293,9 +293,9 @@ def main():
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
     if asked.compile:
-        import torch._inductor.config
+        from torch._inductor import config
 
-        torch._inductor.config.freezing = True
+        config.freezing = True
     version("torch", torch.__version__)
     if torchvision is None:
         note("PyTorch's pictures are decoded by Pillow: there is no torchvision")
