@@ -293,9 +293,12 @@ def main():
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
     if asked.compile:
-        from torch._inductor import config
+        from torch._dynamo import config as dynamo
+        from torch._inductor import config as inductor
 
-        config.freezing = True
+        inductor.freezing = True
+        # Each size of batch, with and without gradients, is a program of its own here.
+        dynamo.recompile_limit = 64
     version("torch", torch.__version__)
     if torchvision is None:
         note("PyTorch's pictures are decoded by Pillow: there is no torchvision")

@@ -19,6 +19,7 @@ mod clean;
 mod comparison;
 mod compiler;
 mod contender;
+mod contenders;
 mod convert;
 mod data;
 mod disk;
