@@ -7,7 +7,7 @@
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 
@@ -33,6 +33,22 @@ pub(crate) fn check_room(device: Device, bytes: usize, what: &str, remedy: &str)
             remedy: remedy.to_owned(),
         }),
     }
+}
+
+/// Whether so many bytes fit on the device and leave a quarter of what is free there for the work on them. Where
+/// nothing is known they do. A GPU is asked by trying; libtorch keeps what it got there for its next use.
+pub(crate) fn has_room(device: Device, bytes: usize) -> bool {
+    match device {
+        Device::Cpu => free_memory().is_none_or(|free| fits(bytes, free)),
+        _ => {
+            let with_the_rest = i64::try_from(bytes / 3 * 4).unwrap_or(i64::MAX);
+            Tensor::f_empty([with_the_rest], (Kind::Uint8, device)).is_ok()
+        }
+    }
+}
+
+fn fits(bytes: usize, free: u64) -> bool {
+    bytes as u64 <= free / 4 * 3
 }
 
 /// How many bytes this process can still have.
@@ -143,6 +159,13 @@ mod tests {
     fn a_group_of_version_1_without_a_limit_leaves_more_than_any_machine_has() {
         let left = left("9223372036854771712\n", "11882508288\n", STAT_1);
         assert!(left.is_some_and(|bytes| bytes > 1 << 60));
+    }
+
+    #[test]
+    fn what_fits_leaves_a_quarter() {
+        assert!(fits(3_000_000, 4_000_000) && !fits(3_000_001, 4_000_000));
+        assert!(fits(0, 0) && !fits(usize::MAX, 1 << 40));
+        assert!(has_room(Device::Cpu, 1 << 20) && !has_room(Device::Cpu, usize::MAX));
     }
 
     #[test]

@@ -14,4 +14,5 @@ pub(crate) mod fitting_batch;
 pub(crate) mod memory;
 pub(crate) mod precision;
 pub(crate) mod random;
+pub(crate) mod scratch;
 pub(crate) mod stop;

@@ -2,7 +2,7 @@
 //!
 //! Layers before the first that learns run without a graph, so that memory for activations is only taken where
 //! gradients flow, and a step of fine-tuning costs little more than a forward pass. Pictures are decoded
-//! once and kept as bytes on the device; what is never augmented, such as the validation pictures,
+//! once and kept as bytes on the device, where they fit; what is never augmented, such as the validation pictures,
 //! passes the frozen layers once for the whole run. Weights that learn are f32, whatever the base
 //! computes in.
 
@@ -223,7 +223,7 @@ impl Classifier {
         fit: &Fit,
     ) -> Result<Box<dyn Source + 'a>> {
         let targets = self.head.targets(dataset.labels(), &fit.class_weights)?;
-        let (base, progress) = (&self.base, &fit.progress);
+        let base = &self.base;
         sources::pictures(
             base,
             trainable_from,
@@ -231,7 +231,7 @@ impl Classifier {
             dataset,
             augment,
             targets,
-            progress,
+            (fit.cache, &fit.progress),
         )
     }
 

@@ -4,16 +4,18 @@ use tch::{TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::machine::fitting_batch::FittingBatch;
-use crate::machine::memory::{FEWER_PICTURES, check_room};
+use crate::machine::memory::has_room;
+use crate::machine::scratch;
 use crate::network::base::Base;
 use crate::network::outputs::lesson_order;
 use crate::pictures::augment::Augment;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::plan::Plan;
+use crate::pictures::stream::Pixels;
 use crate::show::progress::Progress;
 use crate::training::loss::Targets;
 use crate::training::order::Draws;
-use crate::training::source::{Batch, Source};
+use crate::training::source::{Batch, Failure, Source};
 
 /// Outputs of the frozen layers are kept where they take no more than this: block 4's for the lesson's
 /// 1,000 validation pictures take 166 MB in f32, block 1's would take 1.4 GB.
@@ -109,10 +111,12 @@ impl Source for Stored {
         self.epoch.begin(pictures, &self.targets)
     }
 
-    fn next(&mut self, count: usize) -> std::result::Result<Batch, TchError> {
+    fn next(&mut self, count: usize) -> std::result::Result<Batch, Failure> {
         let place = self.epoch.next(count)?;
+        let device = self.targets.device();
         let inputs = self.inputs.iter().map(|input| {
-            let some = place.of(input)?;
+            // They lie elsewhere where they did not fit on the device.
+            let some = place.of(input)?.f_to_device(device)?;
             match some.dim() {
                 // Seen as [N, C, H, W] this is libtorch's channels_last.
                 4 => some.f_permute([0, 3, 1, 2]),
@@ -120,17 +124,16 @@ impl Source for Stored {
             }
         });
         Ok(Batch {
-            inputs: inputs.collect::<std::result::Result<_, _>>()?,
+            inputs: inputs.collect::<std::result::Result<_, TchError>>()?,
             targets: place.targets(&self.targets)?,
         })
     }
 }
 
-/// Pictures as bytes on the device, which pass the frozen layers in each epoch, in a new version if they
-/// are augmented.
+/// Pictures as bytes, kept on the device or read ahead from the disk, which pass the frozen layers in each epoch, in a
+/// new version if they are augmented.
 struct Pictures<'a> {
-    /// (N, H, W, 3)
-    bytes: Tensor,
+    pixels: Pixels,
     targets: Targets,
     base: &'a Base,
     trainable_from: usize,
@@ -149,6 +152,7 @@ impl Source for Pictures<'_> {
 
     fn begin(&mut self, pictures: &[i64], draws: Option<&Draws>) -> Result<()> {
         self.epoch.begin(pictures, &self.targets)?;
+        self.pixels.begin(pictures);
         self.plan = None;
         if let Some(draws) = draws.filter(|_| !self.augment.is_none()) {
             let size = (self.base.size(), self.base.size());
@@ -160,10 +164,13 @@ impl Source for Pictures<'_> {
         Ok(())
     }
 
-    fn next(&mut self, count: usize) -> std::result::Result<Batch, TchError> {
+    fn next(&mut self, count: usize) -> std::result::Result<Batch, Failure> {
         let _no_grad = tch::no_grad_guard();
         let place = self.epoch.next(count)?;
-        let bytes = place.of(&self.bytes)?;
+        let bytes = match &mut self.pixels {
+            Pixels::Kept(all) => place.of(all)?,
+            Pixels::Streamed(stream) => stream.next(count)?.f_to_device(self.base.device())?,
+        };
         let pixels = match &self.plan {
             Some(plan) => plan.apply(&bytes, place.first)?,
             None => bytes,
@@ -204,7 +211,8 @@ fn joined(mut parts: Vec<Vec<Tensor>>) -> std::result::Result<Vec<Tensor>, TchEr
 
 /// The pictures of `dataset` for a base that learns from layer number `trainable_from` on, prepared for
 /// a whole run as far as they can be: what is never augmented passes the frozen layers once, if their
-/// outputs fit; everything else is kept as bytes. `name` is "training" or "validation".
+/// outputs are no more than the pixels; everything else is kept as bytes. What does not fit into memory, or is not to
+/// be kept there (`keep`), comes from the disk in each epoch. `name` is "training" or "validation".
 pub(crate) fn pictures<'a>(
     base: &'a Base,
     trainable_from: usize,
@@ -212,7 +220,7 @@ pub(crate) fn pictures<'a>(
     dataset: &Dataset,
     augment: &'a Augment,
     targets: Targets,
-    progress: &Progress,
+    (keep, progress): (bool, &Progress),
 ) -> Result<Box<dyn Source + 'a>> {
     let _no_grad = tch::no_grad_guard();
     let frozen = &base.weights()[..trainable_from];
@@ -226,7 +234,7 @@ pub(crate) fn pictures<'a>(
     let pixels = dataset.len() * base.size() * base.size() * 3;
     if !augment.is_none() || !is_frozen || bytes > pixels.max(MOST_OUTPUT_BYTES) {
         return Ok(Box::new(Pictures {
-            bytes: dataset.to_tensor(base.size(), base.device(), progress)?,
+            pixels: Pixels::new(dataset, base.size(), base.device(), keep, progress)?,
             targets,
             base,
             trainable_from,
@@ -237,15 +245,18 @@ pub(crate) fn pictures<'a>(
         }));
     }
     let what = format!("the outputs of {} pictures", dataset.len());
-    check_room(base.device(), bytes, &what, FEWER_PICTURES)?;
     let options = (base.precision().kind(), base.device());
+    let in_memory = (keep || bytes <= MOST_OUTPUT_BYTES) && has_room(base.device(), bytes);
     let stored = shapes
         .map(|shape| {
             let size = [&[dataset.len()], &shape[..]].concat();
-            Tensor::f_empty(size.iter().map(|&n| n as i64).collect::<Vec<_>>(), options)
+            let size = size.iter().map(|&n| n as i64).collect::<Vec<_>>();
+            match in_memory {
+                true => scratch::room_for(&size, options, &what),
+                false => scratch::in_file(&size, options.0, &what),
+            }
         })
-        .collect::<std::result::Result<Vec<_>, _>>()
-        .map_err(Error::compute("making room for the frozen layers' outputs"))?;
+        .collect::<Result<Vec<_>>>()?;
     let doing = format!("{name} pictures through the frozen layers, once");
     let task = progress.task(&doing, "pictures", Some(dataset.len()));
     let mut task = task.shown_at_once();

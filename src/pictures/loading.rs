@@ -116,7 +116,7 @@ impl Dataset {
 }
 
 /// What a resized picture takes; a size that makes no sense takes more than there is.
-fn bytes_of(size: usize) -> usize {
+pub(super) fn bytes_of(size: usize) -> usize {
     size.saturating_mul(size).saturating_mul(3)
 }
 

@@ -24,6 +24,7 @@ pub(crate) mod plan;
 pub(crate) mod reader;
 pub(crate) mod resize;
 pub(crate) mod scaling;
+pub(crate) mod stream;
 pub(crate) mod tiff;
 pub(crate) mod transform;
 pub(crate) mod unreadable;

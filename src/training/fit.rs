@@ -61,6 +61,9 @@ pub struct Fit {
     pub checkpoint: Option<PathBuf>,
     /// After every how many epochs; 1.
     pub checkpoint_every: usize,
+    /// Whether decoded pictures are kept in memory from epoch to epoch, where they fit; true. Otherwise each
+    /// epoch decodes them from their files, ahead of its steps. The numbers are the same.
+    pub cache: bool,
     /// From what the order of pictures, their augmentation and dropout follow; 0.
     pub seed: u64,
     /// How progress is shown, and what may stop the run; as the place allows ([`Progress::auto`]).
@@ -82,6 +85,7 @@ impl Default for Fit {
             precision: None,
             checkpoint: None,
             checkpoint_every: 1,
+            cache: true,
             seed: 0,
             progress: Progress::default(),
         }
@@ -169,6 +173,15 @@ impl Fit {
         self
     }
 
+    /// Sets whether decoded pictures are kept in memory; `false` for more of them than the memory is wanted for.
+    /// Those that do not fit are read from the disk in any case. Features and heads do not ask.
+    ///
+    /// tf.data: `dataset.cache()`.
+    pub fn cache(mut self, cache: bool) -> Self {
+        self.cache = cache;
+        self
+    }
+
     /// Sets from what all random choices of the run follow.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -221,6 +234,9 @@ impl Fit {
                 n => format!("every {n} epochs"),
             };
             row("checkpoint", format!("{}, {every}", path.display()));
+        }
+        if !self.cache {
+            row("cache", "pictures are read in each epoch".into());
         }
         row("seed", self.seed.to_string());
         table

@@ -242,12 +242,11 @@ fn grow(
             .and_then(|batch| {
                 let rates = vec![rate; tensors.len()];
                 let mask = mask.as_ref();
-                learner::step(learner, &batch, mask, tensors, &mut optimizer, &rates)?
-                    .loss
-                    .f_to_device(Device::Cpu)?
-                    .f_double_value(&[])
+                let loss =
+                    learner::step(learner, &batch, mask, tensors, &mut optimizer, &rates)?.loss;
+                Ok(loss.f_to_device(Device::Cpu)?.f_double_value(&[])?)
             })
-            .map_err(failed())?;
+            .map_err(|failure| failure.or(failed()))?;
         let smoothed = mean.add(loss);
         if !smoothed.is_finite() || smoothed > DIVERGED * best {
             break;

@@ -261,16 +261,16 @@ impl<'a> Loop<'a> {
                 .next(count)
                 .and_then(|batch| {
                     let (tensors, optimizer) = (&self.tensors, &mut self.optimizer);
-                    learner::step(
+                    Ok(learner::step(
                         self.learner,
                         &batch,
                         mask.as_ref(),
                         tensors,
                         optimizer,
                         &rates,
-                    )
+                    )?)
                 })
-                .map_err(failed())?;
+                .map_err(|failure| failure.or(failed()))?;
             steps += 1;
             first += count;
             let numbers = numbers_of(&measured).map_err(failed())?;

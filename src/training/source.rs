@@ -3,7 +3,7 @@
 
 use tch::{TchError, Tensor};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::training::loss::Targets;
 use crate::training::order::Draws;
 
@@ -27,5 +27,36 @@ pub(crate) trait Source {
     fn begin(&mut self, pictures: &[i64], draws: Option<&Draws>) -> Result<()>;
 
     /// The next `count` pictures of the epoch.
-    fn next(&mut self, count: usize) -> std::result::Result<Batch, TchError>;
+    fn next(&mut self, count: usize) -> std::result::Result<Batch, Failure>;
+}
+
+/// Why a batch, or a step on it, has failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What libtorch said: only the caller knows at what.
+    Libtorch(TchError),
+    /// What has its words already, such as a picture that cannot be decoded.
+    Named(Error),
+}
+
+impl From<TchError> for Failure {
+    fn from(error: TchError) -> Self {
+        Self::Libtorch(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Named(error)
+    }
+}
+
+impl Failure {
+    /// The error, with what `wrap` makes of libtorch's.
+    pub(crate) fn or(self, wrap: impl FnOnce(TchError) -> Error) -> Error {
+        match self {
+            Self::Libtorch(error) => wrap(error),
+            Self::Named(error) => error,
+        }
+    }
 }

@@ -32,9 +32,9 @@ pub(crate) fn evaluate(
             .next(count)
             .and_then(|batch| {
                 let logits = logits_in_parts(learner, &batch, &mut fitting)?;
-                sums.add(&batch.targets.measure(&logits)?, count)
+                Ok(sums.add(&batch.targets.measure(&logits)?, count)?)
             })
-            .map_err(Error::batch(doing, at_once))?;
+            .map_err(|failure| failure.or(Error::batch(doing, at_once)))?;
         done += count;
         each(done);
     }

@@ -34,5 +34,6 @@ mod quick_looks;
 mod rooms;
 mod saving;
 mod sizes;
+mod stream;
 mod training;
 mod weights;

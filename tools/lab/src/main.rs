@@ -2,7 +2,7 @@
 //!
 //! This file picks the command; each command has a file of its own. The order in which a fresh
 //! machine meets them: [`setup`] (`.venv`, libtorch and the kernel), [`run`] or [`notebook`] for the
-//! lesson, [mod@test], [`references`] where golden numbers are to change, and [`doctor`] when something does not work.
+//! lesson, [mod@test], [`references`] where golden numbers are to change, [`bench`] where time matters, and [`doctor`] when something does not work.
 //!
 //! ```text
 //! cargo lab
@@ -12,9 +12,14 @@
 #[cfg(not(unix))]
 compile_error!("cargo lab works on Linux and macOS; on Windows use it inside WSL");
 
+mod bench;
+mod bench_options;
 mod choice;
 mod clean;
+mod comparison;
 mod compiler;
+mod contender;
+mod contenders;
 mod convert;
 mod data;
 mod disk;
@@ -22,12 +27,14 @@ mod doctor;
 mod drawn;
 mod finding;
 mod graphics;
+mod hardware;
 mod kernel;
 mod libtorch;
 mod link;
 mod lock;
 mod notebook;
 mod packages;
+mod peers;
 mod pip;
 mod pip_failure;
 mod pip_progress;
@@ -60,6 +67,8 @@ cargo lab: sets this project up and runs it
   cargo lab test                        set up what is missing, then format check, lints, documentation and tests
   cargo lab references [--check]        set up what is missing, then make tests/golden/ anew with Keras, PyTorch and Pillow;
                                         --check only holds the committed files against them
+  cargo lab bench [--runs N] [--gpu]    set up what is missing, then measure the lesson here, in Keras and in PyTorch, in turn;
+                                        benches/README.md has all options
   cargo lab setup [--use-python PATH]   make .venv with JupyterLab and PyTorch 2.11, build the kernel, register it, draw
                                         the pictures that stand in for the lesson's without a network
   cargo lab doctor                      look at this machine: what is ready, what is missing, how to get it
@@ -76,8 +85,9 @@ Which libtorch is used, first match wins:
   otherwise               torch 2.11.0 is installed into .venv (about 2 GB to download, 5 GB on disk)
 PYTHON names the Python that .venv is made with (3.10 to 3.14), CXX the C++ compiler.";
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "setup",
+    "bench",
     "test",
     "references",
     "run",
@@ -107,6 +117,7 @@ fn main() -> ExitCode {
         "setup" => setup::command(&place, rest),
         "test" => none(rest).and_then(|()| test::command(&place)),
         "references" => references::command(&place, rest),
+        "bench" => bench::command(&place, rest),
         "run" => run::command(&place, rest),
         "notebook" => notebook::command(&place, rest),
         "doctor" => none(rest).and_then(|()| doctor::command(&place)),

@@ -36,9 +36,9 @@ pub fn are_installed_for_tests(plan: &Plan) -> bool {
 pub fn install(plan: &Plan) -> Result<()> {
     check_disk(plan)?;
     remove_stamps(plan)?;
-    pip::renew(plan.place, &plan.lock)?;
+    pip::renew(plan.place, &plan.place.venv(), &plan.lock)?;
     let list = write_list(plan, "requirements.txt")?;
-    pip::install(plan.place, &plan.lock, &["-r", &list])?;
+    pip::install(plan.place, &plan.place.venv(), &plan.lock, &["-r", &list])?;
     write_stamp(plan, STAMP)
 }
 
@@ -52,16 +52,26 @@ pub fn install_for_tests(plan: &Plan) -> Result<()> {
              PyTorch 2.11: `cargo lab setup --use-python PATH`",
         ));
     }
-    pip::renew(plan.place, &plan.lock)?;
+    pip::renew(plan.place, &plan.place.venv(), &plan.lock)?;
     // Both lists, so that a package of the second cannot change a version of the first.
     let first = write_list(plan, "requirements.txt")?;
     let second = write_list(plan, "requirements-test.txt")?;
-    pip::install(plan.place, &plan.lock, &["-r", &first, "-r", &second])?;
+    pip::install(
+        plan.place,
+        &plan.place.venv(),
+        &plan.lock,
+        &["-r", &first, "-r", &second],
+    )?;
     if !plan.choice.is_wheel() {
         // Without its dependencies, or pip would put a torch of its own beside the chosen one.
         let text = read(plan, "requirements-test.txt")?;
         for requirement in text.lines().filter(|line| name(line) == "torchvision") {
-            pip::install(plan.place, &plan.lock, &["--no-deps", requirement])?;
+            pip::install(
+                plan.place,
+                &plan.place.venv(),
+                &plan.lock,
+                &["--no-deps", requirement],
+            )?;
         }
     }
     write_stamp(plan, TEST_STAMP)

@@ -1,6 +1,7 @@
-//! Runs pip in `.venv`, and mends what an interrupted run has left.
+//! Runs pip in an environment, `.venv` or that of the measurements, and mends what an interrupted run has left.
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -20,28 +21,32 @@ const OLDEST_PIP: (u32, u32) = (25, 1);
 /// Checks the environment against the lists of files that its packages came with.
 const REPAIR: &str = include_str!("../repair.py");
 
-/// Replaces an old pip of `.venv`.
-pub fn renew(place: &Place, lock: &Lock) -> Result<()> {
-    let output = programs::python(place)
+/// Replaces an old pip of the environment in a folder.
+pub fn renew(place: &Place, environment: &Path, lock: &Lock) -> Result<()> {
+    let output = programs::python_of(environment)
         .args(["-m", "pip", "--version"])
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| Trouble::program(".venv/bin/python", &error))?;
+        .map_err(|error| {
+            Trouble::program(shown(environment).join("bin/python").display(), &error)
+        })?;
     if version(&String::from_utf8_lossy(&output.stdout)).is_some_and(|found| found >= OLDEST_PIP) {
         return Ok(());
     }
     say::line(format!("  renewing pip ({PIP})"));
-    pip(place, lock, &["--progress-bar", "off", PIP])
+    pip(place, environment, lock, &["--progress-bar", "off", PIP])
 }
 
-/// Installs packages into `.venv`, then mends those that an interrupted run left incomplete.
-pub fn install(place: &Place, lock: &Lock, arguments: &[&str]) -> Result<()> {
+/// Installs packages into the environment in a folder, then mends those that an interrupted run left incomplete.
+/// Paths in `arguments` are meant from the repository's root.
+pub fn install(place: &Place, environment: &Path, lock: &Lock, arguments: &[&str]) -> Result<()> {
     pip(
         place,
+        environment,
         lock,
         &[&["--progress-bar", "raw"], arguments].concat(),
     )?;
-    let broken = repair(place)?;
+    let broken = repair(environment)?;
     if broken.is_empty() {
         return Ok(());
     }
@@ -53,6 +58,7 @@ pub fn install(place: &Place, lock: &Lock, arguments: &[&str]) -> Result<()> {
     // Not --force-reinstall: that first removes the old files, and fails where their list is lost.
     pip(
         place,
+        environment,
         lock,
         &[
             &["--progress-bar", "raw", "--ignore-installed", "--no-deps"],
@@ -60,11 +66,12 @@ pub fn install(place: &Place, lock: &Lock, arguments: &[&str]) -> Result<()> {
         ]
         .concat(),
     )?;
-    match repair(place)?.as_slice() {
+    match repair(environment)?.as_slice() {
         [] => Ok(()),
         still => Err(Trouble::new(
             format!(
-                "these packages stay incomplete in .venv: {}",
+                "these packages stay incomplete in {}: {}",
+                shown(environment).display(),
                 still.join(", ")
             ),
             "run `cargo lab clean` and `cargo lab setup`",
@@ -72,16 +79,21 @@ pub fn install(place: &Place, lock: &Lock, arguments: &[&str]) -> Result<()> {
     }
 }
 
-/// The packages of `.venv` with missing files, as `name==version`.
-fn repair(place: &Place) -> Result<Vec<String>> {
-    let output = programs::python(place)
+/// The packages of the environment with missing files, as `name==version`.
+fn repair(environment: &Path) -> Result<Vec<String>> {
+    let output = programs::python_of(environment)
         .args(["-c", REPAIR])
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| Trouble::program(".venv/bin/python", &error))?;
+        .map_err(|error| {
+            Trouble::program(shown(environment).join("bin/python").display(), &error)
+        })?;
     if !output.status.success() {
         return Err(Trouble::new(
-            "the packages in .venv cannot be checked: its Python fails",
+            format!(
+                "the packages in {} cannot be checked: its Python fails",
+                shown(environment).display()
+            ),
             "run `cargo lab clean` and `cargo lab setup`",
         ));
     }
@@ -89,8 +101,13 @@ fn repair(place: &Place) -> Result<Vec<String>> {
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-fn pip(place: &Place, lock: &Lock, arguments: &[&str]) -> Result<()> {
-    let mut child = programs::python(place)
+/// An environment as messages name it: without the way to it.
+fn shown(environment: &Path) -> &Path {
+    environment.file_name().map_or(environment, Path::new)
+}
+
+fn pip(place: &Place, environment: &Path, lock: &Lock, arguments: &[&str]) -> Result<()> {
+    let mut child = programs::python_of(environment)
         .args([
             "-m",
             "pip",
@@ -107,7 +124,9 @@ fn pip(place: &Place, lock: &Lock, arguments: &[&str]) -> Result<()> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| Trouble::program(".venv/bin/python", &error))?;
+        .map_err(|error| {
+            Trouble::program(shown(environment).join("bin/python").display(), &error)
+        })?;
     let (sender, lines) = mpsc::channel();
     if let Some(stdout) = child.stdout.take() {
         forward(stdout, sender.clone());

@@ -1,6 +1,7 @@
 //! Cargo and Python as this tool starts them in the repository.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Command;
 
 use checkout::environment;
@@ -22,7 +23,12 @@ pub fn cargo<I: AsRef<OsStr>>(place: &Place, arguments: impl IntoIterator<Item =
 
 /// The Python of `.venv`, undisturbed by Python settings of the user's shell.
 pub fn python(place: &Place) -> Command {
-    let mut command = Command::new(place.python());
+    python_of(&place.venv())
+}
+
+/// The same for the environment in a folder.
+pub fn python_of(environment: &Path) -> Command {
+    let mut command = Command::new(environment.join("bin/python"));
     command
         .env_remove("PYTHONHOME")
         .env_remove("PYTHONPATH")

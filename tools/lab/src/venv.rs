@@ -104,39 +104,11 @@ pub fn make(place: &Place, lock: &Lock, choice: &Choice) -> Result<()> {
             &found
         }
     };
-    base.check_venv()?;
-    disk::remove(&place.venv())?;
-    say::line(format!(
-        "  with {} (Python {})",
-        base.path.display(),
-        base.version
-    ));
-    let mut command = Command::new(&base.path);
-    command.args(["-m", "venv"]);
-    if let Choice::Python { .. } = choice {
-        command.arg("--system-site-packages");
-    }
-    let output = command
-        .arg(place.venv())
-        .stdin(lock.as_input())
-        .output()
-        .map_err(|error| Trouble::program(base.path.display(), &error))?;
-    if !output.status.success() {
-        disk::remove(&place.venv())?;
-        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        if text.contains("ensurepip") {
-            return Err(base.no_venv());
-        }
-        let last = text.lines().rev().find(|line| !line.trim().is_empty());
-        return Err(Trouble::new(
-            format!(
-                "{} could not make .venv: {}",
-                base.path.display(),
-                last.unwrap_or("it gave no reason").trim()
-            ),
-            "check the free space and the rights on the repository's folder, or set PYTHON to another Python",
-        ));
-    }
+    let shares: &[&str] = match choice {
+        Choice::Python { .. } => &["--system-site-packages"],
+        _ => &[],
+    };
+    create(&place.venv(), base, lock, shares)?;
     if let Choice::Python { folder, .. } = choice
         && let Some(made) = Interpreter::ask(&place.python())
         && let Some(parent) = folder.parent()
@@ -146,6 +118,42 @@ pub fn make(place: &Place, lock: &Lock, choice: &Choice) -> Result<()> {
             .map_err(|error| Trouble::file("write", &file, &error))?;
     }
     Ok(())
+}
+
+/// Makes the environment in `folder` from nothing with this Python; what was there before is removed.
+pub fn create(folder: &Path, base: &Interpreter, lock: &Lock, options: &[&str]) -> Result<()> {
+    base.check_venv()?;
+    disk::remove(folder)?;
+    say::line(format!(
+        "  with {} (Python {})",
+        base.path.display(),
+        base.version
+    ));
+    let output = Command::new(&base.path)
+        .args(["-m", "venv"])
+        .args(options)
+        .arg(folder)
+        .stdin(lock.as_input())
+        .output()
+        .map_err(|error| Trouble::program(base.path.display(), &error))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    disk::remove(folder)?;
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    if text.contains("ensurepip") {
+        return Err(base.no_venv());
+    }
+    let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    Err(Trouble::new(
+        format!(
+            "{} could not make {}: {}",
+            base.path.display(),
+            folder.display(),
+            last.unwrap_or("it gave no reason").trim()
+        ),
+        "check the free space and the rights on the repository's folder, or set PYTHON to another Python",
+    ))
 }
 
 #[cfg(test)]

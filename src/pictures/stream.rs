@@ -1,0 +1,220 @@
+//! Pictures that are not kept: decoded anew, from their files, in the order in which they are asked for.
+//!
+//! All cores decode ahead of whoever takes the pictures, so far as [`in_order`] lets them: a bounded number of bytes waits,
+//! however many pictures there are.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{Error, Result};
+use crate::machine::memory::has_room;
+use crate::pictures::dataset::Dataset;
+use crate::pictures::loading::bytes_of;
+use crate::pictures::photo::Photo;
+use crate::pictures::reader::in_order;
+use crate::pictures::resize::Interpolation;
+use crate::show::progress::Progress;
+
+/// A dataset's pixels, as a training run takes them.
+pub(crate) enum Pixels {
+    /// (N, size, size, 3) bytes on the device.
+    Kept(Tensor),
+    /// Read from the files whenever they are asked for.
+    Streamed(Stream),
+}
+
+impl Pixels {
+    /// Decodes and keeps all pixels on `device` if `keep` says so and they fit there; else they will be streamed.
+    ///
+    /// # Errors
+    /// [`Error::Pictures`] names all pictures that cannot be decoded, where they are kept.
+    pub(crate) fn new(
+        dataset: &Dataset,
+        size: usize,
+        device: Device,
+        keep: bool,
+        progress: &Progress,
+    ) -> Result<Self> {
+        if keep && has_room(device, dataset.len().saturating_mul(bytes_of(size))) {
+            return Ok(Self::Kept(dataset.to_tensor(size, device, progress)?));
+        }
+        if keep {
+            progress.line(&format!(
+                "Note: {} decoded pictures do not fit into memory; each epoch reads them from the disk",
+                dataset.len()
+            ));
+        }
+        Ok(Self::Streamed(Stream::new(dataset, size)))
+    }
+
+    /// Prepares an epoch with these pictures, by their numbers, in this order.
+    pub(crate) fn begin(&mut self, pictures: &[i64]) {
+        if let Self::Streamed(stream) = self {
+            stream.begin(pictures);
+        }
+    }
+}
+
+/// A dataset whose pictures are decoded when they are asked for.
+pub(crate) struct Stream {
+    files: Vec<PathBuf>,
+    size: usize,
+    interpolation: Interpolation,
+    reading: Option<Reading>,
+}
+
+impl Stream {
+    /// The pictures of `dataset` at `size` x `size`.
+    pub(crate) fn new(dataset: &Dataset, size: usize) -> Self {
+        Self {
+            files: dataset.files().to_vec(),
+            size,
+            interpolation: dataset.interpolation,
+            reading: None,
+        }
+    }
+
+    /// Begins to read these pictures, by their numbers, in this order; what was begun before is given up.
+    pub(crate) fn begin(&mut self, pictures: &[i64]) {
+        // The old threads end before new ones begin, or both would have their pictures waiting.
+        self.reading = None;
+        let chosen = pictures
+            .iter()
+            .filter_map(|&number| self.files.get(number as usize));
+        self.reading = Some(Reading::start(
+            chosen.cloned().collect(),
+            self.size,
+            self.interpolation,
+        ));
+    }
+
+    /// The next `count` pictures: (count, size, size, 3) bytes on the CPU.
+    ///
+    /// # Errors
+    /// [`Error::Picture`] or [`Error::File`] names the one that cannot be decoded, [`Error::Compute`] if more are asked for
+    /// than were begun.
+    pub(crate) fn next(&mut self, count: usize) -> Result<Tensor> {
+        let doing = "reading pictures while training";
+        let mut batch = Vec::new();
+        batch
+            .try_reserve_exact(count.saturating_mul(bytes_of(self.size)))
+            .map_err(|_| Error::OutOfMemory {
+                doing: doing.into(),
+                batch_size: count,
+            })?;
+        for _ in 0..count {
+            let next = self.reading.as_ref().and_then(Reading::next);
+            let photo = next.ok_or_else(|| Error::Compute {
+                doing: doing.into(),
+                message: "there are no more pictures in this epoch".into(),
+            })?;
+            batch.extend_from_slice(photo?.bytes());
+        }
+        let side = self.size as i64;
+        Tensor::f_from_data_size(&batch, &[count as i64, side, side, 3], Kind::Uint8)
+            .map_err(Error::compute("making a tensor of pictures"))
+    }
+}
+
+/// Threads that decode pictures ahead.
+struct Reading {
+    /// None only while it ends.
+    photos: Option<Receiver<Result<Photo>>>,
+    /// Hands on what others decode, in order.
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reading {
+    fn start(files: Vec<PathBuf>, size: usize, interpolation: Interpolation) -> Self {
+        // One: the bound is that of `in_order`.
+        let (sender, photos) = mpsc::sync_channel(1);
+        let thread = std::thread::spawn(move || {
+            let read =
+                |file: &std::path::Path| Photo::open(file)?.resize(size, size, interpolation);
+            let over = || Error::Stopped {
+                doing: "reading pictures".into(),
+            };
+            // Ends when nobody takes the pictures any more, and after the first that fails.
+            let _ended = in_order(&files, bytes_of(size), read, |_, photo| {
+                let failed = photo.is_err();
+                sender.send(photo).map_err(|_| over())?;
+                if failed { Err(over()) } else { Ok(()) }
+            });
+        });
+        Self {
+            photos: Some(photos),
+            thread: Some(thread),
+        }
+    }
+
+    /// Waits for the next picture; none after the last.
+    fn next(&self) -> Option<Result<Photo>> {
+        self.photos.as_ref()?.recv().ok()
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        // Without a receiver the thread ends with the picture that it has; it took none of the program's errors along.
+        self.photos = None;
+        let _ended = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_gives_the_kept_pictures_in_any_order() {
+        let train = Dataset::open("data/samples/train").unwrap().take(12);
+        let quiet = Progress::quiet();
+        let Pixels::Kept(all) = Pixels::new(&train, 32, Device::Cpu, true, &quiet).unwrap() else {
+            panic!("twelve pictures fit into memory");
+        };
+        let pixels = Pixels::new(&train, 32, Device::Cpu, false, &quiet).unwrap();
+        let Pixels::Streamed(mut stream) = pixels else {
+            panic!("a stream was asked for");
+        };
+        for order in [[3, 3, 11, 0, 7], [0, 1, 2, 3, 4]] {
+            stream.begin(&order);
+            for some in [&order[..2], &order[2..]] {
+                let rows = Tensor::from_slice(some);
+                assert_eq!(stream.next(some.len()).unwrap(), all.index_select(0, &rows));
+            }
+            assert!(matches!(stream.next(1), Err(Error::Compute { .. })));
+        }
+        // Given up in the middle.
+        stream.begin(&[5; 1000]);
+        let _first = stream.next(1).unwrap();
+        stream.begin(&[1]);
+        assert_eq!(stream.next(1).unwrap(), all.narrow(0, 1, 1));
+    }
+
+    #[test]
+    fn a_picture_that_fails_is_named_when_its_turn_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let class = folder.path().join("cats");
+        std::fs::create_dir(&class).unwrap();
+        for name in ["0.jpg", "1.jpg", "2.jpg"] {
+            std::fs::copy(
+                format!("data/samples/train/cats/cat.{name}"),
+                class.join(name),
+            )
+            .unwrap();
+        }
+        let dataset = Dataset::open(folder.path()).unwrap();
+        std::fs::write(class.join("1.jpg"), "no picture").unwrap();
+        let mut stream = Stream::new(&dataset, 32);
+        stream.begin(&[0, 2, 1, 0]);
+        let _first = stream.next(2).unwrap();
+        match stream.next(2) {
+            Err(Error::Picture { path, .. }) => assert_eq!(path, class.join("1.jpg")),
+            other => panic!("{other:?}"),
+        }
+    }
+}
