@@ -251,20 +251,27 @@ impl Data {
                 progress.check(CHECKING)?;
                 task.done(before + index + 1);
                 let file = &dataset.files()[index];
-                let Some(class) = checks.classes.get_mut(dataset.labels()[index]) else {
-                    return Ok(());
-                };
-                if is_validation {
-                    class.validation += 1;
-                } else {
-                    class.train += 1;
+                let names = 0..checks.classes.len();
+                let labels = dataset.all_labels();
+                let of_picture = names.filter(|&name| labels.counts(index, name));
+                let of_picture = of_picture.collect::<Vec<_>>();
+                for &class in &of_picture {
+                    let class = &mut checks.classes[class];
+                    if is_validation {
+                        class.validation += 1;
+                    } else {
+                        class.train += 1;
+                    }
                 }
                 match seen {
                     Err(reason) => checks.unreadable.push((file.clone(), reason)),
                     Ok(((width, height), hash)) => {
-                        class.readable[usize::from(is_validation)] += 1;
-                        class.smallest = chosen(class.smallest, (width, height), |a, b| a < b);
-                        class.largest = chosen(class.largest, (width, height), |a, b| a > b);
+                        for &class in &of_picture {
+                            let class = &mut checks.classes[class];
+                            class.readable[usize::from(is_validation)] += 1;
+                            class.smallest = chosen(class.smallest, (width, height), |a, b| a < b);
+                            class.largest = chosen(class.largest, (width, height), |a, b| a > b);
+                        }
                         match known.get(&hash) {
                             Some(first) => checks.copies.push((first.clone(), file.clone())),
                             None => {

@@ -2,7 +2,7 @@
 //!
 //! In come batches from whoever learns; out come changed weights, a history and checkpoints.
 //!
-//! Imports: error, files, machine, show.
+//! Imports: error, files, machine, pictures, show.
 
 pub(crate) mod averages;
 pub(crate) mod checkpoint;

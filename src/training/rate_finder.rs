@@ -105,7 +105,7 @@ impl LearningRates {
         }
         let panel = Panel {
             x_label: "learning rate".into(),
-            y_label: "mean cross-entropy".into(),
+            y_label: "loss".into(),
             series,
             are_log: (true, false),
             ..Panel::default()

@@ -179,13 +179,7 @@ impl<'a> Loop<'a> {
             // The last step has gone too far; its own loss was measured before it.
             check_finite(validation.loss, number, passed.steps)?;
         }
-        let epoch = Epoch {
-            loss: passed.trained.loss,
-            accuracy: passed.trained.accuracy,
-            val_loss: validation.map(|v| v.loss),
-            val_accuracy: validation.map(|v| v.accuracy),
-            seconds: start.elapsed().as_secs_f64(),
-        };
+        let epoch = Epoch::new(passed.trained, validation, start.elapsed().as_secs_f64());
         self.reporter.end_epoch(epoch);
         self.good =
             copies_of(&self.tensors).map_err(Error::compute("keeping the last good weights"))?;
@@ -246,7 +240,7 @@ impl<'a> Loop<'a> {
             .begin_epoch(number, sizes.len(), pictures.len());
         let mut first = 0;
         let mut steps = 0;
-        let mut so_far = Averages::default();
+        let mut so_far = Averages::new(self.learner.target());
         // What was measured on a GPU, until the epoch's end.
         let mut there = Vec::new();
         for (done, &count) in sizes.iter().enumerate() {

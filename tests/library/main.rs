@@ -33,5 +33,6 @@ mod pixels;
 mod quick_looks;
 mod rooms;
 mod sizes;
+mod targets;
 mod training;
 mod weights;

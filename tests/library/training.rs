@@ -72,7 +72,7 @@ fn assert_steps_are_keras_steps(classes: usize, fit: Fit, optimizer: &str) {
             epoch.accuracy
         );
     }
-    let Evaluation { loss, accuracy } = head.evaluate(&train).unwrap();
+    let Evaluation { loss, accuracy, .. } = head.evaluate(&train).unwrap();
     assert!(
         (loss - keras["final"][0].as_f64().unwrap()).abs() < TOLERANCE,
         "{loss}"
