@@ -344,7 +344,7 @@ mod tests {
         );
         assert_eq!(all.split(0.2, 1).unwrap().train.files(), data.train.files());
         assert_eq!(data.take(3, 1).train.values().dim(), (3, 1));
-        let other = open(&text.replace(".5", ".75"), Target::Numbers, &["age"]).unwrap();
+        let other = open(&text.replace(".5\n", ".75\n"), Target::Numbers, &["age"]).unwrap();
         assert_ne!(other.digest(), all.digest(), "other numbers are other data");
         assert!(all.show(2).is_ok() && data.check().is_ok());
     }

@@ -14,6 +14,8 @@ pub(crate) struct Averages {
     pictures: usize,
     loss: f64,
     measure: f64,
+    /// Each step by itself.
+    each: Vec<Evaluation>,
 }
 
 impl Averages {
@@ -24,6 +26,7 @@ impl Averages {
             pictures: 0,
             loss: 0.0,
             measure: 0.0,
+            each: Vec::new(),
         }
     }
 
@@ -40,9 +43,16 @@ impl Averages {
             // The loss is a mean over the batch: weighed by its size, so that a short last one counts less.
             self.loss += loss * count as f64;
             self.measure += measure;
+            self.each
+                .push(self.target.evaluation(loss, measure / count as f64));
             self.pictures += count;
         }
         Ok(())
+    }
+
+    /// What each step gave, in their order.
+    pub(crate) fn each(self) -> Vec<Evaluation> {
+        self.each
     }
 
     /// Both 0 without any.

@@ -28,7 +28,9 @@ pub struct Epoch {
 }
 
 /// JSON has no sign for what is not a number, and says null.
-fn null_is_nan<'de, D: Deserializer<'de>>(value: D) -> std::result::Result<f64, D::Error> {
+pub(super) fn null_is_nan<'de, D: Deserializer<'de>>(
+    value: D,
+) -> std::result::Result<f64, D::Error> {
     Ok(Option::deserialize(value)?.unwrap_or(f64::NAN))
 }
 

@@ -63,6 +63,8 @@ pub struct Fit {
     pub checkpoint_every: usize,
     /// From what the order of pictures, their augmentation and dropout follow; 0.
     pub seed: u64,
+    /// Whether the history keeps loss and accuracy of every step; no.
+    pub keep_steps: bool,
     /// How progress is shown, and what may stop the run; as the place allows ([`Progress::auto`]).
     pub progress: Progress,
 }
@@ -83,6 +85,7 @@ impl Default for Fit {
             checkpoint: None,
             checkpoint_every: 1,
             seed: 0,
+            keep_steps: false,
             progress: Progress::default(),
         }
     }
@@ -175,6 +178,16 @@ impl Fit {
         self
     }
 
+    /// Keeps loss and accuracy of every step in the history: [`History::steps`](crate::History::steps),
+    /// [`plot_steps`](crate::History::plot_steps), and `steps` in its JSON.
+    ///
+    /// fastai: `learn.recorder.losses`; Keras: a callback with `on_train_batch_end`.
+    #[doc(alias("Recorder", "on_train_batch_end"))]
+    pub fn keep_steps(mut self) -> Self {
+        self.keep_steps = true;
+        self
+    }
+
     /// Sets how progress is shown; `Progress::quiet()` is Keras' `verbose=0`.
     #[doc(alias("verbose", "quiet"))]
     pub fn progress(mut self, progress: Progress) -> Self {
@@ -223,6 +236,9 @@ impl Fit {
             row("checkpoint", format!("{}, {every}", path.display()));
         }
         row("seed", self.seed.to_string());
+        if self.keep_steps {
+            row("keep_steps", "true".into());
+        }
         table
     }
 

@@ -12,6 +12,7 @@ use crate::show::saved::Saved;
 use crate::show::table::Table;
 use crate::training::epoch::Epoch;
 use crate::training::evaluation::Evaluation;
+use crate::training::steps::Step;
 
 /// The course of a training run.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct History {
     /// The runs that it is made of, if they have names. Files of older versions have none.
     #[serde(default)]
     pub(super) sections: Vec<Section>,
+    /// The steps one by one, if they were asked for.
+    #[serde(default, rename = "steps", skip_serializing_if = "Vec::is_empty")]
+    pub(super) kept_steps: Vec<Step>,
     /// How many steps were taken, those of an epoch that was stopped too.
     #[serde(skip)]
     pub(crate) steps: usize,
@@ -161,6 +165,12 @@ impl History {
     pub(crate) fn after(&self, epochs: usize) -> Self {
         Self {
             epochs: self.epochs.iter().skip(epochs).copied().collect(),
+            kept_steps: (self.kept_steps.iter().filter(|step| step.epoch > epochs))
+                .map(|step| Step {
+                    epoch: step.epoch - epochs,
+                    ..*step
+                })
+                .collect(),
             kept: self.kept.map(|kept| kept - epochs as i64),
             // One run as a rule: its later part has the same name.
             sections: (self.sections.iter())
@@ -186,6 +196,12 @@ impl History {
             }
         }
         self.kept = later.kept.map(|kept| kept + self.epochs.len() as i64);
+        let before = self.epochs.len();
+        self.kept_steps
+            .extend(later.kept_steps.iter().map(|step| Step {
+                epoch: step.epoch + before,
+                ..*step
+            }));
         self.epochs.extend(&later.epochs);
         self.steps += later.steps;
         self.notes = distinct(self.notes.iter().chain(&later.notes));
@@ -261,7 +277,8 @@ impl History {
         text
     }
 
-    /// The numbers as JSON: a list for each measure, as Keras' `history.history` has them.
+    /// The numbers as JSON: a list for each measure, as Keras' `history.history` has them, and in `steps` those of the
+    /// steps if they were kept.
     pub fn to_json(&self) -> String {
         let mut object = serde_json::Map::new();
         for (name, value) in self.measures() {
@@ -276,6 +293,9 @@ impl History {
             .map(|epoch| epoch.seconds)
             .collect::<Vec<_>>();
         object.insert("seconds".into(), json!(seconds));
+        if let Some(steps) = self.steps_as_lists() {
+            object.insert("steps".into(), steps);
+        }
         object.insert("notes".into(), json!(self.notes));
         object.insert("ending".into(), json!(self.ending()));
         serde_json::Value::Object(object).to_string()

@@ -20,6 +20,8 @@ pub(crate) mod rate_finder;
 pub(crate) mod reporter;
 pub(crate) mod run;
 pub(crate) mod schedule;
+pub(crate) mod smoothing;
 pub(crate) mod source;
+pub(crate) mod steps;
 pub(crate) mod validation;
 pub(crate) mod variable;
