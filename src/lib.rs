@@ -140,7 +140,7 @@ pub use training::history::History;
 pub use training::optimizer::Optimizer;
 pub use training::rate_finder::LearningRates;
 pub use training::schedule::Schedule;
-pub use training::steps::Step;
+pub use training::step::Step;
 
 /// The crates whose types the API hands out, so that a notebook names them without a `:dep` line.
 pub use ndarray;

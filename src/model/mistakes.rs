@@ -50,11 +50,14 @@ impl Report {
             Target::Labels | Target::Numbers => "error",
         };
         let columns = ["picture", "true", "predicted", measure];
-        let title = format!(
-            "Misclassified: {} of {}",
-            self.most_wrong_numbers().len(),
-            self.len()
-        );
+        let title = match self.target() {
+            Target::Numbers => format!("Errors on {}", counted(self.len(), "picture")),
+            _ => format!(
+                "Misclassified: {} of {}",
+                self.most_wrong_numbers().len(),
+                self.len()
+            ),
+        };
         let mut table = Table::new(&title, &columns).right_aligned(&[3]);
         for (file, label, guess, probability) in self.mistakes() {
             table.push([
@@ -111,7 +114,11 @@ impl Report {
     #[doc(alias = "plot_top_losses")]
     pub fn most_wrong(&self, n: usize) -> Result<Figure> {
         let wrong = self.most_wrong_numbers();
-        let (n, count, notes) = grid::count(n, wrong.len(), "mistakes");
+        let what = match self.target() {
+            Target::Numbers => "errors",
+            _ => "mistakes",
+        };
+        let (n, count, notes) = grid::count(n, wrong.len(), what);
         let title = format!("{count}, on {}", counted(self.len(), "picture"));
         self.grid(&title, notes, &wrong[..n])
     }

@@ -20,7 +20,7 @@ use crate::training::epoch::Epoch;
 use crate::training::fit::Fit;
 use crate::training::history::History;
 use crate::training::optimizer::OptimizerState;
-use crate::training::steps::Step;
+use crate::training::step::Step;
 use crate::training::variable::Variable;
 
 /// The best epoch so far, for early stopping.

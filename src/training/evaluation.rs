@@ -22,6 +22,24 @@ pub struct Evaluation {
     pub mae: Option<f64>,
 }
 
+impl Target {
+    /// Means over pictures in words.
+    pub(crate) fn evaluation(self, loss: f64, measure: f64) -> Evaluation {
+        match self {
+            Self::Class | Self::Labels => Evaluation {
+                loss,
+                accuracy: measure,
+                mae: None,
+            },
+            Self::Numbers => Evaluation {
+                loss,
+                accuracy: f64::NAN,
+                mae: Some(measure),
+            },
+        }
+    }
+}
+
 impl Evaluation {
     /// Both numbers with their names, in the order of Keras' `fit(verbose=2)`; names begin with `prefix`.
     pub(crate) fn line(&self, prefix: &str) -> String {

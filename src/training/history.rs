@@ -12,7 +12,7 @@ use crate::show::saved::Saved;
 use crate::show::table::Table;
 use crate::training::epoch::Epoch;
 use crate::training::evaluation::Evaluation;
-use crate::training::steps::Step;
+use crate::training::step::Step;
 
 /// The course of a training run.
 #[derive(Clone, Default, Serialize, Deserialize)]

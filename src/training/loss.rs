@@ -9,7 +9,6 @@ use tch::{Device, Kind, Reduction, TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::pictures::labels::Labels;
 use crate::pictures::target::Target;
-use crate::training::evaluation::Evaluation;
 
 impl Target {
     /// One output for two classes, one for each name otherwise.
@@ -39,22 +38,6 @@ impl Target {
             Self::Class => logits.f_softmax(-1, Kind::Float),
             Self::Labels => logits.f_sigmoid(),
             Self::Numbers => Ok(logits.shallow_clone()),
-        }
-    }
-
-    /// Means over pictures in words.
-    pub(crate) fn evaluation(self, loss: f64, measure: f64) -> Evaluation {
-        match self {
-            Self::Class | Self::Labels => Evaluation {
-                loss,
-                accuracy: measure,
-                mae: None,
-            },
-            Self::Numbers => Evaluation {
-                loss,
-                accuracy: f64::NAN,
-                mae: Some(measure),
-            },
         }
     }
 }

@@ -22,6 +22,7 @@ pub(crate) mod run;
 pub(crate) mod schedule;
 pub(crate) mod smoothing;
 pub(crate) mod source;
+pub(crate) mod step;
 pub(crate) mod steps;
 pub(crate) mod validation;
 pub(crate) mod variable;

@@ -21,7 +21,7 @@ use crate::training::optimizer::OptimizerState;
 use crate::training::order::{Draws, Order};
 use crate::training::reporter::Reporter;
 use crate::training::source::Source;
-use crate::training::steps::Step;
+use crate::training::step::Step;
 use crate::training::validation::evaluate;
 use crate::training::variable::{self, Variable, copies_of, tensors_of};
 

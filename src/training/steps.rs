@@ -1,56 +1,17 @@
 //! The steps of a run one by one, where a history keeps them: loss and measure of every batch.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::show::draw::chart::Panel;
 use crate::show::draw::series::{Mark, Series, thinned};
 use crate::show::figure::{Figure, titled};
-use crate::training::epoch::null_is_nan;
-use crate::training::evaluation::Evaluation;
 use crate::training::history::History;
 use crate::training::smoothing::Smoothing;
+use crate::training::step::Step;
 
 /// How much of the last smoothed value the next one keeps: fastai's recorder has the same.
 const KEEPS: f64 = 0.98;
-
-/// One step of a run: a batch, measured before the weights moved by it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Step {
-    /// The epoch that it belongs to, counted from 1 in the history.
-    pub epoch: usize,
-    /// The mean loss of the batch, dropout on.
-    pub loss: f64,
-    /// The share of its pictures (or of their labels) that were right, 0 to 1; not a number (NaN) where numbers are the
-    /// answers.
-    #[serde(deserialize_with = "null_is_nan")]
-    pub accuracy: f64,
-    /// Its mean absolute error, where numbers are the answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mae: Option<f64>,
-}
-
-impl Step {
-    /// A step of an epoch with what was measured in it.
-    pub(crate) fn new(epoch: usize, measured: Evaluation) -> Self {
-        let Evaluation {
-            loss,
-            accuracy,
-            mae,
-        } = measured;
-        Self {
-            epoch,
-            loss,
-            accuracy,
-            mae,
-        }
-    }
-
-    fn measure(&self) -> f64 {
-        self.mae.unwrap_or(self.accuracy)
-    }
-}
 
 impl History {
     /// Every step in its order, those of an epoch that was stopped too; none unless the run kept them
@@ -146,6 +107,7 @@ impl History {
 #[allow(clippy::unwrap_used, reason = "a failing test may stop")]
 mod tests {
     use super::*;
+    use crate::training::evaluation::Evaluation;
 
     fn history(steps: impl Iterator<Item = (usize, f64)>) -> History {
         let mut history = History::default();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use evcxr_transfer::ndarray::{Array2, Array4};
 use evcxr_transfer::prelude::*;
-use evcxr_transfer::{Epoch, Evaluation, Figure};
+use evcxr_transfer::{Epoch, Evaluation};
 use serde_json::{Value, json};
 
 const EPOCHS: usize = 3;
@@ -410,38 +410,6 @@ fn histories_reports_and_nearest_pictures_fit_what_is_answered() {
         );
         assert!(history.best().is_some());
         assert_eq!(history.steps().len(), 4);
-        if let Ok(place) = std::env::var("SHOW_ME") {
-            let save = |figure: Figure, name: &str| {
-                figure
-                    .save(format!("{place}/{name}_{target:?}.png"))
-                    .unwrap();
-            };
-            save(history.plot(), "history");
-            save(history.plot_steps().unwrap(), "steps");
-            save(data.train.show(4).unwrap(), "data");
-            let report = model.report(&data.validation).unwrap();
-            save(report.show(4).unwrap(), "report");
-            println!(
-                "{}\n{}\n{}",
-                report.table(),
-                report.misclassified(),
-                data.check().unwrap().table()
-            );
-            println!("{history}\n{data}");
-            let prediction = model.predict(&*data.validation.files()[0]).unwrap();
-            save(prediction.plot(), "prediction");
-            if target == Target::Numbers {
-                save(report.plot_predicted().unwrap(), "predicted");
-            }
-            let train = features(target);
-            let fit = quiet()
-                .epochs(100)
-                .learning_rate(1e-3)
-                .batch_size(5)
-                .keep_steps();
-            let (_, long) = train_head(&train, &train, &fit).unwrap();
-            save(long.plot_steps().unwrap().log_y(), "long");
-        }
         let svg = history.plot().to_svg().unwrap();
         let title = match target {
             Target::Numbers => "Mean absolute error",
