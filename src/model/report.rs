@@ -144,10 +144,9 @@ impl fmt::Display for Report {
         let pictures = counted(self.len(), "picture");
         if self.target() == Target::Numbers {
             write!(f, "{pictures}")?;
-            let all = self.number_scores().into_iter();
+            let mut all = self.number_scores().into_iter();
             return all
-                .map(|scores| write!(f, ", {}: MAE {:.4}", scores.name, scores.mae))
-                .collect();
+                .try_for_each(|scores| write!(f, ", {}: MAE {:.4}", scores.name, scores.mae));
         }
         let wrong = self.most_wrong_numbers().len();
         write!(
