@@ -49,10 +49,10 @@ pub enum Error {
         total: usize,
     },
 
-    /// A folder does not hold pictures in class folders.
+    /// A folder does not hold pictures in class folders, or a table does not label pictures.
     #[error("{}: {problem}. {remedy}", path.display())]
     Dataset {
-        /// The folder.
+        /// The folder or the table.
         path: PathBuf,
         /// What was found.
         problem: String,

@@ -63,7 +63,7 @@
 //! | `machine` | devices and precision, memory, the disk, random numbers, the wish to stop |
 //! | `show` | cells' results, progress, tables, figures and how they are drawn |
 //! | `files` | named tensors, downloads, archives |
-//! | `pictures` | picture files and class folders: decoded, resized, checked, augmented |
+//! | `pictures` | picture files, class folders and tables of labels: decoded, resized, checked, augmented |
 //! | `network` | the networks' tables of layers, their weights, the base |
 //! | `training` | options, optimisers, the one training loop, histories, checkpoints |
 //! | `model` | features, heads, classifiers; predictions and reports |
@@ -102,6 +102,7 @@ pub use model::features::Features;
 pub use model::head::Head;
 pub use model::head_model::HeadModel;
 pub use model::head_training::train_head;
+pub use model::number_scores::NumberScores;
 pub use model::prediction::Prediction;
 pub use model::predictions::Predictions;
 pub use model::report::Report;
@@ -120,6 +121,7 @@ pub use pictures::photo::Photo;
 pub use pictures::photo_source::PhotoSource;
 pub use pictures::resize::Interpolation;
 pub use pictures::scaling::Scaling;
+pub use pictures::target::Target;
 pub use pictures::transform::Transform;
 pub use quick_looks::heatmap::heatmap;
 pub use quick_looks::histogram::histogram;
@@ -138,6 +140,7 @@ pub use training::history::History;
 pub use training::optimizer::Optimizer;
 pub use training::rate_finder::LearningRates;
 pub use training::schedule::Schedule;
+pub use training::step::Step;
 
 /// The crates whose types the API hands out, so that a notebook names them without a `:dep` line.
 pub use ndarray;
@@ -151,8 +154,8 @@ pub mod prelude {
     pub use crate::{
         ActivationMaximization, Architecture, Augment, Base, Classifier, Data, Dataset, Device,
         Error, Features, Fill, Fit, GradCam, Head, HeadModel, History, Interpolation, Lab,
-        Occlusion, Optimizer, Photo, Precision, Progress, Scaling, Schedule, Tensor, Weights,
-        display, heatmap, histogram, plot_lines, plot_xy, show_images, train_head,
+        Occlusion, Optimizer, Photo, Precision, Progress, Scaling, Schedule, Target, Tensor,
+        Weights, display, heatmap, histogram, plot_lines, plot_xy, show_images, train_head,
     };
     pub use crate::{ndarray, tch};
 }

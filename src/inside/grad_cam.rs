@@ -35,7 +35,6 @@ use crate::pictures::photo::Photo;
 use crate::pictures::photo_source::PhotoSource;
 use crate::show::display::displayed;
 use crate::show::figure::{Figure, titled};
-use crate::training::loss;
 
 /// What a [`GradCamMap`] is made of: a layer, a class, and the rule. Made from a layer's name or index where
 /// one is asked for.
@@ -260,7 +259,7 @@ fn gradients(
     crossing.push(output.shallow_clone());
     tch::with_grad(|| {
         let logits = scorer.logits_after(&crossing, number + 1)?;
-        let probabilities = loss::probabilities(&logits.f_detach()?)?;
+        let probabilities = scorer.target().answers(&logits.f_detach()?)?;
         let class = match wanted {
             Some(class) => class,
             None => probabilities.f_argmax(-1, false)?.f_int64_value(&[0])? as usize,

@@ -134,7 +134,6 @@ impl Features {
         // Stable: equals stay in the order of the files.
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
         ranked.truncate(n);
-        let labels = self.label_slice();
         Ok(Nearest {
             photo,
             files: ranked
@@ -143,7 +142,7 @@ impl Features {
                 .collect(),
             classes: ranked
                 .iter()
-                .map(|(k, _)| self.classes()[labels[*k]].clone())
+                .map(|(k, _)| self.all_labels().words(self.classes(), *k))
                 .collect(),
             similarities: ranked.iter().map(|(_, similarity)| *similarity).collect(),
             notes: self.notes().to_vec(),

@@ -23,6 +23,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::machine::arrays::numbers_of;
 use crate::model::features::Features;
+use crate::pictures::target::Target;
 use crate::show::display::displayed;
 use crate::show::draw::chart::Panel;
 use crate::show::draw::series::{Mark, Series};
@@ -137,11 +138,19 @@ impl Features {
         }
         let (points, explained) = plane(&self.tensor(), MOST)
             .map_err(Error::compute("finding the principal components"))?;
+        let (labels, classes) = match self.target() {
+            Target::Class => (
+                self.all_labels().classes().to_vec(),
+                self.classes().to_vec(),
+            ),
+            // No picture has one class: all look alike.
+            Target::Labels | Target::Numbers => (vec![0; self.len()], vec!["pictures".into()]),
+        };
         Ok(Pca {
             points,
             explained,
-            labels: self.label_slice().to_vec(),
-            classes: self.classes().to_vec(),
+            labels,
+            classes,
             notes: self.notes().to_vec(),
         })
     }

@@ -9,7 +9,7 @@ use crate::model::classifier::{Classifier, logits_of};
 use crate::network::base::Base;
 use crate::pictures::photo::Photo;
 use crate::pictures::resize::Interpolation;
-use crate::training::loss;
+use crate::pictures::target::Target;
 
 /// A base and what scores classes by its output.
 pub(crate) enum Scorer<'a> {
@@ -48,8 +48,17 @@ impl<'a> Scorer<'a> {
     /// The number of a class by its name; nothing where none is asked for.
     ///
     /// # Errors
-    /// [`Error::Argument`] says what the classes are called.
+    /// [`Error::Argument`] says what the classes are called; [`Error::Mismatch`] for a model of numbers.
     pub(crate) fn class_number(&self, class: Option<&str>) -> Result<Option<usize>> {
+        if self.target() == Target::Numbers {
+            return Err(Error::Mismatch {
+                what: "what a heat map asks for".into(),
+                expected: "a model that answers classes or labels".into(),
+                found: "one that answers numbers, which no part of a picture is probable for"
+                    .into(),
+                remedy: "Look at `model.base().feature_maps(..)`".into(),
+            });
+        }
         let Some(class) = class else {
             return Ok(None);
         };
@@ -72,6 +81,14 @@ impl<'a> Scorer<'a> {
             expected,
         };
         found.map(Some).ok_or_else(unknown)
+    }
+
+    /// What it answers.
+    pub(crate) fn target(&self) -> Target {
+        match self {
+            Self::Classifier(model) => model.target(),
+            Self::WithTop(_) => Target::Class,
+        }
     }
 
     pub(crate) fn class_name(&self, number: usize) -> String {
@@ -100,7 +117,7 @@ impl<'a> Scorer<'a> {
     /// Pictures, (N, H, W, 3) bytes of the base's size, to probabilities [N, classes].
     pub(crate) fn probabilities(&self, pixels: &Tensor) -> std::result::Result<Tensor, TchError> {
         match self {
-            Self::Classifier(model) => loss::probabilities(&model.logits(pixels)?),
+            Self::Classifier(model) => model.target().answers(&model.logits(pixels)?),
             Self::WithTop(base) => base.forward_pixels(pixels),
         }
     }

@@ -38,6 +38,19 @@ pub(crate) fn of(classes: &[String], counts: &Array2<usize>) -> Vec<ClassScores>
     classes.iter().enumerate().map(of_class).collect()
 }
 
+/// The scores of labels from a table for each: without it and with it in rows, what its pictures were taken for in columns.
+pub(crate) fn of_labels(labels: &[String], tables: &[Array2<usize>]) -> Vec<ClassScores> {
+    let both = [String::new(), String::new()];
+    let of_label = |(name, counts): (&String, &Array2<usize>)| {
+        let holding = of(&both, counts).pop();
+        holding.map(|scores| ClassScores {
+            class: name.clone(),
+            ..scores
+        })
+    };
+    labels.iter().zip(tables).filter_map(of_label).collect()
+}
+
 /// A row for each class.
 pub(crate) fn table(all: Vec<ClassScores>) -> Table {
     let columns = ["class", "precision", "recall", "F1", "pictures"];

@@ -28,6 +28,7 @@ use crate::network::layer::shape_with_batch;
 use crate::network::outputs::lesson_order;
 use crate::pictures::augment::Augment;
 use crate::pictures::resize::Interpolation;
+use crate::pictures::target::Target;
 use crate::show::display::displayed;
 use crate::show::progress::Progress;
 use crate::show::table::{Table, grouped};
@@ -55,7 +56,7 @@ pub(crate) struct Unfinished {
 }
 
 impl Classifier {
-    /// `base` with a new head for these classes, in their order. As in Keras everything is trainable
+    /// `base` with a new head for these classes (labels, numbers: [`Head::target`]), in their order. As in Keras everything is trainable
     /// at first; [`Classifier::train_frozen`] and [`Classifier::fine_tune`] see to that. The base that
     /// was passed stays as it is, whatever the model learns.
     ///
@@ -121,9 +122,14 @@ impl Classifier {
         &self.base
     }
 
-    /// The class names, in the order of the probabilities.
+    /// The class names (or those of labels or numbers), in the order of the probabilities.
     pub fn classes(&self) -> &[String] {
         self.head.classes()
+    }
+
+    /// What it answers: classes, labels or numbers.
+    pub fn target(&self) -> Target {
+        self.head.target()
     }
 
     /// All epochs that the model has learned, run after run.
@@ -209,7 +215,7 @@ impl Classifier {
             .note(&format!("Total params: {}", grouped(all)))
             .note(&format!("Trainable params: {}", grouped(open)))
             .note(&format!("Non-trainable params: {}", grouped(all - open)))
-            .note(&format!("Classes: {}", self.classes().join(", ")));
+            .note(&self.head.named());
         let notes = self.base.origin().notes.iter();
         notes.fold(table, |table, note| table.note(&format!("Note: {note}")))
     }

@@ -222,7 +222,9 @@ impl Classifier {
         augment: &'a Augment,
         fit: &Fit,
     ) -> Result<Box<dyn Source + 'a>> {
-        let targets = self.head.targets(dataset.labels(), &fit.class_weights)?;
+        let targets = self
+            .head
+            .targets(dataset.all_labels(), &fit.class_weights)?;
         let base = &self.base;
         sources::pictures(
             base,

@@ -4,25 +4,34 @@ use ndarray::{Array2, Axis};
 
 use crate::model::probabilities::{most_probable, percent};
 use crate::model::report::Report;
+use crate::pictures::target::Target;
 use crate::show::draw::matrix::Matrix;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::{Table, counted};
 
 impl Report {
     /// How many pictures of each class (a row) were taken for each class (a column), in the order of the
-    /// class names.
+    /// class names. (0, 0) for labels, which have [`Report::label_tables`], and numbers.
     pub fn confusion(&self) -> Array2<usize> {
         self.confusion_by(most_probable)
     }
 
     /// The same with another way to make a class of a picture's probabilities.
     pub(super) fn confusion_by(&self, class_of: impl Fn(&[f64]) -> usize) -> Array2<usize> {
-        let classes = self.classes.len();
-        let mut counts = Array2::zeros([classes, classes]);
-        for (&label, row) in self.labels.iter().zip(&self.probabilities) {
+        let names = self.confused_names();
+        let mut counts = Array2::zeros([names.len(), names.len()]);
+        for (&label, row) in self.labels.classes().iter().zip(&self.probabilities) {
             counts[[label, class_of(row)]] += 1;
         }
         counts
+    }
+
+    /// The classes that one can be taken for another.
+    fn confused_names(&self) -> &[String] {
+        match self.target() {
+            Target::Class => &self.classes,
+            Target::Labels | Target::Numbers => &[],
+        }
     }
 
     /// The same report whose confusion matrices have shares in place of counts: each row adds up to 1, or is 0
@@ -62,7 +71,7 @@ impl Report {
     /// row after [`Report::normalised`].
     pub fn confusion_matrix(&self) -> Table {
         let mut columns = vec!["true \\ predicted"];
-        columns.extend(self.classes.iter().map(String::as_str));
+        columns.extend(self.confused_names().iter().map(String::as_str));
         let numbers = (1..columns.len()).collect::<Vec<_>>();
         let mut table = Table::new(self.title(), &columns).right_aligned(&numbers);
         for (class, row) in self.classes.iter().zip(self.shown().rows()) {
@@ -72,6 +81,12 @@ impl Report {
                 false => format!("{value}"),
             }));
             table.push(cells);
+        }
+        if self.target() != Target::Class {
+            let nouns = self.target().nouns();
+            table = table.note(&format!(
+                "There is no confusion matrix of {nouns}: take `report.table()`"
+            ));
         }
         self.noted(table)
     }
@@ -93,7 +108,7 @@ impl Report {
             values: self.shown(),
             x_label: "predicted".into(),
             y_label: "true".into(),
-            names: self.classes.clone(),
+            names: self.confused_names().to_vec(),
         };
         let pictures = counted(self.len(), "picture");
         let title = format!("{} of {pictures}", self.title());

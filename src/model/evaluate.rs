@@ -9,7 +9,7 @@ use crate::pictures::dataset::Dataset;
 use crate::training::evaluation::{Evaluation, Sums};
 
 impl Classifier {
-    /// Loss and accuracy on labelled pictures, dropout off and nothing augmented. They are resized as the
+    /// Loss and accuracy (of numbers the mean absolute error) on labelled pictures, dropout off and nothing augmented. They are resized as the
     /// pictures were that the model has learned from.
     ///
     /// Keras: `model.evaluate(...)`.
@@ -20,8 +20,8 @@ impl Classifier {
     pub fn evaluate(&self, dataset: &Dataset) -> Result<Evaluation> {
         self.check_evaluable(dataset)?;
         let _no_grad = tch::no_grad_guard();
-        let targets = self.head.targets(dataset.labels(), &[])?;
-        let mut sums = Sums::default();
+        let targets = self.head.targets(dataset.all_labels(), &[])?;
+        let mut sums = Sums::new(self.target());
         self.for_each_logits(dataset, "evaluating", |first, logits| {
             let count = logits.size()[0] as usize;
             sums.add(&targets.narrow(first, count)?.measure(&logits)?, count)
@@ -73,6 +73,17 @@ impl Classifier {
     }
 
     pub(crate) fn check_classes(&self, dataset: &Dataset) -> Result<()> {
+        let (expected, found) = (self.target(), dataset.target());
+        if expected != found {
+            return Err(Error::Mismatch {
+                what: "what the pictures are labelled with".into(),
+                expected: format!("{}, which the model answers", expected.nouns()),
+                found: found.nouns().into(),
+                remedy: format!(
+                    "Make a model for them: `Head::dense(256).target(Target::{found:?})`"
+                ),
+            });
+        }
         if dataset.classes() == self.classes() {
             return Ok(());
         }

@@ -9,11 +9,13 @@ use crate::files::onnx::{Attribute, Elements, Onnx};
 use crate::model::classifier::Classifier;
 use crate::model::head_model::{HeadModel, LAYER_NAMES};
 use crate::network::exported_base::{PIXELS, dense};
+use crate::pictures::target::Target;
 use crate::show::saved::Saved;
 
 /// The names of what comes out.
 const PROBABILITIES: &str = "probabilities";
 const CLASS_INDEX: &str = "class_index";
+const NUMBERS: &str = "numbers";
 
 impl Classifier {
     /// Writes base and head as one ONNX file.
@@ -64,7 +66,19 @@ impl HeadModel {
                 x = onnx.node(name, "Relu", &[&x], &[]);
             }
         }
+        onnx.metadata("classes", json!(self.classes));
         let along = |axis: i64| ("axis", Attribute::Int(axis));
+        let names = [self.classes.len()];
+        let of_each = match self.target() {
+            Target::Class => None,
+            Target::Labels => Some((PROBABILITIES, "Sigmoid")),
+            Target::Numbers => Some((NUMBERS, "Identity")),
+        };
+        if let Some((name, operator)) = of_each {
+            onnx.node(name, operator, &[&x], &[]);
+            onnx.output(name, Elements::Float, &names);
+            return Ok(());
+        }
         if self.classes.len() == 2 {
             let second = onnx.node("second", "Sigmoid", &[&x], &[]);
             let one = onnx.floats("one", &[1.0]);
@@ -75,18 +89,23 @@ impl HeadModel {
         }
         let flat = [along(1), ("keepdims", Attribute::Int(0))];
         onnx.node(CLASS_INDEX, "ArgMax", &[PROBABILITIES], &flat);
-        onnx.output(PROBABILITIES, Elements::Float, &[self.classes.len()]);
+        onnx.output(PROBABILITIES, Elements::Float, &names);
         onnx.output(CLASS_INDEX, Elements::Int64, &[]);
-        onnx.metadata("classes", json!(self.classes));
         Ok(())
     }
 
     /// What a file takes and gives, in words.
     fn described(&self, takes: &str) -> String {
-        format!(
-            "Takes {takes}. Gives {PROBABILITIES}: (N, {}), and {CLASS_INDEX}: (N,), an index into {:?}",
-            self.classes.len(),
-            self.classes
-        )
+        let (count, names) = (self.classes.len(), &self.classes);
+        let gives = match self.target() {
+            Target::Class => format!(
+                "{PROBABILITIES}: (N, {count}), and {CLASS_INDEX}: (N,), an index into {names:?}"
+            ),
+            Target::Labels => {
+                format!("{PROBABILITIES}: (N, {count}), of each of {names:?} by itself")
+            }
+            Target::Numbers => format!("{NUMBERS}: (N, {count}), {names:?}"),
+        };
+        format!("Takes {takes}. Gives {gives}")
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use ndarray::{Array1, Array4};
+use ndarray::{Array1, Array2, Array4};
 use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
@@ -15,7 +15,9 @@ use crate::machine::random::hash_of;
 use crate::model::provenance::Provenance;
 use crate::network::base::Base;
 use crate::pictures::dataset::Dataset;
+use crate::pictures::labels::Labels;
 use crate::pictures::resize::Interpolation;
+use crate::pictures::target::Target;
 use crate::show::display::displayed;
 use crate::show::notebook::Bundle;
 
@@ -23,7 +25,7 @@ use crate::show::notebook::Bundle;
 #[doc(alias("embeddings", "bottleneck"))]
 pub struct Features {
     pub(super) tensor: Tensor,
-    pub(super) labels: Vec<usize>,
+    pub(super) labels: Labels,
     /// The pictures; none for numbers of one's own, and in files of earlier versions.
     pub(super) files: Vec<PathBuf>,
     pub(super) classes: Vec<String>,
@@ -46,7 +48,7 @@ impl Features {
         Self {
             provenance: Some(provenance),
             tensor,
-            labels: dataset.labels().to_vec(),
+            labels: dataset.all_labels().clone(),
             files: dataset.files().to_vec(),
             classes: dataset.classes().to_vec(),
             base: base.to_owned(),
@@ -61,6 +63,45 @@ impl Features {
     /// [`Error::Mismatch`] if the counts differ, [`Error::Argument`] if a label has no class or a value is not
     /// finite.
     pub fn from_array(values: &Array4<f32>, labels: &[usize], classes: &[&str]) -> Result<Self> {
+        Self::of_array(values, Labels::of_classes(labels.to_vec()), classes)
+    }
+
+    /// The same with labels or numbers: `targets` (N, names), 1 where a label holds and 0 where not, or the numbers.
+    ///
+    /// ```
+    /// use evcxr_transfer::{Features, Fit, Progress, Target, ndarray::{Array2, Array4}, train_head};
+    /// let values = Array4::from_shape_fn((8, 1, 1, 2), |(n, _, _, c)| (n * (c + 1)) as f32 / 8.0);
+    /// let ages = Array2::from_shape_fn((8, 1), |(n, _)| 2.0 * n as f32);
+    /// let features = Features::from_arrays(&values, Target::Numbers, &ages, &["age"])?;
+    /// let fit = Fit::default().epochs(60).learning_rate(0.01).progress(Progress::quiet());
+    /// let (head, history) = train_head(&features, &features, &fit)?;
+    /// assert!(history.last().unwrap().val_mae < history.epochs[0].val_mae);
+    /// assert_eq!(head.predict(&features)?.dim(), (8, 1)); // ages
+    /// # Ok::<(), evcxr_transfer::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Features::from_array`]; [`Error::Argument`] for [`Target::Class`], whose labels are no array, and for a
+    /// label that is neither 0 nor 1.
+    pub fn from_arrays(
+        values: &Array4<f32>,
+        target: Target,
+        targets: &Array2<f32>,
+        names: &[&str],
+    ) -> Result<Self> {
+        if target == Target::Class {
+            return Err(Error::Argument {
+                argument: "target",
+                value: "Class".into(),
+                expected: "give the number of each picture's class to `Features::from_array`"
+                    .into(),
+            });
+        }
+        let rows = targets.outer_iter().map(|row| row.to_vec()).collect();
+        Self::of_array(values, Labels::of_rows(target, rows), names)
+    }
+
+    fn of_array(values: &Array4<f32>, labels: Labels, classes: &[&str]) -> Result<Self> {
         let size = values.shape().iter().map(|&n| n as i64).collect::<Vec<_>>();
         let flat = values.iter().copied().collect::<Vec<f32>>();
         let tensor = Tensor::f_from_slice(&flat)
@@ -68,13 +109,13 @@ impl Features {
             .map_err(Error::compute("reading an array"))?;
         let features = Self {
             tensor,
-            labels: labels.to_vec(),
+            digest: Some(digest_of(values, &labels)),
+            labels,
             files: Vec::new(),
             classes: classes.iter().map(|&class| class.to_owned()).collect(),
             base: "an array".into(),
             provenance: None,
             notes: Vec::new(),
-            digest: Some(digest_of(values, labels)),
         };
         features.check()?;
         match tensors::not_finite(&features.tensor)
@@ -89,32 +130,9 @@ impl Features {
         }
     }
 
-    /// Labels must be there for each picture and lie within the classes: libtorch's loss would read
-    /// outside its memory or stop the program otherwise.
+    /// Refuses labels that do not fit pictures and names.
     pub(super) fn check(&self) -> Result<()> {
-        if self.labels.len() != self.len() {
-            return Err(Error::Mismatch {
-                what: "labels".into(),
-                expected: format!("{}, one for each picture", self.len()),
-                found: self.labels.len().to_string(),
-                remedy: "Pass one label for each picture".into(),
-            });
-        }
-        match self
-            .labels
-            .iter()
-            .find(|&&label| label >= self.classes.len())
-        {
-            Some(label) => Err(Error::Argument {
-                argument: "labels",
-                value: label.to_string(),
-                expected: format!(
-                    "each must be below {}, the number of classes",
-                    self.classes.len()
-                ),
-            }),
-            None => Ok(()),
-        }
+        self.labels.check(self.len(), self.classes.len())
     }
 
     /// The number of pictures.
@@ -169,12 +187,24 @@ impl Features {
         self.tensor.shallow_clone()
     }
 
-    /// The label of each picture, (N,): an index into `classes()`.
+    /// The label of each picture, (N,): an index into `classes()`. None where they have labels or numbers, which
+    /// [`Features::values`] has.
     pub fn labels(&self) -> Array1<usize> {
-        Array1::from(self.labels.clone())
+        Array1::from(self.labels.classes().to_vec())
     }
 
-    /// The class names.
+    /// What the pictures are labelled with.
+    pub fn target(&self) -> Target {
+        self.labels.target()
+    }
+
+    /// The numbers of each picture, (N, names): see [`Dataset::values`].
+    pub fn values(&self) -> Array2<f32> {
+        let shape = (self.len(), self.classes.len());
+        Array2::from_shape_fn(shape, |(picture, name)| self.labels.value(picture, name))
+    }
+
+    /// The class names, or those of labels or numbers.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
@@ -227,7 +257,7 @@ impl Features {
         self.tensor.device()
     }
 
-    pub(crate) fn label_slice(&self) -> &[usize] {
+    pub(crate) fn all_labels(&self) -> &Labels {
         &self.labels
     }
 }
@@ -245,15 +275,22 @@ pub(crate) fn no_files(what: &str) -> Error {
 }
 
 /// A digest of labels and values; of each picture's only the first, which differ between any two.
-fn digest_of(values: &Array4<f32>, labels: &[usize]) -> String {
+fn digest_of(values: &Array4<f32>, labels: &Labels) -> String {
     const VALUES: usize = 64;
-    let rows = values.outer_iter().zip(labels).flat_map(|(row, label)| {
+    let bytes_of = |picture: usize| match labels.rows().get(picture) {
+        Some(row) => row.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        None => match labels.classes().get(picture) {
+            Some(&class) => (class as u64).to_le_bytes().to_vec(),
+            None => Vec::new(),
+        },
+    };
+    let rows = values.outer_iter().enumerate().flat_map(|(picture, row)| {
         let some = row
             .iter()
             .take(VALUES)
             .flat_map(|value| value.to_le_bytes());
         let some = some.collect::<Vec<_>>();
-        (*label as u64).to_le_bytes().into_iter().chain(some)
+        bytes_of(picture).into_iter().chain(some)
     });
     format!("{:016x}", hash_of(rows))
 }
@@ -273,10 +310,15 @@ impl fmt::Display for Features {
             .collect::<Vec<_>>();
         write!(
             f,
-            "Features ({}) from {}, labels ({},), classes {:?}",
+            "Features ({}) from {}, labels ({},{}), {} {:?}",
             sizes.join(", "),
             self.base,
             self.labels.len(),
+            match self.target() {
+                Target::Class => String::new(),
+                _ => format!(" {}", self.classes.len()),
+            },
+            self.target().nouns(),
             self.classes
         )?;
         for note in &self.notes {

@@ -1,8 +1,8 @@
 //! How a head is built: the small classifier on top of a base.
 
 use crate::error::{Error, Result};
+use crate::pictures::target::Target;
 use crate::training::fit::check_positive;
-use crate::training::loss::outputs_for;
 
 /// 2^30 weights are 4 GB, and training takes four times as much: a larger head is a typing slip.
 const MOST_WEIGHTS: usize = 1 << 30;
@@ -12,6 +12,7 @@ const MOST_WEIGHTS: usize = 1 << 30;
 pub struct Head {
     pub(crate) units: usize,
     pub(crate) dropout: f64,
+    pub(crate) target: Target,
 }
 
 impl Head {
@@ -21,7 +22,27 @@ impl Head {
         Self {
             units,
             dropout: 0.0,
+            target: Target::Class,
         }
+    }
+
+    /// Sets what it answers: one class of several, unless said. [`Head::build`] goes by its features.
+    ///
+    /// Keras: `Dense(n, activation="sigmoid")` with `binary_crossentropy` for labels, `Dense(n)` with `mse` for numbers.
+    ///
+    /// ```
+    /// use evcxr_transfer::{Base, Classifier, Device, Head, Precision, Target, Weights};
+    /// # let base = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32)?;
+    /// let head = Head::dense(16).target(Target::Labels);
+    /// let model = Classifier::new(&base, head, &["red", "square"])?;
+    /// let prediction = model.predict("data/samples/train/cats/cat.0.jpg")?;
+    /// assert!(prediction.labels().len() <= 2); // those with a probability above one half
+    /// # Ok::<(), evcxr_transfer::Error>(())
+    /// ```
+    #[doc(alias("activation", "y_range"))]
+    pub fn target(mut self, target: Target) -> Self {
+        self.target = target;
+        self
     }
 
     /// The share of hidden values that is set to zero while training, 0 up to (not) 1.
@@ -39,23 +60,27 @@ impl Head {
     /// Refuses options that no head can have for `width` inputs.
     pub(crate) fn check(&self, width: usize, classes: &[String]) -> Result<()> {
         check_positive("units", self.units)?;
-        if classes.len() < 2 {
+        if classes.len() < self.target.fewest_names() {
             return Err(Error::Argument {
                 argument: "classes",
                 value: format!("{classes:?}"),
-                expected: "there must be at least two to tell apart".into(),
+                expected: match self.target {
+                    Target::Class => "there must be at least two to tell apart".into(),
+                    other => format!("there must be the name of one {} at least", other.noun()),
+                },
             });
         }
         // One unit has a weight for each input and each output.
-        let of_unit = width.saturating_add(outputs_for(classes.len()));
+        let of_unit = width.saturating_add(self.target.outputs(classes.len()));
         let weights = of_unit.checked_mul(self.units);
         if weights.is_none_or(|weights| weights > MOST_WEIGHTS) {
             return Err(Error::Argument {
                 argument: "units",
                 value: self.units.to_string(),
                 expected: format!(
-                    "with {width} inputs and {} classes it may be {} at most",
+                    "with {width} inputs and {} {} it may be {} at most",
                     classes.len(),
+                    self.target.nouns(),
                     MOST_WEIGHTS / of_unit.max(1)
                 ),
             });

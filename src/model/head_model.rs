@@ -1,7 +1,7 @@
 //! The head: the small classifier that is trained on a base's features.
 //!
 //! Dense, ReLU, dropout, Dense, then sigmoid for two classes and softmax for more, as in the
-//! lesson, with Keras' initialisation (Glorot uniform kernels, zero biases).
+//! lesson (labels and numbers: see [`Target`]), with Keras' initialisation (Glorot uniform kernels, zero biases).
 //!
 //! ```
 //! use evcxr_transfer::{Features, Fit, Progress, train_head};
@@ -30,12 +30,14 @@ use crate::model::provenance::Provenance;
 use crate::network::parameter::Role;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::network::weights::seeded::glorot;
+use crate::pictures::labels::Labels;
+use crate::pictures::target::Target;
 use crate::show::display::displayed;
 use crate::show::table::{Table, grouped};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::dropout::Dropout;
 use crate::training::history::History;
-use crate::training::loss::{self, Targets, outputs_for};
+use crate::training::loss::Targets;
 use crate::training::variable::{ParameterGroup, Variable};
 
 /// Keras' names for the two layers.
@@ -62,13 +64,15 @@ pub struct HeadModel {
 }
 
 impl Head {
-    /// A head with fresh weights for features like these; they follow from `seed` alone.
+    /// A head with fresh weights for features like these, which answers what they are labelled with; the weights
+    /// follow from `seed` alone.
     ///
     /// # Errors
     /// [`Error::Argument`] if there are no units or more than fit into memory, if the dropout is
     /// not a share, or if there are fewer than two classes.
     pub fn build(&self, features: &Features, seed: u64) -> Result<HeadModel> {
-        let model = self.build_for(
+        let head = self.clone().target(features.target());
+        let model = head.build_for(
             &features.shape()[1..],
             features.classes(),
             features.device(),
@@ -92,14 +96,12 @@ impl Head {
     ) -> Result<HeadModel> {
         let width = input_shape.iter().product::<usize>();
         self.check(width, classes)?;
-        let values = self.units * (width + outputs_for(classes.len()));
+        let outputs = self.target.outputs(classes.len());
+        let values = self.units * (width + outputs);
         let what = format!("a head of {} units", self.units);
         check_room(device, 4 * values, &what, "Make it smaller")?;
         let mut random = Random::new(seed, "head");
-        let shapes = [
-            [width, self.units],
-            [self.units, outputs_for(classes.len())],
-        ];
+        let shapes = [[width, self.units], [self.units, outputs]];
         let layers = shapes
             .iter()
             .map(|shape| glorot(shape, &mut random)?.on(device))
@@ -126,9 +128,24 @@ impl HeadModel {
         self.layers.iter().map(LayerWeights::num_parameters).sum()
     }
 
-    /// The class names, in the order of the columns of [`HeadModel::predict`].
+    /// The class names (or those of labels or numbers), in the order of the columns of [`HeadModel::predict`].
     pub fn classes(&self) -> &[String] {
         &self.classes
+    }
+
+    /// What it answers.
+    pub fn target(&self) -> Target {
+        self.head.target
+    }
+
+    /// `Classes: cats, dogs`.
+    pub(crate) fn named(&self) -> String {
+        let nouns = match self.target() {
+            Target::Class => "Classes",
+            Target::Labels => "Labels",
+            Target::Numbers => "Numbers",
+        };
+        format!("{nouns}: {}", self.classes.join(", "))
     }
 
     /// The summary table, as Keras' `model.summary()` has it.
@@ -140,14 +157,14 @@ impl HeadModel {
         }
         table = table
             .note(&format!("Total params: {}", grouped(self.num_parameters())))
-            .note(&format!("Classes: {}", self.classes.join(", ")));
+            .note(&self.named());
         let notes = self.notes.iter();
         notes.fold(table, |table, note| table.note(&format!("Note: {note}")))
     }
 
     /// Its layers: name and type, output shape, parameters.
     pub(crate) fn summary_rows(&self) -> Vec<[String; 3]> {
-        let outputs = outputs_for(self.classes.len());
+        let outputs = self.target().outputs(self.classes.len());
         let rows = [
             ("dense (Dense)", self.head.units, 0),
             ("dropout (Dropout)", self.head.units, usize::MAX),
@@ -172,11 +189,12 @@ impl HeadModel {
     }
 
     /// What the pictures with these labels should be taken for.
-    pub(crate) fn targets(&self, labels: &[usize], class_weights: &[f64]) -> Result<Targets> {
+    pub(crate) fn targets(&self, labels: &Labels, class_weights: &[f64]) -> Result<Targets> {
         Targets::new(labels, self.classes.len(), class_weights, self.device)
     }
 
-    /// The probability of each class for each picture, (N, classes); every row adds up to 1.
+    /// The probability of each class for each picture, (N, classes); every row adds up to 1. Of labels each has a
+    /// probability of its own, 0 to 1; of numbers it is the numbers themselves.
     ///
     /// # Errors
     /// [`Error::Mismatch`] if the features are of another shape or have other classes.
@@ -184,7 +202,9 @@ impl HeadModel {
         self.check(features, "features")?;
         let _no_grad = tch::no_grad_guard();
         let predict = || -> std::result::Result<Vec<f32>, TchError> {
-            let probabilities = loss::probabilities(&self.logits(&self.rows(features)?, None)?)?;
+            let probabilities = self
+                .target()
+                .answers(&self.logits(&self.rows(features)?, None)?)?;
             Vec::<f32>::try_from(
                 &probabilities
                     .f_to_device(Device::Cpu)?
@@ -200,6 +220,14 @@ impl HeadModel {
                 message: error.to_string(),
             }
         })
+    }
+
+    /// `2 classes`, `1 number`.
+    fn described_count(&self) -> String {
+        match self.classes.len() {
+            1 => format!("1 {}", self.target().noun()),
+            count => format!("{count} {}", self.target().nouns()),
+        }
     }
 
     /// Whether it has learned anything yet.
@@ -278,9 +306,16 @@ impl HeadModel {
                 "Extract them with the base and the picture size that the head was made for",
             );
         }
+        if features.target() != self.target() {
+            return differs(
+                format!("{}, as the head was made for", self.target().nouns()),
+                features.target().nouns().into(),
+                "Build a head on these features",
+            );
+        }
         if features.classes() != self.classes {
             return differs(
-                format!("the classes {:?}", self.classes),
+                format!("the {} {:?}", self.target().nouns(), self.classes),
                 format!("{:?}", features.classes()),
                 "Use the pictures of the classes that the head was made for",
             );
@@ -297,7 +332,7 @@ impl HeadModel {
         features.tensor().f_to_device(self.device)?.f_flatten(1, -1)
     }
 
-    /// Rows [N, width] to logits: [N] for two classes, [N, classes] for more. `mask` [N, units]
+    /// Rows [N, width] to logits: [N] for two classes, [N, names] otherwise. `mask` [N, units]
     /// holds 1 where a hidden value is kept.
     pub(crate) fn logits(
         &self,
@@ -314,12 +349,7 @@ impl HeadModel {
         if let Some(mask) = mask {
             hidden = self.dropout().apply(&hidden, mask)?;
         }
-        let logits = dense(&hidden, output_layer)?;
-        if self.classes.len() == 2 {
-            logits.f_squeeze_dim(1)
-        } else {
-            Ok(logits)
-        }
+        self.target().logits(dense(&hidden, output_layer)?)
     }
 }
 
@@ -333,10 +363,10 @@ impl fmt::Display for HeadModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "head: {:?} -> {} -> {} classes, {} parameters",
+            "head: {:?} -> {} -> {}, {} parameters",
             self.input_shape,
             self.head.units,
-            self.classes.len(),
+            self.described_count(),
             grouped(self.num_parameters())
         )
     }

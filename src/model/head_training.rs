@@ -97,7 +97,7 @@ impl HeadModel {
         let rows = self
             .rows(features)
             .map_err(Error::compute("preparing features for training"))?;
-        let targets = self.targets(features.label_slice(), class_weights)?;
+        let targets = self.targets(features.all_labels(), class_weights)?;
         Ok(Stored::new(vec![rows], targets))
     }
 
@@ -114,7 +114,7 @@ impl HeadModel {
         rate_finder::find(fit, &learner, &mut self.source(train, &fit.class_weights)?)
     }
 
-    /// Loss and accuracy on other features, dropout off.
+    /// Loss and accuracy (of numbers the mean absolute error) on other features, dropout off.
     ///
     /// # Errors
     /// [`Error::Mismatch`] if the features are of another shape or make, or have other classes.

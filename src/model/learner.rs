@@ -10,6 +10,7 @@ use crate::model::classifier::{Classifier, logits_of};
 use crate::model::head_model::HeadModel;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::pictures::augment::Augment;
+use crate::pictures::target::Target;
 use crate::show::saved::Saved;
 use crate::training::checkpoint::Run;
 use crate::training::dropout::Dropout;
@@ -87,6 +88,10 @@ impl Learner for ModelLearner<'_> {
     fn variables(&self) -> Vec<Variable> {
         let of_base = self.opened.iter().flat_map(Opened::variables);
         of_base.chain(self.head.variables()).collect()
+    }
+
+    fn target(&self) -> Target {
+        self.head.target()
     }
 
     fn dropout(&self) -> Dropout {

@@ -1,13 +1,14 @@
-//! The pictures that a model takes for another class, the surest mistakes first.
+//! The pictures that a model takes for another class, the surest mistakes first; wrong labels, and numbers by their error.
 
 use std::path::PathBuf;
 
 use crate::error::Result;
 use crate::model::features::no_files;
-use crate::model::probabilities::{most_probable, percent};
+use crate::model::probabilities::{answer, full_answer, most_probable};
 use crate::model::report::Report;
 use crate::pictures::folder::name_of;
 use crate::pictures::photo::Photo;
+use crate::pictures::target::Target;
 use crate::show::draw::grid;
 use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
@@ -15,15 +16,16 @@ use crate::show::table::{Table, counted};
 
 impl Report {
     /// The pictures that are taken for another class, the surest mistakes first: the file, its class, what
-    /// it was taken for and the probability of that.
+    /// it was taken for and the probability of that. Of labels those with a wrong one, and how far its probability is from the
+    /// truth; of numbers all, the largest error first, and the mean absolute error.
     pub fn mistakes(&self) -> Vec<(PathBuf, String, String, f64)> {
         let of = |number: usize| {
-            let guess = most_probable(&self.probabilities[number]);
+            let row = &self.probabilities[number];
             (
                 self.file(number),
-                self.classes[self.labels[number]].clone(),
-                self.classes[guess].clone(),
-                self.probabilities[number][guess],
+                self.labels.words(&self.classes, number),
+                answer(self.target(), &self.classes, row),
+                self.sureness(number),
             )
         };
         self.most_wrong_numbers().into_iter().map(of).collect()
@@ -43,12 +45,19 @@ impl Report {
     /// ```
     #[doc(alias("top_losses", "errors"))]
     pub fn misclassified(&self) -> Table {
-        let columns = ["picture", "true", "predicted", "probability"];
-        let title = format!(
-            "Misclassified: {} of {}",
-            self.most_wrong_numbers().len(),
-            self.len()
-        );
+        let measure = match self.target() {
+            Target::Class => "probability",
+            Target::Labels | Target::Numbers => "error",
+        };
+        let columns = ["picture", "true", "predicted", measure];
+        let title = match self.target() {
+            Target::Numbers => format!("Errors on {}", counted(self.len(), "picture")),
+            _ => format!(
+                "Misclassified: {} of {}",
+                self.most_wrong_numbers().len(),
+                self.len()
+            ),
+        };
         let mut table = Table::new(&title, &columns).right_aligned(&[3]);
         for (file, label, guess, probability) in self.mistakes() {
             table.push([
@@ -62,19 +71,37 @@ impl Report {
     }
 
     fn is_wrong(&self, number: usize) -> bool {
-        most_probable(&self.probabilities[number]) != self.labels[number]
+        let row = &self.probabilities[number];
+        match self.target() {
+            Target::Class => self.labels.value(number, most_probable(row)) == 0.0,
+            // On the wrong side of one half.
+            Target::Labels => self.sureness(number) >= 0.5,
+            Target::Numbers => true,
+        }
+    }
+
+    /// How sure a mistake is: the probability of the wrong class, the largest distance of a label's from the truth; of numbers
+    /// the mean absolute error.
+    fn sureness(&self, number: usize) -> f64 {
+        let row = &self.probabilities[number];
+        let truth = |place: usize| f64::from(self.labels.value(number, place));
+        let distances = row
+            .iter()
+            .enumerate()
+            .map(|(place, value)| (value - truth(place)).abs());
+        match self.target() {
+            Target::Class => row[most_probable(row)],
+            Target::Labels => distances.fold(0.0, f64::max),
+            Target::Numbers => distances.sum::<f64>() / row.len().max(1) as f64,
+        }
     }
 
     pub(super) fn most_wrong_numbers(&self) -> Vec<usize> {
         let mut wrong = (0..self.len())
             .filter(|&number| self.is_wrong(number))
             .collect::<Vec<_>>();
-        let sureness = |number: usize| {
-            let row = &self.probabilities[number];
-            row[most_probable(row)]
-        };
         // Stable: equals stay in the order of the files.
-        wrong.sort_by(|&a, &b| sureness(b).total_cmp(&sureness(a)));
+        wrong.sort_by(|&a, &b| self.sureness(b).total_cmp(&self.sureness(a)));
         wrong
     }
 
@@ -87,7 +114,11 @@ impl Report {
     #[doc(alias = "plot_top_losses")]
     pub fn most_wrong(&self, n: usize) -> Result<Figure> {
         let wrong = self.most_wrong_numbers();
-        let (n, count, notes) = grid::count(n, wrong.len(), "mistakes");
+        let what = match self.target() {
+            Target::Numbers => "errors",
+            _ => "mistakes",
+        };
+        let (n, count, notes) = grid::count(n, wrong.len(), what);
         let title = format!("{count}, on {}", counted(self.len(), "picture"));
         self.grid(&title, notes, &wrong[..n])
     }
@@ -113,16 +144,16 @@ impl Report {
         let mut tiles = Vec::with_capacity(numbers.len());
         for &number in numbers {
             let row = &self.probabilities[number];
-            let guess = most_probable(row);
             let label = format!(
-                "{}: {}\nis {}\n{}",
-                self.classes[guess],
-                percent(row[guess]),
-                self.classes[self.labels[number]],
+                "{}\nis {}\n{}",
+                full_answer(self.target(), &self.classes, row),
+                self.labels.words(&self.classes, number),
                 name_of(&self.file(number))
             );
             let tile = Tile::new(Photo::open(self.file(number))?, label);
-            tiles.push(tile.highlighted(self.is_wrong(number)));
+            // Numbers are never quite right.
+            let is_wrong = self.target() != Target::Numbers && self.is_wrong(number);
+            tiles.push(tile.highlighted(is_wrong));
         }
         notes.extend(self.notes.iter().cloned());
         let title = titled(title, &notes);

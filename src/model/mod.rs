@@ -17,6 +17,8 @@ pub(crate) mod head_model;
 pub(crate) mod head_training;
 pub(crate) mod learner;
 pub(crate) mod mistakes;
+pub(crate) mod number_report;
+pub(crate) mod number_scores;
 pub(crate) mod precision_recall;
 pub(crate) mod prediction;
 pub(crate) mod predictions;

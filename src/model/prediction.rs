@@ -15,38 +15,53 @@ use std::fmt;
 use crate::error::{Error, Result};
 use crate::machine::arrays::numbers_of;
 use crate::model::classifier::Classifier;
-use crate::model::probabilities::{check_numbers, most_probable, percent};
+use crate::model::probabilities::{answer, check_numbers, full_answer, most_probable, percent};
 use crate::network::base::Base;
 use crate::pictures::photo::Photo;
 use crate::pictures::photo_source::PhotoSource;
 use crate::pictures::resize::Interpolation;
+use crate::pictures::target::Target;
 use crate::show::display::displayed;
 use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 use crate::training::fit;
-use crate::training::loss;
 
 /// What a model takes a picture for.
 #[derive(Clone)]
 pub struct Prediction {
     photo: Photo,
+    target: Target,
     classes: Vec<String>,
     probabilities: Vec<f64>,
     notes: Vec<String>,
 }
 
 impl Prediction {
-    /// The most probable class.
+    /// The most probable class or label; of numbers the name of the largest.
     pub fn class(&self) -> &str {
         &self.classes[most_probable(&self.probabilities)]
     }
 
-    /// Its probability, 0 to 1.
+    /// Its probability, 0 to 1; of numbers the largest itself.
     pub fn probability(&self) -> f64 {
         self.probabilities[most_probable(&self.probabilities)]
     }
 
-    /// Each class with its probability, in the order of the model's classes; those of
+    /// The labels with a probability above one half, in the order of the model's; the most probable class where it
+    /// answers classes, and none where it answers numbers.
+    pub fn labels(&self) -> Vec<String> {
+        let all = self.classes.iter().zip(&self.probabilities);
+        match self.target {
+            Target::Class => vec![self.class().to_owned()],
+            Target::Labels => all
+                .filter(|(_, probability)| **probability > 0.5)
+                .map(|(label, _)| label.clone())
+                .collect(),
+            Target::Numbers => Vec::new(),
+        }
+    }
+
+    /// Each class (or label) with its probability, each number with its value, in the order of the model's classes; those of
     /// [`Base::classify`] from the most probable on.
     pub fn probabilities(&self) -> Vec<(String, f64)> {
         let probabilities = self.probabilities.iter().copied();
@@ -70,14 +85,20 @@ impl Prediction {
         &self.photo
     }
 
+    /// The class, the labels, or the numbers.
+    fn words(&self) -> String {
+        answer(self.target, &self.classes, &self.probabilities)
+    }
+
     /// The picture with its most probable classes, ten at most.
     pub fn plot(&self) -> Figure {
         let ranked = self.top(10);
-        let lines = ranked
-            .iter()
-            .map(|(class, probability)| format!("{class}: {}", percent(*probability)));
+        let lines = ranked.iter().map(|(class, value)| match self.target {
+            Target::Numbers => full_answer(self.target, std::slice::from_ref(class), &[*value]),
+            _ => format!("{class}: {}", percent(*value)),
+        });
         let tile = Tile::new(self.photo.clone(), lines.collect::<Vec<_>>().join("\n"));
-        let title = format!("{}: {}", self.photo.name(), self.class());
+        let title = format!("{}: {}", self.photo.name(), self.words());
         Figure::grid(&titled(&title, &self.notes), vec![tile], 1)
     }
 }
@@ -90,13 +111,10 @@ displayed!(
 
 impl fmt::Display for Prediction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {}, {}",
-            self.photo.name(),
-            self.class(),
-            percent(self.probability())
-        )?;
+        write!(f, "{}: {}", self.photo.name(), self.words())?;
+        if self.target == Target::Class {
+            write!(f, ", {}", percent(self.probability()))?;
+        }
         for note in &self.notes {
             write!(f, " ({note})")?;
         }
@@ -111,7 +129,7 @@ impl fmt::Debug for Prediction {
 }
 
 impl Classifier {
-    /// The class of one picture: a path, or a [`Photo`].
+    /// The class of one picture (its labels, its numbers): a path, or a [`Photo`].
     ///
     /// Keras: `model.predict(...)` on one picture, with `load_img` before it.
     ///
@@ -123,10 +141,11 @@ impl Classifier {
         let _no_grad = tch::no_grad_guard();
         let probabilities = self
             .logits(&pixels)
-            .and_then(|logits| numbers_of(&loss::probabilities(&logits)?))
+            .and_then(|logits| numbers_of(&self.target().answers(&logits)?))
             .map_err(Error::compute("predicting a class"))?;
         Ok(Prediction {
             photo,
+            target: self.target(),
             classes: self.classes().to_vec(),
             probabilities,
             notes: self.base().origin().notes.clone(),
@@ -161,6 +180,7 @@ impl Base {
         ranked.truncate(n);
         Ok(Prediction {
             photo,
+            target: Target::Class,
             classes: ranked
                 .iter()
                 .map(|&(number, _)| self.class_name(number))

@@ -17,10 +17,11 @@ use ndarray::Array2;
 
 use crate::error::{Error, Result};
 use crate::model::classifier::Classifier;
-use crate::model::probabilities::{most_probable, percent, table_of};
+use crate::model::probabilities::{answer, full_answer, most_probable, table_of};
 use crate::pictures::dataset::Dataset;
 use crate::pictures::left_out;
 use crate::pictures::photo::Photo;
+use crate::pictures::target::Target;
 use crate::show::display::displayed;
 use crate::show::draw::grid;
 use crate::show::draw::tile::Tile;
@@ -32,6 +33,7 @@ use crate::show::table::{Table, counted};
 pub struct Predictions {
     folder: PathBuf,
     files: Vec<PathBuf>,
+    target: Target,
     classes: Vec<String>,
     probabilities: Vec<Vec<f64>>,
     unreadable: Vec<(PathBuf, String)>,
@@ -55,7 +57,7 @@ impl Predictions {
         &self.files
     }
 
-    /// The most probable class of each picture, with its probability.
+    /// The most probable class or label of each picture, with its probability.
     pub fn classes(&self) -> Vec<(String, f64)> {
         let best = |row: &Vec<f64>| {
             let class = most_probable(row);
@@ -64,7 +66,7 @@ impl Predictions {
         self.probabilities.iter().map(best).collect()
     }
 
-    /// The probability of each of the model's classes for each picture, (N, classes): a copy.
+    /// The probability of each of the model's classes for each picture, or its numbers, (N, classes): a copy.
     #[doc(alias = "predict_proba")]
     pub fn probabilities(&self) -> Array2<f64> {
         table_of(&self.probabilities, self.classes.len())
@@ -80,26 +82,33 @@ impl Predictions {
         &self.left_out
     }
 
-    /// Each picture with its class, the probability of it, and that of every class.
+    /// Each picture with its class, the probability of it, and that of every class; with its labels and the probability of
+    /// each; or with its numbers.
     pub fn table(&self) -> Table {
-        let mut columns = vec!["picture", "class", "probability"];
+        let mut columns = match self.target {
+            Target::Class => vec!["picture", "class", "probability"],
+            Target::Labels => vec!["picture", "labels"],
+            Target::Numbers => vec!["picture"],
+        };
+        let first_number = columns.len() - usize::from(self.target == Target::Class);
         // With two classes the other one's follows.
-        let all = self.classes.len() > 2;
+        let all = self.target != Target::Class || self.classes.len() > 2;
         if all {
             columns.extend(self.classes.iter().map(String::as_str));
         }
-        let numbers = (2..columns.len()).collect::<Vec<_>>();
+        let numbers = (first_number..columns.len()).collect::<Vec<_>>();
         let mut table = Table::new(&self.to_string(), &columns).right_aligned(&numbers);
         let best = self.classes();
-        for ((file, (class, probability)), row) in
-            self.files.iter().zip(best).zip(&self.probabilities)
+        for ((file, (_, probability)), row) in self.files.iter().zip(best).zip(&self.probabilities)
         {
+            let words = answer(self.target, &self.classes, row);
             let name = file.strip_prefix(&self.folder).unwrap_or(file);
-            let mut cells = vec![
-                name.display().to_string(),
-                class,
-                format!("{probability:.4}"),
-            ];
+            let mut cells = vec![name.display().to_string()];
+            match self.target {
+                Target::Class => cells.extend([words, format!("{probability:.4}")]),
+                Target::Labels => cells.push(words),
+                Target::Numbers => {}
+            }
             if all {
                 cells.extend(row.iter().map(|probability| format!("{probability:.4}")));
             }
@@ -123,9 +132,10 @@ impl Predictions {
         let (n, count, mut notes) = grid::count(n, self.len(), "predictions");
         notes.extend(self.notes.iter().cloned());
         let mut tiles = Vec::with_capacity(n);
-        for (file, (class, probability)) in self.files.iter().zip(self.classes()).take(n) {
+        for (file, row) in self.files.iter().zip(&self.probabilities).take(n) {
             let photo = Photo::open(file)?;
-            let label = format!("{class}: {}\n{}", percent(probability), photo.name());
+            let words = full_answer(self.target, &self.classes, row);
+            let label = format!("{words}\n{}", photo.name());
             tiles.push(Tile::new(photo, label));
         }
         Ok(Figure::photos(
@@ -146,9 +156,18 @@ impl fmt::Display for Predictions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", counted(self.len(), "prediction"))?;
         for (number, class) in self.classes.iter().enumerate() {
-            let rows = self.probabilities.iter();
-            let count = rows.filter(|row| most_probable(row) == number).count();
-            write!(f, ", {count} {class}")?;
+            let counts = |row: &&Vec<f64>| match self.target {
+                Target::Class => most_probable(row) == number,
+                _ => row[number] > 0.5,
+            };
+            match self.target {
+                Target::Numbers => write!(f, ", {class}")?,
+                _ => write!(
+                    f,
+                    ", {} {class}",
+                    self.probabilities.iter().filter(counts).count()
+                )?,
+            }
         }
         for (count, what) in [
             (self.unreadable.len(), "unreadable"),
@@ -193,6 +212,7 @@ impl Classifier {
         Ok(Predictions {
             folder: folder.as_ref().to_owned(),
             files: readable.files().to_vec(),
+            target: self.target(),
             classes: self.classes().to_vec(),
             probabilities,
             unreadable,

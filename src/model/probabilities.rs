@@ -1,4 +1,4 @@
-//! How probable each class is: a row a picture, one value a class.
+//! A model's answers: a row a picture, the probability of each class or label, or its numbers.
 
 use ndarray::Array2;
 use tch::{TchError, Tensor};
@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::machine::arrays::array_of;
 use crate::model::classifier::Classifier;
 use crate::pictures::dataset::Dataset;
-use crate::training::loss;
+use crate::pictures::labels::words;
+use crate::pictures::target::Target;
 
 impl Classifier {
     /// The probabilities for all pictures, one row each, in their order. They are gathered on the device and read
@@ -20,7 +21,7 @@ impl Classifier {
         let _no_grad = tch::no_grad_guard();
         let mut batches = Vec::new();
         self.for_each_logits(dataset, doing, |_, logits| {
-            batches.push(loss::probabilities(&logits)?);
+            batches.push(self.target().answers(&logits)?);
             Ok(())
         })?;
         let rows = Tensor::f_cat(&batches, 0)
@@ -28,6 +29,27 @@ impl Classifier {
             .map_err(Error::compute(doing))?;
         rows.iter().try_for_each(|row| check_numbers(row))?;
         Ok(rows)
+    }
+}
+
+/// What a row says: "dogs", "red, square", "age 3.5".
+pub(crate) fn answer(target: Target, names: &[String], row: &[f64]) -> String {
+    match target {
+        Target::Class => names[most_probable(row)].clone(),
+        Target::Labels | Target::Numbers => words(target, names, row),
+    }
+}
+
+/// The same with probabilities, a line each: "dogs: 97.3 %".
+pub(crate) fn full_answer(target: Target, names: &[String], row: &[f64]) -> String {
+    let with_share = |place: usize| format!("{}: {}", names[place], percent(row[place]));
+    match target {
+        Target::Class => with_share(most_probable(row)),
+        Target::Labels if row.iter().any(|&share| share > 0.5) => {
+            let held = (0..row.len()).filter(|&place| row[place] > 0.5);
+            held.map(with_share).collect::<Vec<_>>().join(", ")
+        }
+        Target::Labels | Target::Numbers => words(target, names, row),
     }
 }
 

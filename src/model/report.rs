@@ -21,8 +21,11 @@ use crate::model::class_scores::{self, ClassScores};
 use crate::model::classifier::Classifier;
 use crate::model::features::Features;
 use crate::model::head_model::HeadModel;
+use crate::model::number_scores;
 use crate::model::probabilities::table_of;
 use crate::pictures::dataset::Dataset;
+use crate::pictures::labels::Labels;
+use crate::pictures::target::Target;
 use crate::show::display::displayed;
 use crate::show::table::{Table, counted};
 
@@ -32,8 +35,8 @@ pub struct Report {
     pub(super) classes: Vec<String>,
     /// The pictures; none if only their features are known.
     pub(super) files: Vec<PathBuf>,
-    pub(super) labels: Vec<usize>,
-    /// One row a picture, one value a class.
+    pub(super) labels: Labels,
+    /// One row a picture, one value a name: probabilities, or numbers.
     pub(super) probabilities: Vec<Vec<f64>>,
     pub(super) notes: Vec<String>,
     /// Whether confusion matrices have shares of a row.
@@ -48,7 +51,12 @@ impl Report {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.len() == 0
+    }
+
+    /// What the model answers.
+    pub fn target(&self) -> Target {
+        self.labels.target()
     }
 
     /// The file of a picture, or its number where nobody knows the file.
@@ -57,26 +65,65 @@ impl Report {
         file.unwrap_or_else(|| format!("picture {number}").into())
     }
 
-    /// The probability of each class for each picture, (N, classes), in the order of the pictures: a copy.
+    /// The probability of each class for each picture, or its numbers, (N, classes), in the order of the pictures: a copy.
     #[doc(alias = "predict_proba")]
     pub fn probabilities(&self) -> Array2<f64> {
         table_of(&self.probabilities, self.classes.len())
     }
 
-    /// The share of pictures whose class is right, 0 to 1.
+    /// The share of pictures whose class is right, or of labels that are, 0 to 1; not a number (NaN) where numbers are the
+    /// answers, whose errors [`Report::number_scores`] has.
     pub fn accuracy(&self) -> f64 {
-        let right = self.confusion().diag().sum();
-        right as f64 / self.len().max(1) as f64
+        match self.target() {
+            Target::Class => {
+                let right = self.confusion().diag().sum();
+                right as f64 / self.len().max(1) as f64
+            }
+            Target::Labels => {
+                let tables = self.label_tables();
+                let right = tables.iter().map(|counts| counts.diag().sum());
+                let all = self.len() * self.classes.len();
+                right.sum::<usize>() as f64 / all.max(1) as f64
+            }
+            Target::Numbers => f64::NAN,
+        }
     }
 
-    /// Precision, recall and F1 of each class, in the order of the class names.
+    /// Precision, recall and F1 of each class or label, in the order of the names; none where numbers are the answers.
     pub fn scores(&self) -> Vec<ClassScores> {
-        class_scores::of(&self.classes, &self.confusion())
+        match self.target() {
+            Target::Class => class_scores::of(&self.classes, &self.confusion()),
+            Target::Labels => class_scores::of_labels(&self.classes, &self.label_tables()),
+            Target::Numbers => Vec::new(),
+        }
     }
 
-    /// The scores as a table, with the accuracy below.
+    /// For each label (without it or with it, taken to be without it or with it): how many pictures.
+    ///
+    /// scikit-learn: `multilabel_confusion_matrix(labels, predictions)`; none for classes and numbers.
+    #[doc(alias = "multilabel_confusion_matrix")]
+    pub fn label_tables(&self) -> Vec<Array2<usize>> {
+        if self.target() != Target::Labels {
+            return Vec::new();
+        }
+        let of_label = |label: usize| {
+            let mut counts = Array2::zeros([2, 2]);
+            for (picture, row) in self.probabilities.iter().enumerate() {
+                let holds = usize::from(self.labels.counts(picture, label));
+                counts[[holds, usize::from(row[label] > 0.5)]] += 1;
+            }
+            counts
+        };
+        (0..self.classes.len()).map(of_label).collect()
+    }
+
+    /// The scores as a table, with the accuracy below; of numbers their errors.
     pub fn table(&self) -> Table {
-        let accuracy = format!("Accuracy: {:.4}", self.accuracy());
+        let accuracy = match self.target() {
+            Target::Class => format!("Accuracy: {:.4}", self.accuracy()),
+            Target::Labels => format!("Binary accuracy: {:.4} of the labels", self.accuracy()),
+            Target::Numbers => return self.noted(number_scores::table(self.number_scores())),
+        };
         self.noted(class_scores::table(self.scores()).note(&accuracy))
     }
 
@@ -94,11 +141,17 @@ displayed!(
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pictures = counted(self.len(), "picture");
+        if self.target() == Target::Numbers {
+            write!(f, "{pictures}")?;
+            let mut all = self.number_scores().into_iter();
+            return all
+                .try_for_each(|scores| write!(f, ", {}: MAE {:.4}", scores.name, scores.mae));
+        }
+        let wrong = self.most_wrong_numbers().len();
         write!(
             f,
-            "{}, {} wrong, accuracy {:.4}",
-            counted(self.len(), "picture"),
-            self.most_wrong_numbers().len(),
+            "{pictures}, {wrong} wrong, accuracy {:.4}",
             self.accuracy()
         )
     }
@@ -123,7 +176,7 @@ impl Classifier {
         Ok(Report {
             classes: self.classes().to_vec(),
             files: dataset.files().to_vec(),
-            labels: dataset.labels().to_vec(),
+            labels: dataset.all_labels().clone(),
             probabilities: self.probabilities(dataset)?,
             notes,
             is_normalised: false,
@@ -159,7 +212,7 @@ impl HeadModel {
         Ok(Report {
             classes: self.classes().to_vec(),
             files: features.files().to_vec(),
-            labels: features.label_slice().to_vec(),
+            labels: features.all_labels().clone(),
             probabilities: rows.collect(),
             notes: features.notes().to_vec(),
             is_normalised: false,
@@ -179,12 +232,51 @@ mod tests {
             Self {
                 classes: classes.iter().map(|&class| class.to_owned()).collect(),
                 files: files.collect(),
-                labels: labels.to_vec(),
+                labels: Labels::of_classes(labels.to_vec()),
                 probabilities,
                 notes: Vec::new(),
                 is_normalised: false,
             }
         }
+    }
+
+    #[test]
+    fn labels_are_scored_each_by_itself() {
+        // Red: found, missed; square: found wrongly and rightly.
+        let truth = vec![vec![1.0, 0.0], vec![1.0, 1.0], vec![0.0, 0.0]];
+        let rows = vec![vec![0.9, 0.7], vec![0.4, 0.8], vec![0.1, 0.2]];
+        let report = Report {
+            labels: Labels::of_rows(Target::Labels, truth),
+            ..Report::of(&["red", "square"], &[], rows)
+        };
+        // scikit-learn's order: [[true negatives, false positives], [false negatives, true positives]].
+        let expected = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]].map(|counts| ndarray::arr2(&counts));
+        assert_eq!(report.label_tables(), expected);
+        let scores = report.scores();
+        assert_eq!(
+            (scores[0].precision, scores[0].recall),
+            (Some(1.0), Some(0.5))
+        );
+        assert_eq!(
+            (scores[1].precision, scores[1].recall),
+            (Some(0.5), Some(1.0))
+        );
+        assert_eq!((scores[0].pictures, scores[1].pictures), (2, 1));
+        assert_eq!(report.accuracy(), 4.0 / 6.0);
+        let mistakes = report.mistakes();
+        let words = mistakes
+            .iter()
+            .map(|(_, truth, guess, _)| format!("{truth} / {guess}"));
+        // The surest wrong label first.
+        let expected = ["red / red, square", "red, square / square"];
+        assert_eq!(words.collect::<Vec<_>>(), expected);
+        assert!(
+            report
+                .table()
+                .to_string()
+                .contains("Binary accuracy: 0.6667")
+        );
+        assert!(report.plot_predicted().is_err() && report.roc_curve().is_err());
     }
 
     #[test]

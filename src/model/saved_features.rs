@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 use crate::files::tensors;
 use crate::files::tensors::Store;
 use crate::model::features::Features;
+use crate::pictures::labels::Labels;
+use crate::pictures::target::Target;
 use crate::show::ending;
 use crate::show::saved::Saved;
 
@@ -24,11 +26,16 @@ impl Features {
         ending::check_tensors(path.as_ref(), "a block of features")?;
         let files = self.files.iter().map(|file| file.to_string_lossy());
         let files = files.collect::<Vec<_>>();
+        let labels = match self.target() {
+            Target::Class => serde_json::json!(self.labels.classes()),
+            Target::Labels | Target::Numbers => serde_json::json!(self.labels.rows()),
+        };
         let metadata = HashMap::from([
             ("kind".to_owned(), "features".to_owned()),
+            ("labels".to_owned(), labels.to_string()),
             (
-                "labels".to_owned(),
-                serde_json::json!(self.labels).to_string(),
+                "target".to_owned(),
+                serde_json::json!(self.target()).to_string(),
             ),
             (
                 "classes".to_owned(),
@@ -73,9 +80,15 @@ impl Features {
             "putting features on {}",
             crate::machine::device::name(device)
         )))?;
+        // Files of earlier versions have classes.
+        let target = store.read_optional("target", path, "features")?;
+        let labels = match target.unwrap_or_default() {
+            Target::Class => Labels::of_classes(store.read_json("labels", path, "features")?),
+            other => Labels::of_rows(other, store.read_json("labels", path, "features")?),
+        };
         let features = Self {
             tensor,
-            labels: store.read_json("labels", path, "features")?,
+            labels,
             files: store
                 .read_optional("files", path, "features")?
                 .unwrap_or_default(),

@@ -14,10 +14,10 @@ use crate::model::head::Head;
 use crate::model::head_model::{HeadModel, LAYER_NAMES};
 use crate::network::parameter::Parameter;
 use crate::network::weights::layer_weights::LayerWeights;
+use crate::pictures::target::Target;
 use crate::show::ending;
 use crate::show::saved::Saved;
 use crate::training::checkpoint::Checkpoint;
-use crate::training::loss::outputs_for;
 
 impl HeadModel {
     /// Writes the head to a file, as the ending of its name says. An existing file stays whole until the
@@ -26,7 +26,8 @@ impl HeadModel {
     /// `.safetensors`, or no ending: weights and class names, which [`HeadModel::load`] reads, and Python's
     /// `safetensors.torch.load_file` as `dense.weight`, `dense.bias`, `dense_1.weight`, `dense_1.bias`.
     /// `.onnx`: the head for programs that only run it (onnxruntime, a browser): `features` (N, H, W, C)
-    /// go in, `probabilities` (N, classes) and `class_index` (N,) come out; the metadata has the `classes`.
+    /// go in, `probabilities` (N, classes) and `class_index` (N,) come out, for labels the probabilities alone and for
+    /// numbers `numbers` (N, names); the metadata has the `classes`, their names.
     ///
     /// # Errors
     /// [`Error::Argument`] for a name with another ending, [`Error::File`] if the file cannot be written.
@@ -70,6 +71,7 @@ impl HeadModel {
             ("notes", json!(self.notes)),
             ("provenance", json!(self.provenance)),
             ("dropout", json!(self.head.dropout)),
+            ("target", json!(self.head.target)),
             ("classes", json!(self.classes)),
             ("epochs", json!(self.epochs)),
         ] {
@@ -102,6 +104,10 @@ impl HeadModel {
         let classes: Vec<String> = store.read_json("classes", path, what)?;
         let dropout: f64 = store.read_json("dropout", path, what)?;
         let notes: Vec<String> = store.read_json("notes", path, what)?;
+        // Files of earlier versions have classes.
+        let target: Target = store
+            .read_optional("target", path, what)?
+            .unwrap_or_default();
         let epochs: usize = store.read_json("epochs", path, what)?;
         let units = store
             .tensors
@@ -110,9 +116,11 @@ impl HeadModel {
         let width = input_shape
             .iter()
             .try_fold(1usize, |width, &n| width.checked_mul(n))
-            .filter(|_| classes.len() >= 2 && units > 0 && (0.0..1.0).contains(&dropout))
+            .filter(|_| {
+                classes.len() >= target.fewest_names() && units > 0 && (0.0..1.0).contains(&dropout)
+            })
             .ok_or_else(|| tensors::not_saved_here(path, what))?;
-        let widths = [width, units, outputs_for(classes.len())];
+        let widths = [width, units, target.outputs(classes.len())];
         let mut layers = Vec::new();
         for (name, widths) in LAYER_NAMES.iter().zip(widths.windows(2)) {
             let parameters = Parameter::kernel_and_bias(widths);
@@ -123,7 +131,11 @@ impl HeadModel {
             )))?);
         }
         Ok(Self {
-            head: Head { units, dropout },
+            head: Head {
+                units,
+                dropout,
+                target,
+            },
             input_shape,
             classes,
             layers,

@@ -6,6 +6,7 @@ use crate::model::class_scores::{self, ClassScores};
 use crate::model::precision_recall;
 use crate::model::report::Report;
 use crate::model::roc_curve::RocCurve;
+use crate::pictures::target::Target;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::counted;
 
@@ -60,7 +61,7 @@ impl Report {
                 expected: "it must be a probability, 0 to 1".into(),
             });
         }
-        if self.classes.len() != 2 {
+        if self.classes.len() != 2 || self.target() != Target::Class {
             return Err(self.not_two());
         }
         let counts = self.confusion_by(|row| usize::from(row[1] >= threshold));
@@ -73,12 +74,14 @@ impl Report {
 
     /// The probability of the second class of two for each picture, and whether it is of that class.
     fn second(&self) -> Result<Vec<(f64, bool)>> {
-        let are_both = [0, 1].iter().all(|class| self.labels.contains(class));
+        let are_both = [0, 1]
+            .iter()
+            .all(|class| self.labels.classes().contains(class));
         if self.classes.len() != 2 || !are_both {
             return Err(self.not_two());
         }
         let rows = self.probabilities.iter().map(|row| row[1]);
-        let is_second = self.labels.iter().map(|&label| label == 1);
+        let is_second = self.labels.classes().iter().map(|&label| label == 1);
         Ok(rows.zip(is_second).collect())
     }
 
@@ -86,8 +89,16 @@ impl Report {
         Error::Mismatch {
             what: "a curve over thresholds".into(),
             expected: "two classes with pictures of both".into(),
-            found: format!("{} of {:?}", counted(self.len(), "picture"), self.classes),
-            remedy: "Take the confusion matrix".into(),
+            found: format!(
+                "{} of the {} {:?}",
+                counted(self.len(), "picture"),
+                self.target().nouns(),
+                self.classes
+            ),
+            remedy: match self.target() {
+                Target::Class => "Take the confusion matrix".into(),
+                Target::Labels | Target::Numbers => "Take `report.table()`".into(),
+            },
         }
     }
 }

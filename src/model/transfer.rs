@@ -25,7 +25,8 @@ impl Classifier {
     /// As [`Classifier::new`] and [`Classifier::fit`].
     #[doc(alias("transfer_learning", "fine_tune"))]
     pub fn transfer(base: &Base, data: &Data, fit: &Fit) -> Result<(Self, History)> {
-        let mut model = Self::new(base, Head::dense(256), data.train.classes())?;
+        let head = Head::dense(256).target(data.train.target());
+        let mut model = Self::new(base, head, data.train.classes())?;
         let first = Fit {
             checkpoint: None,
             ..fit.clone()

@@ -17,6 +17,7 @@ use crate::pictures::data::Data;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::photo::Photo;
 use crate::pictures::reader::in_order;
+use crate::pictures::target::Target;
 use crate::pictures::unreadable::{CHECKING, reason_of};
 use crate::show::display::displayed;
 use crate::show::progress::Progress;
@@ -36,7 +37,9 @@ pub struct Checks {
     unreadable: Vec<(PathBuf, String)>,
     left_out: Vec<(PathBuf, String)>,
     copies: Vec<(PathBuf, PathBuf)>,
+    train: usize,
     validation: usize,
+    target: Target,
     /// Which classes have too few pictures to learn from, in words.
     too_few: Option<String>,
 }
@@ -79,7 +82,13 @@ impl Checks {
 
     /// Each class with its pictures, and below what should be mended.
     pub fn table(&self) -> Table {
-        let columns = ["class", "train", "validation", "smallest", "largest"];
+        let columns = [
+            self.target.noun(),
+            "train",
+            "validation",
+            "smallest",
+            "largest",
+        ];
         let mut table = Table::new("Pictures, in pixels (width x height)", &columns)
             .right_aligned(&[1, 2, 3, 4]);
         let sides = |size: Option<(usize, usize)>| {
@@ -94,7 +103,7 @@ impl Checks {
                 sides(class.largest),
             ]);
         }
-        if self.validation > 0 {
+        if self.validation > 0 && self.target == Target::Class {
             let share = 100.0 / self.validation as f64;
             table = table.note(&format!(
                 "One validation picture is {share:.2} % of the accuracy."
@@ -166,8 +175,12 @@ impl Checks {
         if let [least, .., most] = by_size.as_slice()
             && most.train > UNEVEN * least.train
         {
+            let or = match self.target {
+                Target::Class => ", or train with class_weights",
+                Target::Labels | Target::Numbers => "",
+            };
             lines.push(format!(
-                "{} has {}, {} has {}: collect more, or train with class_weights",
+                "{} has {}, {} has {}: collect more{or}",
                 least.name,
                 counted(least.train, "training picture"),
                 most.name,
@@ -185,15 +198,16 @@ displayed!(Checks, "Shows the table under a notebook cell.", |checks| {
 
 impl fmt::Display for Checks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pictures = self
-            .classes
-            .iter()
-            .map(|class| class.train + class.validation);
+        let joined = match self.target {
+            Target::Class => "in",
+            Target::Labels | Target::Numbers => "with",
+        };
         write!(
             f,
-            "{} in {} classes, {} cannot be read, {} there twice",
-            counted(pictures.sum::<usize>(), "picture"),
+            "{} {joined} {} {}, {} cannot be read, {} there twice",
+            counted(self.train + self.validation, "picture"),
             self.classes.len(),
+            self.target.nouns(),
             self.unreadable.len(),
             self.copies.len()
         )?;
@@ -239,6 +253,8 @@ impl Data {
             left_out: [self.train.left_out(), self.validation.left_out()].concat(),
             too_few: self.train.too_few(),
             copies: Vec::new(),
+            train: self.train.len(),
+            target: self.train.target(),
             validation: self.validation.len(),
         };
         // The first file with these pixels, in the order of the files, training first.
@@ -251,20 +267,27 @@ impl Data {
                 progress.check(CHECKING)?;
                 task.done(before + index + 1);
                 let file = &dataset.files()[index];
-                let Some(class) = checks.classes.get_mut(dataset.labels()[index]) else {
-                    return Ok(());
-                };
-                if is_validation {
-                    class.validation += 1;
-                } else {
-                    class.train += 1;
+                let names = 0..checks.classes.len();
+                let labels = dataset.all_labels();
+                let of_picture = names.filter(|&name| labels.counts(index, name));
+                let of_picture = of_picture.collect::<Vec<_>>();
+                for &class in &of_picture {
+                    let class = &mut checks.classes[class];
+                    if is_validation {
+                        class.validation += 1;
+                    } else {
+                        class.train += 1;
+                    }
                 }
                 match seen {
                     Err(reason) => checks.unreadable.push((file.clone(), reason)),
                     Ok(((width, height), hash)) => {
-                        class.readable[usize::from(is_validation)] += 1;
-                        class.smallest = chosen(class.smallest, (width, height), |a, b| a < b);
-                        class.largest = chosen(class.largest, (width, height), |a, b| a > b);
+                        for &class in &of_picture {
+                            let class = &mut checks.classes[class];
+                            class.readable[usize::from(is_validation)] += 1;
+                            class.smallest = chosen(class.smallest, (width, height), |a, b| a < b);
+                            class.largest = chosen(class.largest, (width, height), |a, b| a > b);
+                        }
                         match known.get(&hash) {
                             Some(first) => checks.copies.push((first.clone(), file.clone())),
                             None => {

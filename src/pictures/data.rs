@@ -24,6 +24,7 @@ use crate::machine::random::Random;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::folder::{check_is_local, name_of, refuse_split};
 use crate::pictures::left_out;
+use crate::pictures::target::Target;
 use crate::show::display::displayed;
 use crate::show::notebook::Bundle;
 use crate::show::table::counted;
@@ -70,7 +71,8 @@ impl Data {
 
     /// Refuses training and validation pictures of different classes.
     pub(crate) fn check_classes(&self, folder: &Path) -> Result<()> {
-        if self.train.classes() == self.validation.classes() {
+        let of = |dataset: &Dataset| (dataset.target(), dataset.classes().to_vec());
+        if of(&self.train) == of(&self.validation) {
             return Ok(());
         }
         Err(Error::Dataset {
@@ -108,51 +110,8 @@ impl Data {
         "train_test_split"
     ))]
     pub fn split(folder: impl AsRef<Path>, validation: f64, seed: u64) -> Result<Self> {
-        if !(validation > 0.0 && validation < 1.0) {
-            return Err(Error::Argument {
-                argument: "validation",
-                value: validation.to_string(),
-                expected: "it must be a share between 0 and 1, such as 0.2".into(),
-            });
-        }
-        let folder = folder.as_ref();
-        let all = Dataset::open(folder)?;
-        let mut random = Random::new(seed, "split");
-        let (mut train, mut set_aside) = (Vec::new(), Vec::new());
-        for (class, (name, count)) in all.counts().into_iter().enumerate() {
-            if count < 2 {
-                return Err(Error::Dataset {
-                    path: all.folder().join(&name),
-                    problem: left_out::explained(
-                        &format!("{} cannot be shared out", counted(count, "picture")),
-                        &all.left_out,
-                        all.folder(),
-                    ),
-                    remedy: "Put two pictures there at least, or take the folder away".into(),
-                });
-            }
-            let of_class = (0..all.len()).filter(|&index| all.labels()[index] == class);
-            let mut of_class = of_class.collect::<Vec<_>>();
-            random.shuffle(&mut of_class);
-            let aside = (count as f64 * validation).round() as usize;
-            let aside = of_class.split_off(count - aside.clamp(1, count - 1));
-            train.extend(of_class);
-            set_aside.extend(aside);
-        }
-        let part = |mut chosen: Vec<usize>, name: &'static str| {
-            // In the order of the folders again, as Keras lists files.
-            chosen.sort_unstable();
-            let mut part = all.select(&chosen);
-            part.part = Some(name);
-            part
-        };
-        let mut validation = part(set_aside, "validation");
-        // It is one folder: what was left out of it is said once, with the training pictures.
-        validation.left_out = Vec::new();
-        Ok(Self {
-            train: part(train, "train"),
-            validation,
-        })
+        check_share(validation)?;
+        Dataset::open(folder)?.split(validation, seed)
     }
 
     /// The same data with only the first `train` and `validation` pictures, spread over the classes.
@@ -199,6 +158,81 @@ impl Data {
         }
         text
     }
+}
+
+impl Dataset {
+    /// Sets a share of the pictures aside for validation, drawn at random: the same for the same `seed`. Of each class
+    /// the share, one picture at least; of pictures with labels or numbers the share of all.
+    ///
+    /// ```
+    /// use evcxr_transfer::Dataset;
+    /// let data = Dataset::open("data/samples/train")?.split(0.2, 42)?;
+    /// assert_eq!((data.train.len(), data.validation.len()), (48, 12));
+    /// # Ok::<(), evcxr_transfer::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if the share is not between 0 and 1, [`Error::Dataset`] if there are fewer than two
+    /// pictures, of a class too.
+    #[doc(alias("validation_split", "RandomSplitter", "train_test_split"))]
+    pub fn split(&self, validation: f64, seed: u64) -> Result<Data> {
+        check_share(validation)?;
+        let all = self;
+        let mut random = Random::new(seed, "split");
+        let (mut train, mut set_aside) = (Vec::new(), Vec::new());
+        let groups = match all.target() {
+            Target::Class => all.counts(),
+            // One group, which no folder is named for.
+            _ => vec![(String::new(), all.len())],
+        };
+        for (class, (name, count)) in groups.into_iter().enumerate() {
+            if count < 2 {
+                return Err(Error::Dataset {
+                    path: all.folder().join(&name),
+                    problem: left_out::explained(
+                        &format!("{} cannot be shared out", counted(count, "picture")),
+                        &all.left_out,
+                        all.folder(),
+                    ),
+                    remedy: "Put two pictures there at least, or take the folder away".into(),
+                });
+            }
+            let is_of_class =
+                |&index: &usize| all.labels().get(index).is_none_or(|&of| of == class);
+            let of_class = (0..all.len()).filter(is_of_class);
+            let mut of_class = of_class.collect::<Vec<_>>();
+            random.shuffle(&mut of_class);
+            let aside = (count as f64 * validation).round() as usize;
+            let aside = of_class.split_off(count - aside.clamp(1, count - 1));
+            train.extend(of_class);
+            set_aside.extend(aside);
+        }
+        let part = |mut chosen: Vec<usize>, name: &'static str| {
+            // In the order of the folders again, as Keras lists files.
+            chosen.sort_unstable();
+            let mut part = all.select(&chosen);
+            part.part = Some(name);
+            part
+        };
+        let mut validation = part(set_aside, "validation");
+        // It is one folder: what was left out of it is said once, with the training pictures.
+        validation.left_out = Vec::new();
+        Ok(Data {
+            train: part(train, "train"),
+            validation,
+        })
+    }
+}
+
+fn check_share(validation: f64) -> Result<()> {
+    if validation > 0.0 && validation < 1.0 {
+        return Ok(());
+    }
+    Err(Error::Argument {
+        argument: "validation",
+        value: validation.to_string(),
+        expected: "it must be a share between 0 and 1, such as 0.2".into(),
+    })
 }
 
 displayed!(

@@ -14,26 +14,30 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use ndarray::Array2;
+
 use crate::error::{Error, Result};
 use crate::machine::random::hash_of;
 use crate::pictures::folder::{
     KNOWN_ENDINGS, holds_pictures, is_picture, name_of, pictures_below, refuse_split,
     sorted_entries,
 };
+use crate::pictures::labels::Labels;
 use crate::pictures::left_out::{self, LeftOut};
 use crate::pictures::resize::Interpolation;
+use crate::pictures::target::Target;
 use crate::show::display::displayed;
 use crate::show::notebook::Bundle;
 use crate::show::table::counted;
 
-/// A list of picture files with their classes.
+/// A list of picture files with their classes, labels or numbers.
 #[derive(Clone)]
 #[doc(alias("ImageFolder", "DataLoader"))]
 pub struct Dataset {
     classes: Vec<String>,
     folder: PathBuf,
     files: Vec<PathBuf>,
-    labels: Vec<usize>,
+    labels: Labels,
     /// What lies beside them and is no picture that can be taken.
     pub(super) left_out: Vec<LeftOut>,
     /// Which part of its folder it is, if only a part was taken.
@@ -82,15 +86,10 @@ impl Dataset {
             (0, _) => "there are no class folders in it",
             (_, 0) => "there are no pictures in its class folders",
             _ => {
+                let labels = Labels::of_classes(labels);
                 return Ok(Self {
-                    classes,
-                    folder: folder.to_owned(),
-                    files,
-                    labels,
                     left_out,
-                    part: None,
-                    interpolation: Interpolation::default(),
-                    notes: Vec::new(),
+                    ..Self::new(folder, files, classes, labels)
                 });
             }
         };
@@ -104,16 +103,30 @@ impl Dataset {
     /// All pictures in a folder and in the folders inside it, without classes.
     pub(crate) fn unlabelled(folder: &Path) -> Result<Self> {
         let (files, left_out) = pictures_below(folder)?;
+        let labels = Labels::of_classes(vec![0; files.len()]);
         Ok(Self {
-            classes: Vec::new(),
-            folder: folder.to_owned(),
-            labels: vec![0; files.len()],
-            files,
             left_out,
+            ..Self::new(folder, files, Vec::new(), labels)
+        })
+    }
+
+    /// Files in a folder with their labels.
+    pub(super) fn new(
+        folder: &Path,
+        files: Vec<PathBuf>,
+        classes: Vec<String>,
+        labels: Labels,
+    ) -> Self {
+        Self {
+            classes,
+            folder: folder.to_owned(),
+            files,
+            labels,
+            left_out: Vec::new(),
             part: None,
             interpolation: Interpolation::default(),
             notes: Vec::new(),
-        })
+        }
     }
 
     /// How pictures are resized; nearest pixel by default, as Keras' `load_img`.
@@ -157,7 +170,8 @@ impl Dataset {
         self.classes.iter().cloned().zip(0..).collect()
     }
 
-    /// The class names, sorted; a label is an index into them.
+    /// The class names, sorted; a label is an index into them. Of a table with labels or numbers
+    /// ([`Dataset::from_csv`]) their names.
     #[doc(alias("class_names", "vocab"))]
     pub fn classes(&self) -> &[String] {
         &self.classes
@@ -168,9 +182,31 @@ impl Dataset {
         &self.files
     }
 
-    /// The class of each file, as an index into `classes`.
+    /// The class of each file, as an index into `classes`; none where they have labels or numbers, which
+    /// [`Dataset::values`] has.
     pub fn labels(&self) -> &[usize] {
+        self.labels.classes()
+    }
+
+    /// What the pictures are labelled with.
+    pub fn target(&self) -> Target {
+        self.labels.target()
+    }
+
+    /// The numbers of each picture, (N, names); for labels and classes 1 where one holds and 0 where not. A copy.
+    #[doc(alias("one_hot", "to_categorical"))]
+    pub fn values(&self) -> Array2<f32> {
+        let shape = (self.len(), self.classes.len());
+        Array2::from_shape_fn(shape, |(picture, name)| self.labels.value(picture, name))
+    }
+
+    pub(crate) fn all_labels(&self) -> &Labels {
         &self.labels
+    }
+
+    /// What a picture is labelled with, in words.
+    pub(super) fn label_of(&self, picture: usize) -> String {
+        self.labels.words(&self.classes, picture)
     }
 
     /// The files that lie among the pictures and are passed over, each with the reason: a HEIC picture, which
@@ -193,8 +229,9 @@ impl Dataset {
         let few = few.collect::<Vec<_>>();
         (!few.is_empty()).then(|| {
             format!(
-                "{} to learn from, which is too few to tell a class by: add some",
-                few.join(", ")
+                "{} to learn from, which is too few to tell a {} by: add some",
+                few.join(", "),
+                self.target().noun()
             )
         })
     }
@@ -209,12 +246,11 @@ impl Dataset {
         self
     }
 
-    /// What tells these pictures from others: a digest of their classes, their places in the folder and their
+    /// What tells these pictures from others: a digest of their labels, their places in the folder and their
     /// sizes in bytes, in their order. The same pictures elsewhere have the same.
     pub(crate) fn digest(&self) -> String {
-        let each = self.files.iter().zip(&self.labels);
-        let described = each.map(|(file, label)| {
-            let class = self.classes.get(*label).map_or("", String::as_str);
+        let described = self.files.iter().enumerate().map(|(picture, file)| {
+            let class = self.labels.described(&self.classes, picture);
             let place = file.strip_prefix(&self.folder).unwrap_or(file).display();
             let bytes = std::fs::metadata(file).map_or(0, |found| found.len());
             format!("{class}\n{place}\n{bytes}\n")
@@ -223,9 +259,10 @@ impl Dataset {
         format!("{:016x}", hash_of(bytes))
     }
 
-    /// Each class with its number of pictures, in order.
+    /// Each class or label with its number of pictures, in order; each number has all.
     pub fn counts(&self) -> Vec<(String, usize)> {
-        let count = |class| self.labels.iter().filter(|&&label| label == class).count();
+        let counts = |name| move |&picture: &usize| self.labels.counts(picture, name);
+        let count = |name| (0..self.len()).filter(counts(name)).count();
         self.classes
             .iter()
             .cloned()
@@ -237,9 +274,13 @@ impl Dataset {
     /// The first `n` pictures, taken from the classes in turn so that each is there as often as its
     /// size allows. All of them if there are fewer.
     pub fn take(&self, n: usize) -> Self {
+        let labels = self.labels();
+        if self.target() != Target::Class {
+            return self.select(&(0..n.min(self.len())).collect::<Vec<_>>());
+        }
         let mut rank_in_class = vec![0usize; self.classes.len()];
         let mut order = Vec::with_capacity(self.len());
-        for (index, &label) in self.labels.iter().enumerate() {
+        for (index, &label) in labels.iter().enumerate() {
             order.push((rank_in_class[label], label, index));
             rank_in_class[label] += 1;
         }
@@ -256,7 +297,7 @@ impl Dataset {
     pub(crate) fn select(&self, chosen: &[usize]) -> Self {
         Self {
             files: chosen.iter().map(|&i| self.files[i].clone()).collect(),
-            labels: chosen.iter().map(|&i| self.labels[i]).collect(),
+            labels: self.labels.select(chosen),
             ..self.clone()
         }
     }
@@ -270,13 +311,21 @@ displayed!(
 
 impl fmt::Display for Dataset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The sentence that Keras' flow_from_directory prints.
-        write!(
-            f,
-            "Found {} belonging to {} classes.",
-            counted(self.len(), "image"),
-            self.classes.len()
-        )?;
+        let images = counted(self.len(), "image");
+        match self.target() {
+            // The sentence that Keras' flow_from_directory prints.
+            Target::Class => write!(
+                f,
+                "Found {images} belonging to {} classes.",
+                self.classes.len()
+            ),
+            other => write!(
+                f,
+                "Found {images} with {}: {}.",
+                counted(self.classes.len(), other.noun()),
+                self.classes.join(", ")
+            ),
+        }?;
         match left_out::line(&self.left_out, &self.folder) {
             Some(line) => write!(f, "\n{line}"),
             None => Ok(()),
@@ -288,9 +337,10 @@ impl fmt::Debug for Dataset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "Dataset({}: {} images, classes {:?})",
+            "Dataset({}: {} images, {} {:?})",
             self.folder.display(),
             self.len(),
+            self.target().nouns(),
             self.classes
         )
     }

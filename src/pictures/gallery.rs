@@ -20,7 +20,7 @@ use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
 
 impl Dataset {
-    /// A grid of `n` pictures, spread over the dataset, each with its class and file name.
+    /// A grid of `n` pictures, spread over the dataset, each with its class (its labels, its numbers) and file name.
     ///
     /// # Errors
     /// [`Error::Picture`] if one of them cannot be decoded.
@@ -31,8 +31,11 @@ impl Dataset {
         for k in 0..n {
             // Evenly spaced, so that every class has its share: files are ordered by class.
             let index = k * self.len() / n;
-            let class = &self.classes()[self.labels()[index]];
-            let label = format!("{class}\n{}", name_of(&self.files()[index]));
+            let label = format!(
+                "{}\n{}",
+                self.label_of(index),
+                name_of(&self.files()[index])
+            );
             tiles.push(Tile::new(Photo::open(&self.files()[index])?, label));
         }
         let title = format!("{count} from {}", self.name());

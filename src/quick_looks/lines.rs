@@ -6,12 +6,8 @@ use crate::error::{Error, Result};
 use crate::quick_looks::titles::in_brackets;
 use crate::quick_looks::values::Values;
 use crate::show::draw::chart::Panel;
-use crate::show::draw::series::Series;
+use crate::show::draw::series::{Series, thinned};
 use crate::show::figure::Figure;
-
-/// Longer lines are drawn by the smallest and the largest value of each of half as many stretches: more
-/// points than a figure has pixels cannot be seen.
-const MOST_POINTS: usize = 4_000;
 
 /// Curves in one chart, each by its name: values over their number, counted from 0. Values of two
 /// dimensions (n, k) are k curves. Where a value is not finite there is a gap. Curves of different types,
@@ -122,39 +118,4 @@ fn chart(title: &str, x_label: &str, series: Vec<Series>) -> Figure {
         ..Panel::default()
     };
     Figure::lines(title, vec![panel])
-}
-
-/// The points of a line; of a long one the lowest and the highest of each stretch, in their order.
-fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
-    if points.len() <= MOST_POINTS {
-        return points;
-    }
-    let stretch = points.len().div_ceil(MOST_POINTS / 2);
-    let ends = points.chunks(stretch).flat_map(|stretch| {
-        let numbered = stretch.iter().copied().enumerate();
-        // Gaps stay gaps, and are counted for the legend.
-        let (finite, gaps): (Vec<_>, Vec<_>) = numbered.partition(|(_, point)| point.1.is_finite());
-        let order = |a: &&(usize, (f64, f64)), b: &&(usize, (f64, f64))| a.1.1.total_cmp(&b.1.1);
-        let ends = [finite.iter().min_by(order), finite.iter().max_by(order)];
-        let ends = ends.into_iter().flatten().copied();
-        let mut ends = ends.chain(gaps).collect::<Vec<_>>();
-        ends.sort_by_key(|(number, _)| *number);
-        ends.into_iter().map(|(_, point)| point)
-    });
-    ends.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_lines_keep_the_ends_of_each_stretch_in_order() {
-        let numbered = |values: &[f64]| (0..).map(f64::from).zip(values.iter().copied()).collect();
-        let values = (0..10_000).map(|k| f64::from(k % 100));
-        let points = thinned(numbered(&values.collect::<Vec<_>>()));
-        assert!(points.len() <= MOST_POINTS, "{}", points.len());
-        assert!(points.windows(2).all(|pair| pair[0].0 <= pair[1].0));
-        assert_eq!(thinned(numbered(&[1.0, 2.0])), [(0.0, 1.0), (1.0, 2.0)]);
-    }
 }

@@ -1,46 +1,65 @@
-//! Loss and accuracy of a running epoch, from what its steps have given.
+//! Loss and measure of a running epoch, from what its steps have given.
 
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::pictures::target::Target;
 use crate::training::evaluation::Evaluation;
 use crate::training::loss::Measured;
 
 /// What an epoch's steps have given so far.
-#[derive(Default)]
 pub(crate) struct Averages {
+    target: Target,
     steps: usize,
     pictures: usize,
     loss: f64,
-    correct: f64,
+    measure: f64,
+    /// Each step by itself.
+    each: Vec<Evaluation>,
 }
 
 impl Averages {
-    /// Adds steps of these sizes by their losses and right answers.
+    pub(crate) fn new(target: Target) -> Self {
+        Self {
+            target,
+            steps: 0,
+            pictures: 0,
+            loss: 0.0,
+            measure: 0.0,
+            each: Vec::new(),
+        }
+    }
+
+    /// Adds steps of these sizes by their losses and sums of the measure.
     pub(crate) fn add(
         &mut self,
         numbers: &[[f64; 2]],
         sizes: &[usize],
         epoch: usize,
     ) -> Result<()> {
-        for (&[loss, correct], &count) in numbers.iter().zip(sizes) {
+        for (&[loss, measure], &count) in numbers.iter().zip(sizes) {
             self.steps += 1;
             check_finite(loss, epoch, self.steps)?;
             // The loss is a mean over the batch: weighed by its size, so that a short last one counts less.
             self.loss += loss * count as f64;
-            self.correct += correct;
+            self.measure += measure;
+            self.each
+                .push(self.target.evaluation(loss, measure / count as f64));
             self.pictures += count;
         }
         Ok(())
     }
 
+    /// What each step gave, in their order.
+    pub(crate) fn each(self) -> Vec<Evaluation> {
+        self.each
+    }
+
     /// Both 0 without any.
     pub(crate) fn evaluation(&self) -> Evaluation {
         let pictures = self.pictures.max(1) as f64;
-        Evaluation {
-            loss: self.loss / pictures,
-            accuracy: self.correct / pictures,
-        }
+        self.target
+            .evaluation(self.loss / pictures, self.measure / pictures)
     }
 }
 
@@ -57,11 +76,11 @@ pub(crate) fn read(steps: &[Tensor]) -> std::result::Result<Vec<[f64; 2]>, TchEr
         .collect())
 }
 
-/// Loss and right answers of a step in one small tensor, on the device.
+/// Loss and measure of a step in one small tensor, on the device.
 pub(crate) fn numbers_of(measured: &Measured) -> std::result::Result<Tensor, TchError> {
     let numbers = [
         measured.loss.f_to_kind(Kind::Double)?,
-        measured.correct.f_to_kind(Kind::Double)?,
+        measured.measure.f_to_kind(Kind::Double)?,
     ];
     Tensor::f_stack(&numbers, 0)
 }

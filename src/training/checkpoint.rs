@@ -20,6 +20,7 @@ use crate::training::epoch::Epoch;
 use crate::training::fit::Fit;
 use crate::training::history::History;
 use crate::training::optimizer::OptimizerState;
+use crate::training::step::Step;
 use crate::training::variable::Variable;
 
 /// The best epoch so far, for early stopping.
@@ -54,6 +55,8 @@ struct Words {
     before: usize,
     steps_taken: usize,
     best: Option<(usize, f64)>,
+    #[serde(default)]
+    steps: Vec<Step>,
 }
 
 impl Run<'_> {
@@ -82,6 +85,7 @@ impl Run<'_> {
             before: self.before,
             steps_taken: self.optimizer.taken,
             best: self.best.map(|best| (best.epoch, best.val_loss)),
+            steps: self.history.steps().to_vec(),
         });
         store.metadata.insert("run".into(), words.to_string());
     }
@@ -123,6 +127,12 @@ impl Checkpoint {
     /// The epochs of the run so far.
     pub(crate) fn epochs(&self) -> &[Epoch] {
         &self.words.epochs
+    }
+
+    /// Gives a history the epochs so far, and their steps if they were kept.
+    pub(crate) fn begin(&self, history: &mut History) {
+        history.epochs.extend(self.epochs());
+        history.kept_steps.extend(&self.words.steps);
     }
 
     /// The run itself, unless `outcome` has moved the weights away from it: it can still be gone on with

@@ -6,10 +6,10 @@ use crate::show::draw::chart::Panel;
 use crate::show::draw::series::{Mark, Series};
 use crate::show::figure::{Figure, titled};
 use crate::show::notebook::Bundle;
-use crate::training::history::{History, MEASURES, Measure, distinct};
+use crate::training::history::{History, Measure, distinct};
 
 impl History {
-    /// Accuracy and loss by epoch, side by side: training dashed, validation solid. Where another run
+    /// Accuracy (of numbers the mean absolute error) and loss by epoch, side by side: training dashed, validation solid. Where another run
     /// goes on, as in [`Classifier::transfer`](crate::Classifier::transfer), a thin dashed line stands.
     #[doc(alias("plot_loss", "learning_curves"))]
     pub fn plot(&self) -> Figure {
@@ -39,14 +39,26 @@ impl History {
                 ..Panel::default()
             }
         };
-        let [loss, accuracy, val_loss, val_accuracy] = MEASURES;
+        let [loss, measure, val_loss, val_measure] = self.measures();
+        let ((title, y_label), of_loss) = self.titles();
         Figure::lines(
             &titled("Training and validation", self.notes()),
             vec![
-                panel("Accuracy", "share of right answers", accuracy, val_accuracy),
-                panel("Loss", "mean cross-entropy", loss, val_loss),
+                panel(title, y_label, measure, val_measure),
+                panel("Loss", of_loss, loss, val_loss),
             ],
         )
+    }
+
+    /// What the measure's panel is called and its y axis, and the y axis of the loss.
+    pub(super) fn titles(&self) -> ((&'static str, &'static str), &'static str) {
+        match self.is_of_numbers() {
+            true => (
+                ("Mean absolute error", "units of the numbers"),
+                "mean squared error",
+            ),
+            false => (("Accuracy", "share of right answers"), "mean cross-entropy"),
+        }
     }
 
     /// Adds a line between the epochs of two sections, as high as the curves.
@@ -101,12 +113,18 @@ impl History {
             }
         };
         let notes = distinct(runs.iter().flat_map(|(_, run)| run.notes()));
-        let [_, _, val_loss, val_accuracy] = MEASURES;
+        // Runs that learn one thing are compared: the first says what.
+        let first = runs
+            .first()
+            .map(|(_, run)| (*run).clone())
+            .unwrap_or_default();
+        let [_, _, val_loss, val_measure] = first.measures();
+        let ((title, y_label), of_loss) = first.titles();
         Figure::lines(
             &titled(&format!("Validation of {} runs", runs.len()), &notes),
             vec![
-                panel("Accuracy", "share of right answers", val_accuracy),
-                panel("Loss", "mean cross-entropy", val_loss),
+                panel(title, y_label, val_measure),
+                panel("Loss", of_loss, val_loss),
             ],
         )
     }

@@ -4,20 +4,52 @@ use std::fmt;
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::pictures::target::Target;
 use crate::show::display::displayed;
 use crate::show::notebook::Bundle;
 use crate::training::loss::Measured;
 
-/// Loss and accuracy on given pictures, dropout off and nothing augmented.
+/// Loss and measure on given pictures, dropout off and nothing augmented; which they are
+/// [`Target`](crate::Target) says.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evaluation {
-    /// The mean cross-entropy.
+    /// The mean cross-entropy; of numbers the mean squared error.
     pub loss: f64,
-    /// The share of pictures whose class is right, 0 to 1.
+    /// The share of pictures whose class is right, or of labels that are, 0 to 1. Not a number (NaN) where numbers are
+    /// the answers.
     pub accuracy: f64,
+    /// The mean absolute error, in the units of the numbers; nothing for classes and labels.
+    pub mae: Option<f64>,
 }
 
-impl Evaluation {}
+impl Target {
+    /// Means over pictures in words.
+    pub(crate) fn evaluation(self, loss: f64, measure: f64) -> Evaluation {
+        match self {
+            Self::Class | Self::Labels => Evaluation {
+                loss,
+                accuracy: measure,
+                mae: None,
+            },
+            Self::Numbers => Evaluation {
+                loss,
+                accuracy: f64::NAN,
+                mae: Some(measure),
+            },
+        }
+    }
+}
+
+impl Evaluation {
+    /// Both numbers with their names, in the order of Keras' `fit(verbose=2)`; names begin with `prefix`.
+    pub(crate) fn line(&self, prefix: &str) -> String {
+        let Self { loss, accuracy, .. } = self;
+        match self.mae {
+            None => format!("{prefix}accuracy: {accuracy:.4} - {prefix}loss: {loss:.4}"),
+            Some(mae) => format!("{prefix}loss: {loss:.4} - {prefix}mae: {mae:.4}"),
+        }
+    }
+}
 
 displayed!(
     Evaluation,
@@ -27,20 +59,28 @@ displayed!(
 
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "accuracy: {:.4} - loss: {:.4}", self.accuracy, self.loss)
+        f.write_str(&self.line(""))
     }
 }
 
 /// What batch after batch gave, added up where it was computed: nobody waits for the device before
 /// [`Sums::read`].
-#[derive(Default)]
 pub(crate) struct Sums {
-    /// The losses by the number of pictures, and the right answers: f64, (2,).
+    target: Target,
+    /// The losses by the number of pictures, and the measure: f64, (2,).
     total: Option<Tensor>,
     pictures: usize,
 }
 
 impl Sums {
+    pub(crate) fn new(target: Target) -> Self {
+        Self {
+            target,
+            total: None,
+            pictures: 0,
+        }
+    }
+
     /// Adds a batch of `pictures`; the loss is a mean over them, so that a short last batch counts by
     /// its size.
     pub(crate) fn add(
@@ -51,7 +91,7 @@ impl Sums {
         let loss = measured.loss.f_to_kind(Kind::Double)?;
         let parts = [
             loss.f_mul_scalar(pictures as f64)?,
-            measured.correct.f_to_kind(Kind::Double)?,
+            measured.measure.f_to_kind(Kind::Double)?,
         ];
         let batch = Tensor::f_stack(&parts, 0)?;
         self.total = Some(match &self.total {
@@ -62,17 +102,16 @@ impl Sums {
         Ok(())
     }
 
-    /// Loss and accuracy over all batches; both 0 without any.
+    /// Loss and measure over all batches; both 0 without any.
     pub(crate) fn read(&self) -> std::result::Result<Evaluation, TchError> {
         let sums = match &self.total {
             None => vec![0.0; 2],
             Some(total) => Vec::<f64>::try_from(&total.f_to_device(Device::Cpu)?)?,
         };
         let pictures = self.pictures.max(1) as f64;
-        Ok(Evaluation {
-            loss: sums[0] / pictures,
-            accuracy: sums[1] / pictures,
-        })
+        Ok(self
+            .target
+            .evaluation(sums[0] / pictures, sums[1] / pictures))
     }
 }
 
@@ -83,12 +122,12 @@ mod tests {
 
     #[test]
     fn a_short_batch_counts_by_its_size() {
-        let mut sums = Sums::default();
+        let mut sums = Sums::new(Target::Class);
         assert_eq!(sums.read().unwrap().loss, 0.0);
         for (loss, correct, pictures) in [(1.0, 3_i64, 4), (4.0, 0, 2)] {
             let measured = Measured {
                 loss: Tensor::from(loss),
-                correct: Tensor::from(correct),
+                measure: Tensor::from(correct),
             };
             sums.add(&measured, pictures).unwrap();
         }

@@ -66,6 +66,8 @@ pub struct Fit {
     pub cache: bool,
     /// From what the order of pictures, their augmentation and dropout follow; 0.
     pub seed: u64,
+    /// Whether the history keeps loss and accuracy of every step; no.
+    pub keep_steps: bool,
     /// How progress is shown, and what may stop the run; as the place allows ([`Progress::auto`]).
     pub progress: Progress,
 }
@@ -87,6 +89,7 @@ impl Default for Fit {
             checkpoint_every: 1,
             cache: true,
             seed: 0,
+            keep_steps: false,
             progress: Progress::default(),
         }
     }
@@ -188,6 +191,16 @@ impl Fit {
         self
     }
 
+    /// Keeps loss and accuracy of every step in the history: [`History::steps`](crate::History::steps),
+    /// [`plot_steps`](crate::History::plot_steps), and `steps` in its JSON.
+    ///
+    /// fastai: `learn.recorder.losses`; Keras: a callback with `on_train_batch_end`.
+    #[doc(alias("Recorder", "on_train_batch_end"))]
+    pub fn keep_steps(mut self) -> Self {
+        self.keep_steps = true;
+        self
+    }
+
     /// Sets how progress is shown; `Progress::quiet()` is Keras' `verbose=0`.
     #[doc(alias("verbose", "quiet"))]
     pub fn progress(mut self, progress: Progress) -> Self {
@@ -239,6 +252,9 @@ impl Fit {
             row("cache", "pictures are read in each epoch".into());
         }
         row("seed", self.seed.to_string());
+        if self.keep_steps {
+            row("keep_steps", "true".into());
+        }
         table
     }
 

@@ -1,4 +1,4 @@
-//! What a training run tells: loss and accuracy of every epoch, as curves, table, CSV and JSON.
+//! What a training run tells: loss and measure of every epoch, as curves, table, CSV and JSON.
 
 use std::fmt;
 
@@ -11,6 +11,8 @@ use crate::show::ending;
 use crate::show::saved::Saved;
 use crate::show::table::Table;
 use crate::training::epoch::Epoch;
+use crate::training::evaluation::Evaluation;
+use crate::training::step::Step;
 
 /// The course of a training run.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -27,6 +29,9 @@ pub struct History {
     /// The runs that it is made of, if they have names. Files of older versions have none.
     #[serde(default)]
     pub(super) sections: Vec<Section>,
+    /// The steps one by one, if they were asked for.
+    #[serde(default, rename = "steps", skip_serializing_if = "Vec::is_empty")]
+    pub(super) kept_steps: Vec<Step>,
     /// How many steps were taken, those of an epoch that was stopped too.
     #[serde(skip)]
     pub(crate) steps: usize,
@@ -70,14 +75,36 @@ pub(super) fn distinct<'a>(notes: impl IntoIterator<Item = &'a String>) -> Vec<S
 /// One measure of a history, by its Keras name.
 pub(super) type Measure = (&'static str, fn(&Epoch) -> Option<f64>);
 
-pub(super) const MEASURES: [Measure; 4] = [
+/// Those of classes and labels.
+const MEASURES: [Measure; 4] = [
     ("loss", |epoch| Some(epoch.loss)),
     ("accuracy", |epoch| Some(epoch.accuracy)),
     ("val_loss", |epoch| epoch.val_loss),
     ("val_accuracy", |epoch| epoch.val_accuracy),
 ];
 
+/// Those of numbers.
+const OF_NUMBERS: [Measure; 4] = [
+    ("loss", |epoch| Some(epoch.loss)),
+    ("mae", |epoch| epoch.mae),
+    ("val_loss", |epoch| epoch.val_loss),
+    ("val_mae", |epoch| epoch.val_mae),
+];
+
 impl History {
+    /// Whether numbers were learned, not classes or labels.
+    pub(super) fn is_of_numbers(&self) -> bool {
+        self.epochs.iter().any(|epoch| epoch.mae.is_some())
+    }
+
+    /// Loss and measure, in training and in validation.
+    pub(super) fn measures(&self) -> [Measure; 4] {
+        match self.is_of_numbers() {
+            true => OF_NUMBERS,
+            false => MEASURES,
+        }
+    }
+
     /// A history without epochs; notes that are said twice are kept once.
     pub(crate) fn new<'a>(notes: impl IntoIterator<Item = &'a String>) -> Self {
         Self {
@@ -138,6 +165,12 @@ impl History {
     pub(crate) fn after(&self, epochs: usize) -> Self {
         Self {
             epochs: self.epochs.iter().skip(epochs).copied().collect(),
+            kept_steps: (self.kept_steps.iter().filter(|step| step.epoch > epochs))
+                .map(|step| Step {
+                    epoch: step.epoch - epochs,
+                    ..*step
+                })
+                .collect(),
             kept: self.kept.map(|kept| kept - epochs as i64),
             // One run as a rule: its later part has the same name.
             sections: (self.sections.iter())
@@ -163,6 +196,12 @@ impl History {
             }
         }
         self.kept = later.kept.map(|kept| kept + self.epochs.len() as i64);
+        let before = self.epochs.len();
+        self.kept_steps
+            .extend(later.kept_steps.iter().map(|step| Step {
+                epoch: step.epoch + before,
+                ..*step
+            }));
         self.epochs.extend(&later.epochs);
         self.steps += later.steps;
         self.notes = distinct(self.notes.iter().chain(&later.notes));
@@ -180,12 +219,13 @@ impl History {
         self.epochs.last().copied()
     }
 
-    /// The epoch with the best validation accuracy, counted from 1, with its numbers; the earliest
-    /// of equals. Nothing without validation.
+    /// The epoch with the best validation accuracy (of numbers the lowest `val_mae`), counted from 1, with its
+    /// numbers; the earliest of equals. Nothing without validation.
     pub fn best(&self) -> Option<(usize, Epoch)> {
+        let score = |epoch: &Epoch| epoch.val_mae.map(|mae| -mae).or(epoch.val_accuracy);
         let scored = (1..)
             .zip(&self.epochs)
-            .filter_map(|(n, e)| Some((n, e, e.val_accuracy?)));
+            .filter_map(|(n, e)| Some((n, e, score(e)?)));
         scored
             .reduce(|best, next| if next.2 > best.2 { next } else { best })
             .map(|(number, epoch, _)| (number, *epoch))
@@ -201,18 +241,13 @@ impl History {
 
     /// The numbers as a table, an epoch a row.
     pub fn table(&self) -> Table {
-        let columns = [
-            "epoch",
-            "loss",
-            "accuracy",
-            "val_loss",
-            "val_accuracy",
-            "seconds",
-        ];
+        let measures = self.measures();
+        let [loss, measure, val_loss, val_measure] = measures.map(|(name, _)| name);
+        let columns = ["epoch", loss, measure, val_loss, val_measure, "seconds"];
         let mut table = Table::new("History", &columns).right_aligned(&[0, 1, 2, 3, 4, 5]);
         for (number, epoch) in (1..).zip(&self.epochs) {
             let mut row = vec![number.to_string()];
-            for (_, value) in MEASURES {
+            for (_, value) in measures {
                 row.push(value(epoch).map_or_else(|| "-".into(), |value| format!("{value:.4}")));
             }
             row.push(format!("{:.2}", epoch.seconds));
@@ -228,10 +263,12 @@ impl History {
     /// The numbers as comma-separated values with a header of Keras' names, epochs counted from 1;
     /// all digits are kept, a missing number is empty.
     pub fn to_csv(&self) -> String {
-        let mut text = "epoch,loss,accuracy,val_loss,val_accuracy,seconds\n".to_owned();
+        let measures = self.measures();
+        let names = measures.map(|(name, _)| name).join(",");
+        let mut text = format!("epoch,{names},seconds\n");
         for (number, epoch) in (1..).zip(&self.epochs) {
             text += &number.to_string();
-            for (_, value) in MEASURES {
+            for (_, value) in measures {
                 text.push(',');
                 text += &value(epoch).map_or_else(String::new, |value| value.to_string());
             }
@@ -240,10 +277,11 @@ impl History {
         text
     }
 
-    /// The numbers as JSON: a list for each measure, as Keras' `history.history` has them.
+    /// The numbers as JSON: a list for each measure, as Keras' `history.history` has them, and in `steps` those of the
+    /// steps if they were kept.
     pub fn to_json(&self) -> String {
         let mut object = serde_json::Map::new();
-        for (name, value) in MEASURES {
+        for (name, value) in self.measures() {
             object.insert(
                 name.into(),
                 json!(self.epochs.iter().map(value).collect::<Vec<_>>()),
@@ -255,6 +293,9 @@ impl History {
             .map(|epoch| epoch.seconds)
             .collect::<Vec<_>>();
         object.insert("seconds".into(), json!(seconds));
+        if let Some(steps) = self.steps_as_lists() {
+            object.insert("steps".into(), steps);
+        }
         object.insert("notes".into(), json!(self.notes));
         object.insert("ending".into(), json!(self.ending()));
         serde_json::Value::Object(object).to_string()
@@ -280,15 +321,16 @@ impl fmt::Display for History {
         match self.last() {
             None => write!(f, "no epochs"),
             Some(last) => {
-                write!(
-                    f,
-                    "{} epochs, the last: accuracy {:.4}, loss {:.4}",
-                    self.epochs.len(),
-                    last.accuracy,
-                    last.loss
-                )?;
-                if let (Some(accuracy), Some(loss)) = (last.val_accuracy, last.val_loss) {
-                    write!(f, ", val_accuracy {accuracy:.4}, val_loss {loss:.4}")?;
+                let words = |evaluation: Evaluation, prefix: &str| {
+                    evaluation
+                        .line(prefix)
+                        .replace(" - ", ", ")
+                        .replace(':', "")
+                };
+                let trained = words(last.trained(), "");
+                write!(f, "{} epochs, the last: {trained}", self.epochs.len())?;
+                if let Some(validation) = last.validation() {
+                    write!(f, ", {}", words(validation, "val_"))?;
                 }
                 match self.ending() {
                     Some(ending) => write!(f, " ({ending})"),

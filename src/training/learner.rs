@@ -6,6 +6,7 @@ use serde_json::Value;
 use tch::{Device, TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::pictures::target::Target;
 use crate::show::saved::Saved;
 use crate::training::checkpoint::Run;
 use crate::training::dropout::Dropout;
@@ -23,10 +24,13 @@ pub(crate) trait Learner {
     /// The weights that learn.
     fn variables(&self) -> Vec<Variable>;
 
+    /// What it answers, which says how it is measured.
+    fn target(&self) -> Target;
+
     /// The dropout of its hidden layer.
     fn dropout(&self) -> Dropout;
 
-    /// Logits [N] or [N, classes] for a batch's inputs; `mask` (N, units) says what dropout keeps.
+    /// Logits [N] or [N, names] for a batch's inputs; `mask` (N, units) says what dropout keeps.
     fn logits(
         &self,
         inputs: &[Tensor],
@@ -67,7 +71,7 @@ pub(crate) fn step(
     optimizer.step(variables, &gradients, rates)?;
     Ok(Measured {
         loss: measured.loss.f_detach()?,
-        correct: measured.correct,
+        measure: measured.measure,
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In come batches from whoever learns; out come changed weights, a history and checkpoints.
 //!
-//! Imports: error, files, machine, show.
+//! Imports: error, files, machine, pictures, show.
 
 pub(crate) mod averages;
 pub(crate) mod checkpoint;
@@ -20,6 +20,9 @@ pub(crate) mod rate_finder;
 pub(crate) mod reporter;
 pub(crate) mod run;
 pub(crate) mod schedule;
+pub(crate) mod smoothing;
 pub(crate) mod source;
+pub(crate) mod step;
+pub(crate) mod steps;
 pub(crate) mod validation;
 pub(crate) mod variable;

@@ -26,6 +26,7 @@ use crate::training::fit::Fit;
 use crate::training::learner::{self, Learner};
 use crate::training::optimizer::OptimizerState;
 use crate::training::order::{Draws, Order};
+use crate::training::smoothing::Smoothing;
 use crate::training::source::Source;
 use crate::training::variable::{self, copies_of, tensors_of};
 
@@ -105,7 +106,7 @@ impl LearningRates {
         }
         let panel = Panel {
             x_label: "learning rate".into(),
-            y_label: "mean cross-entropy".into(),
+            y_label: "loss".into(),
             series,
             are_log: (true, false),
             ..Panel::default()
@@ -165,23 +166,6 @@ fn longest_fall(values: &[f64]) -> Option<(usize, usize)> {
         .map(|(last, (_, first))| (first, last))
 }
 
-/// A mean that forgets.
-#[derive(Default)]
-struct Mean {
-    sum: f64,
-    count: i32,
-}
-
-impl Mean {
-    /// The mean with one more value.
-    fn add(&mut self, value: f64) -> f64 {
-        self.sum = SMOOTHING * self.sum + (1.0 - SMOOTHING) * value;
-        self.count += 1;
-        // It starts at zero: divided by the weight that it has gathered so far.
-        self.sum / (1.0 - SMOOTHING.powi(self.count))
-    }
-}
-
 /// The standard deviation of values around their course, from the differences of neighbours: a course that
 /// rises or falls adds little to it.
 fn scatter(values: &[f64]) -> f64 {
@@ -230,7 +214,7 @@ fn grow(
         .slower()
         .task(DOING, "steps", Some(sizes.len()));
     let mut found = LearningRates::default();
-    let mut mean = Mean::default();
+    let mut mean = Smoothing::new(SMOOTHING);
     let (mut first, mut best) = (0, f64::INFINITY);
     for (step, &count) in sizes.iter().enumerate() {
         fit.progress.check(DOING)?;
@@ -273,7 +257,7 @@ mod tests {
     fn search(course: impl Fn(f64) -> f64, noise: f64, seed: u64) -> LearningRates {
         let mut random = Random::new(seed, "made-up losses");
         let mut found = LearningRates::default();
-        let mut mean = Mean::default();
+        let mut mean = Smoothing::new(SMOOTHING);
         for step in 0..STEPS {
             let share = step as f64 / (STEPS - 1) as f64;
             // Twelve uniform numbers have a variance of 1, and a sum that is nearly normal.

@@ -21,6 +21,7 @@ use crate::training::optimizer::OptimizerState;
 use crate::training::order::{Draws, Order};
 use crate::training::reporter::Reporter;
 use crate::training::source::Source;
+use crate::training::step::Step;
 use crate::training::validation::evaluate;
 use crate::training::variable::{self, Variable, copies_of, tensors_of};
 
@@ -50,7 +51,7 @@ pub(crate) fn run(
 /// The history of a run that was stopped before its first batch.
 pub(crate) fn stopped_before(fit: &Fit, history: &mut History, from: Option<&Checkpoint>) {
     if let Some(checkpoint) = from {
-        history.epochs.extend(checkpoint.epochs());
+        checkpoint.begin(history);
     }
     let ending = format!("stopped before epoch {}", history.epochs.len() + 1);
     fit.progress.line(&format!("Note: {ending}"));
@@ -61,6 +62,8 @@ pub(crate) fn stopped_before(fit: &Fit, history: &mut History, from: Option<&Che
 struct Passed {
     steps: usize,
     trained: Evaluation,
+    /// What each step gave.
+    each: Vec<Evaluation>,
     /// After how many steps it was stopped, if it was.
     stopped_after: Option<usize>,
 }
@@ -102,7 +105,7 @@ impl<'a> Loop<'a> {
         let mut before = learner.epochs_before();
         if let Some(checkpoint) = from {
             best = checkpoint.recall(fit, &learner.facts(), variables, &mut optimizer)?;
-            history.epochs.extend(checkpoint.epochs());
+            checkpoint.begin(history);
             before = checkpoint.before();
         }
         Ok(Self {
@@ -126,12 +129,13 @@ impl<'a> Loop<'a> {
         let mut is_over = self.has_waited(first - 1, history);
         let mut number = first;
         while !is_over && number <= self.fit.epochs {
-            let steps_before = history.steps;
+            let steps_before = (history.steps, history.kept_steps.len());
             match self.whole_epoch(sources, history, number) {
                 Ok(goes_on) => is_over = !goes_on,
                 Err(error) => {
                     variable::put_back(&self.tensors, &self.good)?;
-                    history.steps = steps_before;
+                    history.steps = steps_before.0;
+                    history.kept_steps.truncate(steps_before.1);
                     if number == first {
                         return Err(error);
                     }
@@ -158,6 +162,10 @@ impl<'a> Loop<'a> {
         let start = Instant::now();
         let passed = self.train(&mut *sources.train, number)?;
         history.steps += passed.steps;
+        if fit.keep_steps {
+            let each = passed.each.iter().map(|&step| Step::new(number, step));
+            history.kept_steps.extend(each);
+        }
         if let Some(steps) = passed.stopped_after {
             history.cut(match steps {
                 0 => format!("stopped before epoch {number}"),
@@ -179,13 +187,7 @@ impl<'a> Loop<'a> {
             // The last step has gone too far; its own loss was measured before it.
             check_finite(validation.loss, number, passed.steps)?;
         }
-        let epoch = Epoch {
-            loss: passed.trained.loss,
-            accuracy: passed.trained.accuracy,
-            val_loss: validation.map(|v| v.loss),
-            val_accuracy: validation.map(|v| v.accuracy),
-            seconds: start.elapsed().as_secs_f64(),
-        };
+        let epoch = Epoch::new(passed.trained, validation, start.elapsed().as_secs_f64());
         self.reporter.end_epoch(epoch);
         self.good =
             copies_of(&self.tensors).map_err(Error::compute("keeping the last good weights"))?;
@@ -246,7 +248,7 @@ impl<'a> Loop<'a> {
             .begin_epoch(number, sizes.len(), pictures.len());
         let mut first = 0;
         let mut steps = 0;
-        let mut so_far = Averages::default();
+        let mut so_far = Averages::new(self.learner.target());
         // What was measured on a GPU, until the epoch's end.
         let mut there = Vec::new();
         for (done, &count) in sizes.iter().enumerate() {
@@ -288,6 +290,7 @@ impl<'a> Loop<'a> {
         Ok(Passed {
             steps,
             trained: so_far.evaluation(),
+            each: so_far.each(),
             stopped_after: (steps < sizes.len()).then_some(steps),
         })
     }

@@ -10,7 +10,7 @@ use crate::training::learner::Learner;
 use crate::training::order::Order;
 use crate::training::source::{Batch, Source};
 
-/// Loss and accuracy of `learner` on all pictures of `source`, as they are. `each` hears how many are done, as far
+/// Loss and measure of `learner` on all pictures of `source`, as they are. `each` hears how many are done, as far
 /// as the host knows: a GPU may be behind.
 pub(crate) fn evaluate(
     learner: &dyn Learner,
@@ -23,7 +23,7 @@ pub(crate) fn evaluate(
     let at_once = learner.pictures_at_once();
     let order = Order::straight(source.len(), at_once);
     source.begin(&order.pictures, None)?;
-    let mut sums = Sums::default();
+    let mut sums = Sums::new(learner.target());
     let mut fitting = FittingBatch::new(at_once);
     let mut done = 0;
     for count in order.sizes {

@@ -35,5 +35,6 @@ mod rooms;
 mod saving;
 mod sizes;
 mod stream;
+mod targets;
 mod training;
 mod weights;

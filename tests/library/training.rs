@@ -72,7 +72,7 @@ fn assert_steps_are_keras_steps(classes: usize, fit: Fit, optimizer: &str) {
             epoch.accuracy
         );
     }
-    let Evaluation { loss, accuracy } = head.evaluate(&train).unwrap();
+    let Evaluation { loss, accuracy, .. } = head.evaluate(&train).unwrap();
     assert!(
         (loss - keras["final"][0].as_f64().unwrap()).abs() < TOLERANCE,
         "{loss}"
@@ -177,6 +177,39 @@ fn a_head_goes_on_from_a_checkpoint_with_the_same_numbers() {
         long.predict(&train).unwrap()
     );
     assert_ne!(of(&history), of(&expected), "one cycle is not constant");
+}
+
+#[test]
+fn steps_are_kept_on_demand_and_go_on_with_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let (train, validation) = (features(50, 3), features(20, 3));
+    let fit = quiet().learning_rate(1e-3);
+    let new = || Head::dense(8).build(&train, 1).unwrap();
+    let without = new().fit(&train, &validation, &fit.clone().epochs(1));
+    assert!(without.unwrap().steps().is_empty());
+    let fit = fit.keep_steps();
+    let whole = new()
+        .fit(&train, &validation, &fit.clone().epochs(3))
+        .unwrap();
+    // Batches of 20, 20 and 10: an epoch's numbers are their means, each picture with the same weight.
+    assert_eq!(whole.steps().len(), 9);
+    for (number, epoch) in (1..).zip(&whole.epochs) {
+        let steps = whole.steps().iter().filter(|step| step.epoch == number);
+        let sizes = [20.0, 20.0, 10.0];
+        let mean = |value: fn(&evcxr_transfer::Step) -> f64| {
+            let weighed = steps.clone().zip(sizes);
+            weighed.map(|(step, size)| value(step) * size).sum::<f64>() / 50.0
+        };
+        // The same sums in another order.
+        assert!((mean(|step| step.loss) - epoch.loss).abs() < 1e-12);
+        assert!((mean(|step| step.accuracy) - epoch.accuracy).abs() < 1e-12);
+    }
+    let begun = fit.clone().epochs(1).checkpoint(&path);
+    new().fit(&train, &validation, &begun).unwrap();
+    let mut loaded = HeadModel::load(&path, Device::Cpu).unwrap();
+    let history = loaded.resume(&train, &validation, &fit.epochs(3)).unwrap();
+    assert_eq!(history.steps(), whole.steps());
 }
 
 #[test]

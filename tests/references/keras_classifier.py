@@ -1,6 +1,6 @@
 """Trains a classifier in Keras from a file that Classifier::save wrote: python keras_classifier.py ORDER OUT
 
-ORDER is JSON: "model" (the file), "train" and "validation" (each "pictures" and "labels"), and "phases",
+ORDER is JSON: "model" (the file), "train" and "validation" (each "pictures" and "labels", a number or a row each), and "phases",
 each with "from" (the first base layer that learns, null for a frozen base), "epochs" and "rate". All
 pictures are one batch, so that their order does not matter; nothing is augmented. Prints, as JSON, the
 numbers of each phase's epochs and the last probabilities; OUT gets the convolutions' last weights,
@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import safetensors
 import safetensors.numpy
+import targets
 
 
 def read(path):
@@ -38,7 +39,8 @@ def main(order, out):
     order = json.loads(order)
     tensors, metadata = read(order["model"])
     size = json.loads(metadata["size"])
-    binary = len(tensors["dense_1.bias"]) == 1
+    outputs = len(tensors["dense_1.bias"])
+    activation, loss, _ = targets.of(metadata, outputs)
     if json.loads(metadata["architecture"]) == "vgg16":
         base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(size, size, 3))
         number = lambda name: int(name.split(".")[1])
@@ -52,7 +54,7 @@ def main(order, out):
     head = [
         keras.layers.Flatten(),
         keras.layers.Dense(len(tensors["dense.bias"]), activation="relu"),
-        keras.layers.Dense(len(tensors["dense_1.bias"]), activation="sigmoid" if binary else "softmax"),
+        keras.layers.Dense(outputs, activation=activation),
     ]
     model = keras.Sequential([base, *head])
     model.build((None, size, size, 3))
@@ -68,8 +70,8 @@ def main(order, out):
             layer.trainable = is_open
         model.compile(
             optimizer=keras.optimizers.RMSprop(learning_rate=phase["rate"]),
-            loss="binary_crossentropy" if binary else "sparse_categorical_crossentropy",
-            metrics=["accuracy"],
+            loss=loss,
+            metrics=targets.of(metadata, outputs)[2],
         )
         history = model.fit(
             *train,

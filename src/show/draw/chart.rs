@@ -208,7 +208,7 @@ impl Frame {
                         mark(at, radius, series.colour, drawing);
                     }
                 }
-                Mark::Line | Mark::Dashed | Mark::Seam => {
+                Mark::Line | Mark::Dashed | Mark::Thin | Mark::Seam => {
                     // One or two points make no line that one could see.
                     let is_seam = series.mark == Mark::Seam;
                     if points.len() == 1 || num_points < 3 && !is_seam {
@@ -235,7 +235,7 @@ fn legend(panel: &Panel, left: f64, frame: Frame, drawing: &mut Drawing) -> Resu
     let mut bottom = y;
     for (number, series) in panel.series.iter().enumerate() {
         let sample = match series.mark {
-            Mark::Line | Mark::Dashed | Mark::Seam => SAMPLE,
+            Mark::Line | Mark::Dashed | Mark::Thin | Mark::Seam => SAMPLE,
             Mark::Points | Mark::Bars(_) => 24.0,
         };
         let name = font.fit(&series.legend_name(), frame.right - left - sample - 14.0)?;

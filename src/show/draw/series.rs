@@ -9,6 +9,10 @@ const LINE: f64 = 4.5;
 /// The width of a line that parts others.
 const THIN: f64 = 2.5;
 
+/// Longer lines are drawn by the smallest and the largest value of each of half as many stretches: more
+/// points than a figure has pixels cannot be seen.
+const MOST_POINTS: usize = 4_000;
+
 /// How the points of a series are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) enum Mark {
@@ -17,7 +21,9 @@ pub(crate) enum Mark {
     Line,
     /// The same, dashed.
     Dashed,
-    /// The same, thin: where one part of a chart ends and the next begins.
+    /// The same, thin: what varies from point to point.
+    Thin,
+    /// A thin dashed line: where one part of a chart ends and the next begins.
     Seam,
     /// A mark at each point, of another shape for each colour.
     Points,
@@ -83,6 +89,7 @@ pub(crate) fn stroke(points: &[(f64, f64)], mark: Mark, colour: Colour, drawing:
     let (pieces, width) = match mark {
         Mark::Dashed => (dashes(points, 17.0, 11.0), LINE),
         Mark::Seam => (dashes(points, 9.0, 7.0), THIN),
+        Mark::Thin => (vec![points.to_vec()], THIN),
         _ => (vec![points.to_vec()], LINE),
     };
     for piece in pieces {
@@ -113,5 +120,40 @@ pub(crate) fn mark(at: (f64, f64), radius: f64, number: usize, drawing: &mut Dra
                 }
             }
         });
+    }
+}
+
+/// The points of a line; of a long one the lowest and the highest of each stretch, in their order.
+pub(crate) fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    if points.len() <= MOST_POINTS {
+        return points;
+    }
+    let stretch = points.len().div_ceil(MOST_POINTS / 2);
+    let ends = points.chunks(stretch).flat_map(|stretch| {
+        let numbered = stretch.iter().copied().enumerate();
+        // Gaps stay gaps, and are counted for the legend.
+        let (finite, gaps): (Vec<_>, Vec<_>) = numbered.partition(|(_, point)| point.1.is_finite());
+        let order = |a: &&(usize, (f64, f64)), b: &&(usize, (f64, f64))| a.1.1.total_cmp(&b.1.1);
+        let ends = [finite.iter().min_by(order), finite.iter().max_by(order)];
+        let ends = ends.into_iter().flatten().copied();
+        let mut ends = ends.chain(gaps).collect::<Vec<_>>();
+        ends.sort_by_key(|(number, _)| *number);
+        ends.into_iter().map(|(_, point)| point)
+    });
+    ends.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_keep_the_ends_of_each_stretch_in_order() {
+        let numbered = |values: &[f64]| (0..).map(f64::from).zip(values.iter().copied()).collect();
+        let values = (0..10_000).map(|k| f64::from(k % 100));
+        let points = thinned(numbered(&values.collect::<Vec<_>>()));
+        assert!(points.len() <= MOST_POINTS, "{}", points.len());
+        assert!(points.windows(2).all(|pair| pair[0].0 <= pair[1].0));
+        assert_eq!(thinned(numbered(&[1.0, 2.0])), [(0.0, 1.0), (1.0, 2.0)]);
     }
 }

@@ -23,6 +23,8 @@ fn epoch(number: usize) -> Epoch {
         accuracy: 0.9 - away,
         val_loss: Some(0.4 + away),
         val_accuracy: Some(0.8 - away),
+        mae: None,
+        val_mae: None,
         seconds: 1.0,
     }
 }
@@ -31,6 +33,7 @@ fn so_far() -> Evaluation {
     Evaluation {
         loss: 0.5,
         accuracy: 0.75,
+        mae: None,
     }
 }
 
