@@ -109,6 +109,7 @@ pub use model::report::Report;
 pub use network::architecture::Architecture;
 pub use network::base::Base;
 pub use network::layer::{Layer, LayerId};
+pub use network::layers::Layers;
 pub use network::operation::LayerKind;
 pub use network::weights::layer_weights::LayerWeights;
 pub use network::weights::weights::Weights;

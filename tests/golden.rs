@@ -67,6 +67,7 @@ fn residual_networks_and_inception_have_keras_numbers() {
     let mut report = Report::default();
     networks::outputs(&mut report, cpu, "");
     networks::tops(&mut report, cpu, "");
+    networks::heat_maps(&mut report, cpu, "");
     networks::steps(&mut report, cpu, "");
     networks::bf16(&mut report, cpu, "");
     report.close();
@@ -110,6 +111,7 @@ fn a_gpu_gives_the_same_numbers() {
     network::heat_maps(&mut report, gpu, suffix);
     networks::outputs(&mut report, gpu, suffix);
     networks::tops(&mut report, gpu, suffix);
+    networks::heat_maps(&mut report, gpu, suffix);
     networks::steps(&mut report, gpu, suffix);
     networks::bf16(&mut report, gpu, suffix);
     training::steps(&mut report, gpu, suffix);

@@ -42,6 +42,8 @@ pub struct Classifier {
     pub(crate) head: HeadModel,
     /// The base's layers from this number on learn; none if it is their count.
     pub(crate) trainable_from: usize,
+    /// Whether batch normalisation in the layers that learn runs in training mode meanwhile.
+    pub(crate) trains_batch_norm: bool,
     /// How the pictures that it learned from were resized.
     pub(crate) interpolation: Interpolation,
     pub(crate) history: History,
@@ -52,6 +54,7 @@ pub struct Classifier {
 pub(crate) struct Unfinished {
     pub(crate) run: Checkpoint,
     pub(crate) trainable_from: usize,
+    pub(crate) trains_batch_norm: bool,
     pub(crate) augment: Augment,
 }
 
@@ -89,6 +92,7 @@ impl Classifier {
             base: base.shared(),
             head,
             trainable_from: 0,
+            trains_batch_norm: false,
             interpolation: Interpolation::default(),
             history: History::default(),
             unfinished: None,
@@ -142,60 +146,6 @@ impl Classifier {
         self.base.num_parameters() + self.head.num_parameters()
     }
 
-    /// How many of them learn: 2,097,665 with the base frozen, 9,177,089 with block 5 open. The means and
-    /// variances of batch normalisation never do: it runs in inference mode, as Keras' guide to transfer
-    /// learning has it.
-    pub fn num_trainable_parameters(&self) -> usize {
-        let open = self.base.layers().iter().skip(self.trainable_from);
-        open.map(|layer| layer.num_trainable_parameters())
-            .sum::<usize>()
-            + self.head.num_parameters()
-    }
-
-    /// The names of the weight tensors that learn, `block5_conv1 kernel` and so on; Keras' `trainable_weights`.
-    pub fn trainable_weights(&self) -> Vec<String> {
-        let open = self.base.layers().iter().skip(self.trainable_from);
-        let of_base = open.flat_map(|layer| {
-            let learning = layer.parameters.iter().filter(|own| own.role.learns());
-            learning.map(|own| format!("{} {}", layer.name, own.role))
-        });
-        let of_head = ["dense", "dense_1"].into_iter();
-        let of_head = of_head.flat_map(|name| [format!("{name} kernel"), format!("{name} bias")]);
-        of_base.chain(of_head).collect()
-    }
-
-    /// Freezes the whole base: only the head learns. Shows what is trainable now.
-    #[doc(alias = "freeze")]
-    pub fn freeze_base(&mut self) -> Table {
-        self.trainable_from = self.base.layers().len();
-        self.trainable()
-    }
-
-    /// Opens the base from a layer on: everything before it is frozen, the rest learns, and the head
-    /// with it. Shows what is trainable now.
-    ///
-    /// # Errors
-    /// [`Error::UnknownLayer`] lists the layers.
-    #[doc(alias("trainable", "requires_grad", "unfreeze"))]
-    pub fn unfreeze_from(&mut self, layer: &str) -> Result<Table> {
-        self.trainable_from = self.base.graph().number(layer)?;
-        Ok(self.trainable())
-    }
-
-    /// Each layer of the base, and whether it learns: 19 rows for VGG16.
-    pub fn trainable(&self) -> Table {
-        let mut table = Table::new("Trainable layers", &["layer", "trainable"]);
-        for (number, layer) in self.base.layers().iter().enumerate() {
-            let answer = if number >= self.trainable_from {
-                "true"
-            } else {
-                "false"
-            };
-            table.push([layer.name.as_str(), answer]);
-        }
-        table.note("The head learns always")
-    }
-
     /// The summary table, as Keras' `model.summary()` has it.
     pub fn summary(&self) -> Table {
         let columns = ["Layer (type)", "Output Shape", "Param #"];
@@ -205,9 +155,7 @@ impl Classifier {
             shape_with_batch(self.base.output_shape()),
             grouped(self.base.num_parameters()),
         ]);
-        let width = self.base.output_shape().iter().product::<usize>();
-        table.push(["flatten (Flatten)", &format!("(None, {width})"), "0"]);
-        for row in self.head.summary_rows() {
+        for row in self.rows_after_the_base() {
             table.push(row);
         }
         let (all, open) = (self.num_parameters(), self.num_trainable_parameters());
@@ -218,6 +166,15 @@ impl Classifier {
             .note(&self.head.named());
         let notes = self.base.origin().notes.iter();
         notes.fold(table, |table, note| table.note(&format!("Note: {note}")))
+    }
+
+    /// What comes after the base, as a summary has it.
+    pub(super) fn rows_after_the_base(&self) -> Vec<[String; 3]> {
+        let width = self.base.output_shape().iter().product::<usize>();
+        let flat = ["flatten (Flatten)", &format!("(None, {width})"), "0"].map(str::to_owned);
+        let mut rows = vec![flat];
+        rows.extend(self.head.summary_rows());
+        rows
     }
 
     /// Computes in another precision from now on. The weights are kept in f32 either way.

@@ -95,12 +95,15 @@ impl Classifier {
         let Unfinished {
             run,
             trainable_from,
+            trains_batch_norm,
             augment,
         } = self.unfinished.take().ok_or_else(no_run)?;
+        self.trains_batch_norm = trains_batch_norm;
         let outcome = self.train(trainable_from, data, &augment, fit, Some(&run), None);
         self.unfinished = run.unless_moved(&outcome).map(|run| Unfinished {
             run,
             trainable_from,
+            trains_batch_norm,
             augment,
         });
         outcome

@@ -8,13 +8,14 @@ use tch::{Device, TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::model::classifier::{Classifier, logits_of};
 use crate::model::head_model::HeadModel;
+use crate::network::parameter::Role;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::pictures::augment::Augment;
 use crate::pictures::target::Target;
 use crate::show::saved::Saved;
 use crate::training::checkpoint::Run;
 use crate::training::dropout::Dropout;
-use crate::training::learner::Learner;
+use crate::training::learner::{Learner, Mode};
 use crate::training::variable::{ParameterGroup, Variable};
 
 /// What learns: the head, and the layers of the base that are open.
@@ -94,18 +95,26 @@ impl Learner for ModelLearner<'_> {
         self.head.target()
     }
 
+    fn buffers(&self) -> Vec<Variable> {
+        let opened = self.opened.iter();
+        let opened = opened.filter(|opened| opened.model.trains_batch_norm);
+        opened.flat_map(Opened::moving_averages).collect()
+    }
+
     fn dropout(&self) -> Dropout {
         self.head.dropout()
     }
 
-    fn logits(
-        &self,
-        inputs: &[Tensor],
-        mask: Option<&Tensor>,
-    ) -> std::result::Result<Tensor, TchError> {
+    fn logits(&self, inputs: &[Tensor], mode: Mode<'_>) -> std::result::Result<Tensor, TchError> {
+        let (mask, is_training) = match mode {
+            Mode::Training(mask) => (mask, true),
+            Mode::Inference => (None, false),
+        };
         match (&self.opened, inputs) {
             (None, [rows]) => self.head.logits(rows, mask),
-            (Some(opened), inputs) => logits_of(self.head, &opened.forward(inputs)?, mask),
+            (Some(opened), inputs) => {
+                logits_of(self.head, &opened.forward(inputs, is_training)?, mask)
+            }
             _ => Err(TchError::Shape("a head takes one input".into())),
         }
     }
@@ -154,11 +163,19 @@ impl Learner for ModelLearner<'_> {
 
 impl Opened<'_> {
     fn variables(&self) -> Vec<Variable> {
+        self.tensors(Role::learns)
+    }
+
+    fn moving_averages(&self) -> Vec<Variable> {
+        self.tensors(|role| !role.learns())
+    }
+
+    fn tensors(&self, are_meant: impl Fn(Role) -> bool) -> Vec<Variable> {
         let layers = self.model.base.layers().iter().skip(self.trainable_from);
         let mut variables = Vec::new();
         for (layer, Master(weights)) in layers.zip(&self.masters) {
-            let learning = weights.iter().filter(|(role, _)| role.learns());
-            variables.extend(learning.map(|(role, tensor)| Variable {
+            let meant = weights.iter().filter(|(role, _)| are_meant(*role));
+            variables.extend(meant.map(|(role, tensor)| Variable {
                 name: format!("{}.{}", layer.stored_name, role.torch()),
                 tensor: tensor.shallow_clone(),
                 group: ParameterGroup::Base,
@@ -168,10 +185,18 @@ impl Opened<'_> {
     }
 
     /// The layers that learn, on what crosses from the frozen ones.
-    fn forward(&self, crossing: &[Tensor]) -> std::result::Result<Tensor, TchError> {
+    fn forward(
+        &self,
+        crossing: &[Tensor],
+        is_training: bool,
+    ) -> std::result::Result<Tensor, TchError> {
         let base = &self.model.base;
         let kind = base.precision().kind();
-        let cast = |master: &Master| master.weights()?.in_kind(kind);
+        let by_batch = is_training && self.model.trains_batch_norm;
+        let cast = |master: &Master| {
+            let weights = master.weights()?.in_kind(kind)?;
+            Ok::<_, TchError>(weights.normalising(by_batch))
+        };
         let weights = self.masters.iter().map(cast);
         let weights = weights.collect::<std::result::Result<Vec<_>, _>>()?;
         base.outputs_after(crossing, self.trainable_from, Some(&weights))

@@ -31,4 +31,5 @@ pub(crate) mod saved_features;
 pub(crate) mod saved_head;
 pub(crate) mod sources;
 pub(crate) mod thresholds;
+pub(crate) mod trainable;
 pub(crate) mod transfer;

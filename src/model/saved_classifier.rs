@@ -105,6 +105,7 @@ impl Classifier {
                 "trainable_from",
                 json!(layers.get(trainable_from).map(|layer| &layer.name)),
             ),
+            ("trains_batch_norm", json!(self.trains_batch_norm)),
             ("interpolation", json!(self.interpolation)),
             ("history", json!(history)),
         ] {
@@ -133,6 +134,8 @@ impl Classifier {
         let origin: Origin = store.read_json("origin", path, WHAT)?;
         let precision: Precision = store.read_json("precision", path, WHAT)?;
         let from: Option<String> = store.read_json("trainable_from", path, WHAT)?;
+        let trains_batch_norm = store.read_optional("trains_batch_norm", path, WHAT)?;
+        let trains_batch_norm = trains_batch_norm.unwrap_or(false);
         let history: History = store.read_json("history", path, WHAT)?;
         let interpolation: Interpolation = store.read_json("interpolation", path, WHAT)?;
         if architecture.check_size(size).is_err() {
@@ -159,6 +162,7 @@ impl Classifier {
             Some(run) => Some(Unfinished {
                 run,
                 trainable_from,
+                trains_batch_norm,
                 augment: store.read_json("augment", path, WHAT)?,
             }),
         };
@@ -170,6 +174,7 @@ impl Classifier {
             base,
             head,
             trainable_from,
+            trains_batch_norm,
             interpolation,
             history,
             unfinished,

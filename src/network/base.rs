@@ -23,6 +23,7 @@ use crate::network::computing::computing;
 use crate::network::fast_convolution::PICTURES_AT_ONCE;
 use crate::network::graph::Graph;
 use crate::network::layer::{Layer, LayerId, shape_with_batch};
+use crate::network::layers::Layers;
 use crate::network::origin::Origin;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::network::weights::seeded::glorot;
@@ -215,8 +216,8 @@ impl Base {
         self
     }
 
-    /// The layers, in Keras' order: 19 for VGG16 without top.
-    pub fn layers(&self) -> &[Layer] {
+    /// The layers, in Keras' order: 19 for VGG16 without top. A cell shows them as a table.
+    pub fn layers(&self) -> &Layers {
         self.graph.layers()
     }
 

@@ -27,10 +27,9 @@ pub(super) fn computing(
         let own = loaded[number].shared();
         let weights = own.with(folded(graph, loaded, number)?);
         let weights = weights.computing(device, kind)?;
-        let layer = does[number].and_then(|convolution| graph.layers().get(convolution));
-        let fast = match layer.zip(weights.get(Role::Kernel)) {
-            Some((layer, kernel)) => {
-                convolutions.of(graph, layer, kernel, weights.get(Role::Bias))?
+        let fast = match does[number].zip(weights.get(Role::Kernel)) {
+            Some((convolution, kernel)) => {
+                convolutions.of(graph, convolution, kernel, weights.get(Role::Bias))?
             }
             None => None,
         };

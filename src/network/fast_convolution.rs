@@ -7,9 +7,9 @@ use std::rc::Rc;
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::network::folding::over_zeros;
 use crate::network::fused_convolution::{FusedConvolution, Fusing, Moves};
 use crate::network::graph::Graph;
-use crate::network::layer::Layer;
 use crate::network::operation::{Activation, Operation};
 use crate::network::window::Window;
 use crate::network::winograd::Winograd;
@@ -50,18 +50,22 @@ impl FastConvolutions {
         }
     }
 
-    /// That of a layer, for the pictures that its network takes; none where it goes the ordinary way.
+    /// That of layer number `number`, for the pictures that its network takes; none where it goes the ordinary way.
     pub(crate) fn of(
         &self,
         graph: &Graph,
-        layer: &Layer,
+        number: usize,
         kernel: &Tensor,
         bias: Option<&Tensor>,
     ) -> Result<Option<FastConvolution>, TchError> {
-        let Operation::Conv2D { window, activation } = layer.operation else {
+        let own = || (graph.layers()[number].operation, number);
+        // With the zeros before it, as `forward` computes it.
+        let (operation, first) = over_zeros(graph, number).unwrap_or_else(own);
+        let Operation::Conv2D { window, activation } = operation else {
             return Ok(None);
         };
-        let input = layer.inputs.first().and_then(|&n| graph.layers().get(n));
+        let input = graph.layers()[first].inputs.first();
+        let input = input.and_then(|&n| graph.layers().get(n));
         let Some(&[height, width, channels]) = input.map(|input| &input.output_shape[..]) else {
             return Ok(None);
         };

@@ -1,9 +1,10 @@
-//! Batch normalisation folded into the convolution before it.
+//! Layers folded into the convolution beside them: the normalisation after it, the zeros before it.
 //!
 //! In inference mode a normalisation multiplies each channel by a number and adds another; a convolution
 //! without anything after it may as well have channels that are so multiplied, and a bias that is so much
 //! larger. One pass over memory then does for two. `forward` takes the folded kernel and bias where nobody
-//! asks for what lies between.
+//! asks for what lies between. A convolution of a picture with zeros around it is one with padding, which needs no
+//! copy of the picture.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -13,7 +14,7 @@ use crate::network::parameter::Role;
 use crate::network::weights::layer_weights::LayerWeights;
 
 /// The plain convolution that normalisation number `number` follows; none for another layer.
-fn before(graph: &Graph, number: usize) -> Option<usize> {
+pub(super) fn before(graph: &Graph, number: usize) -> Option<usize> {
     let layer = &graph.layers()[number];
     let before = *layer.inputs.first()?;
     let is_normalisation = matches!(layer.operation, Operation::BatchNormalization { .. });
@@ -25,6 +26,20 @@ fn before(graph: &Graph, number: usize) -> Option<usize> {
         }
     );
     (is_normalisation && is_plain).then_some(before)
+}
+
+/// Convolution number `number` over the zeros that the layer before it adds, and the number of that layer; none for
+/// another layer, or where none comes before it.
+pub(super) fn over_zeros(graph: &Graph, number: usize) -> Option<(Operation, usize)> {
+    let layer = &graph.layers()[number];
+    let before = *layer.inputs.first()?;
+    match (layer.operation, graph.layers()[before].operation) {
+        (Operation::Conv2D { window, activation }, Operation::ZeroPadding2D { rows, columns }) => {
+            let window = window.over_zeros(rows, columns)?;
+            Some((Operation::Conv2D { window, activation }, before))
+        }
+        _ => None,
+    }
 }
 
 /// For each layer the number of the convolution that it usually computes: its own, or as a normalisation that of

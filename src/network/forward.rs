@@ -6,6 +6,7 @@
 use tch::{Kind, TchError, Tensor};
 
 use crate::network::fast_convolution::FastConvolution;
+use crate::network::folding;
 use crate::network::fused_convolution::Moves;
 use crate::network::graph::Graph;
 use crate::network::operation::{Activation, Operation};
@@ -15,6 +16,9 @@ use crate::network::window::Window;
 use crate::network::winograd::{self, Step};
 
 type Result<T> = std::result::Result<T, TchError>;
+
+/// How much of its averages batch normalisation keeps at a step in which it learns: Keras' `momentum`.
+const MOMENTUM: f64 = 0.99;
 
 /// The outputs of the layers `wanted`, from those of the layers `given`; `weights` gives a layer's by its
 /// number.
@@ -34,28 +38,38 @@ pub(crate) fn outputs<'a>(
     }
     let uses = uses(graph, given, wanted);
     let mut left = uses.clone();
+    // A layer whose output one other alone takes, which may do its work too.
+    let is_its_own = |number: &usize| uses[*number] == 1 && !given.contains(number);
     // The convolution that a folded normalisation does the work of.
     let within = |number: usize| {
-        let layer = &layers[number];
-        let before = *layer.inputs.first()?;
-        let is_normalisation = matches!(layer.operation, Operation::BatchNormalization { .. });
-        let is_its_own = uses[before] == 1 && !given.contains(&before);
-        let is_folded =
-            is_normalisation && is_its_own && weights(number)?.get(Role::Kernel).is_some();
+        let before = folding::before(graph, number).filter(is_its_own)?;
+        let is_folded = weights(number)?.get(Role::Kernel).is_some();
         is_folded.then_some(before)
+    };
+    // The zeros that a convolution adds itself.
+    let zeros = |number: usize| {
+        let convolution = within(number).unwrap_or(number);
+        folding::over_zeros(graph, convolution).filter(|(_, zeros)| is_its_own(zeros))
     };
     let is_computed = |number: &usize| uses[*number] > 0 && !given.contains(number);
     let mut is_done = vec![false; layers.len()];
-    for before in (0..layers.len()).filter(is_computed).filter_map(within) {
-        is_done[before] = true;
+    for number in (0..layers.len()).filter(is_computed) {
+        let with_it = within(number).into_iter();
+        for before in with_it.chain(zeros(number).map(|(_, zeros)| zeros)) {
+            is_done[before] = true;
+        }
     }
     for (number, layer) in layers.iter().enumerate() {
         if !is_computed(&number) || is_done[number] {
             continue;
         }
         let doing = within(number).map_or(layer, |before| &layers[before]);
-        let mut taken = Vec::with_capacity(doing.inputs.len());
-        for &input in &doing.inputs {
+        let (operation, inputs) = match zeros(number) {
+            Some((operation, zeros)) => (operation, &layers[zeros].inputs),
+            None => (doing.operation, &doing.inputs),
+        };
+        let mut taken = Vec::with_capacity(inputs.len());
+        for &input in inputs {
             left[input] -= 1;
             let output = match left[input] {
                 0 => values[input].take(),
@@ -80,7 +94,7 @@ pub(crate) fn outputs<'a>(
             }
         }
         let own = weights(number).ok_or_else(|| missing(&layer.name))?;
-        values[number] = Some(compute(&doing.operation, taken, is_free, own)?);
+        values[number] = Some(compute(&operation, taken, is_free, own)?);
     }
     let found = wanted.iter().map(|&number| {
         let output = values[number].as_ref().map(Tensor::shallow_clone);
@@ -199,6 +213,9 @@ pub(crate) fn compute(
             let sums = x.f_linear(weights.tensor(Role::Kernel)?, weights.get(Role::Bias))?;
             activated(sums, activation)
         }
+        Operation::BatchNormalization { epsilon } if weights.normalises_by_batch() => {
+            by_batch(x, epsilon, weights)
+        }
         Operation::BatchNormalization { epsilon } => x.f_batch_norm(
             weights.get(Role::Gamma),
             weights.get(Role::Beta),
@@ -227,6 +244,23 @@ pub(crate) fn compute(
         Operation::Flatten => x.f_permute([0, 2, 3, 1])?.f_flatten(1, -1),
         Operation::Input | Operation::Add | Operation::Concatenate => Ok(x.shallow_clone()),
     }
+}
+
+/// Batch normalisation in training mode: with the batch's own mean and variance, which the averages then follow.
+fn by_batch(x: &Tensor, epsilon: f64, weights: &LayerWeights) -> Result<Tensor> {
+    let none = None::<&Tensor>;
+    let (gamma, beta) = (weights.get(Role::Gamma), weights.get(Role::Beta));
+    let (output, mean, deviation) =
+        x.f_native_batch_norm(gamma, beta, none, none, true, 0.0, epsilon)?;
+    let _no_grad = tch::no_grad_guard();
+    // libtorch gives 1 / sqrt(variance + epsilon). Its own averages would follow the variance of n - 1 values; Keras'
+    // follow that of n.
+    let variance = deviation.f_pow_tensor_scalar(-2)?.f_sub_scalar(epsilon)?;
+    for (role, now) in [(Role::MovingMean, mean), (Role::MovingVariance, variance)] {
+        let mut average = weights.tensor(role)?.f_detach()?;
+        let _ = average.f_lerp_(&now.f_to_kind(average.f_kind()?)?, 1.0 - MOMENTUM)?;
+    }
+    Ok(output)
 }
 
 fn one(inputs: &[Tensor]) -> Result<&Tensor> {
@@ -309,7 +343,7 @@ mod tests {
     /// A graph whose input has two channels.
     fn graph(side: usize) -> Graph {
         let mut graph = Graph::new(side);
-        graph.layers[0].output_shape = vec![side, side, 2];
+        graph.layers.0[0].output_shape = vec![side, side, 2];
         graph
     }
 
@@ -443,6 +477,47 @@ mod tests {
     }
 
     #[test]
+    fn batch_normalisation_that_learns_takes_the_batchs_mean_and_moves_its_averages() {
+        for (has_gamma, kind, close) in [
+            (true, Kind::Float, 1e-6),
+            (false, Kind::Float, 1e-6),
+            // Eight bits of mantissa: half a unit in the last place of what comes out, from 4 to 8, is 2^-6.
+            (true, Kind::BFloat16, 1.6e-2),
+            (false, Kind::BFloat16, 1.6e-2),
+        ] {
+            let x = picture(4).to_kind(kind);
+            let mut graph = graph(4);
+            graph.batch_norm("bn", 0, 1e-3, has_gamma);
+            let roles = graph.layers()[1].parameters.iter();
+            let stored =
+                roles.map(|parameter| (parameter.role, Tensor::from_slice(&[2.0f32, 0.5])));
+            let weights = LayerWeights::new(stored).normalising(true);
+            let found = run(&graph, &x, std::slice::from_ref(&weights));
+            // Whole numbers: the same in bf16.
+            let exact = x.to_kind(Kind::Double);
+            let over = [0i64, 2, 3].as_slice();
+            let mean = exact.mean_dim(over, false, Kind::Double);
+            let variance = exact.var_dim(over, false, false);
+            let of_channel = |values: &Tensor| values.view([1, 2, 1, 1]);
+            let two = Tensor::from_slice(&[2.0f64, 0.5]);
+            let factor = match has_gamma {
+                true => two.shallow_clone(),
+                false => two.ones_like(),
+            };
+            let scaled = (exact - of_channel(&mean)) / of_channel(&(&variance + 1e-3)).sqrt();
+            let expected = scaled * of_channel(&factor) + of_channel(&two);
+            assert_eq!(found.kind(), kind);
+            let found = found.to_kind(Kind::Double);
+            assert!(found.allclose(&expected, 0.0, close, false), "{kind:?}");
+            for (role, now) in [(Role::MovingMean, mean), (Role::MovingVariance, variance)] {
+                let moved = weights.tensor(role).unwrap().to_kind(Kind::Double);
+                let expected = &two * 0.99 + now * 0.01;
+                assert!(moved.allclose(&expected, 1e-6, 1e-6, false), "{role}");
+            }
+        }
+    }
+
+    #[test]
     fn the_other_layers_are_pytorchs_functions() {
         let x = picture(3);
         type Build<'a> = &'a dyn Fn(&mut Graph) -> usize;
@@ -518,6 +593,44 @@ mod tests {
         let given = twice.copy();
         let found = of(&[2], &[given.shallow_clone()], &[3]);
         assert_eq!((&found[0], &given), (&twice.relu(), &twice));
+    }
+
+    #[test]
+    fn zeros_before_a_convolution_are_its_padding_and_still_there_for_who_asks() {
+        let (mut graph, x) = (graph(5), picture(5));
+        let pad = graph.zero_pad("pad", 0, [1, 1], [2, 2]);
+        let window = Window::new(3, 3).stride(2);
+        let conv = graph.conv("conv", pad, Convolution::new(3, window).without_bias());
+        graph.batch_norm("bn", conv, 1e-3, true);
+        let ones = |role| (role, Tensor::from_slice(&[1.0f32; 3]));
+        let roles = [
+            Role::Gamma,
+            Role::Beta,
+            Role::MovingMean,
+            Role::MovingVariance,
+        ];
+        let kernel = uniform(&[3, 2, 3, 3]);
+        let own = LayerWeights::new([(Role::Kernel, kernel.shallow_clone())]);
+        let mut loaded = vec![LayerWeights::default(), LayerWeights::default(), own];
+        loaded.push(LayerWeights::new(roles.map(ones)));
+        let (cpu, f32) = (Device::Cpu, crate::machine::precision::Precision::F32);
+        let weights =
+            crate::network::computing::computing(&graph, &loaded, 0, cpu, f32, false).unwrap();
+        let of = |wanted: &[usize]| {
+            let inputs = [x.shallow_clone()];
+            outputs(&graph, &[0], &inputs, wanted, &|number| weights.get(number)).unwrap()
+        };
+        let padded = x.constant_pad_nd([2, 2, 1, 1]);
+        let none: Option<Tensor> = None;
+        let sums = padded.conv2d(&kernel, none, [2, 2], [0, 0], [1, 1], 1);
+        let normalised = (&sums - 1.0) / 1.001f64.sqrt() + 1.0;
+        let all = [padded, sums, normalised];
+        for wanted in [&[1, 2, 3][..], &[1, 2], &[2, 3], &[1, 3], &[1], &[2], &[3]] {
+            for (found, &number) in of(wanted).iter().zip(wanted) {
+                assert_eq!(found.size(), all[number - 1].size(), "{wanted:?}");
+                close(found, &all[number - 1]);
+            }
+        }
     }
 
     #[test]

@@ -6,16 +6,17 @@
 
 use crate::error::{Error, Result};
 use crate::network::layer::{Layer, LayerId};
+use crate::network::layers::Layers;
 
 /// The layers of a network and how they hang together. `table` says how one is made.
 #[derive(Debug, Clone)]
 pub(crate) struct Graph {
-    pub(super) layers: Vec<Layer>,
+    pub(super) layers: Layers,
 }
 
 impl Graph {
     /// The layers, in Keras' order.
-    pub(crate) fn layers(&self) -> &[Layer] {
+    pub(crate) fn layers(&self) -> &Layers {
         &self.layers
     }
 

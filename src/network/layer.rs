@@ -55,7 +55,7 @@ impl Layer {
         learning.map(Parameter::len).sum()
     }
 
-    /// How many never learn.
+    /// How many have no gradient.
     pub(crate) fn num_fixed_parameters(&self) -> usize {
         self.num_parameters() - self.num_trainable_parameters()
     }

@@ -15,6 +15,7 @@ pub(crate) mod fused_convolution;
 pub(crate) mod graph;
 pub(crate) mod inception;
 pub(crate) mod layer;
+pub(crate) mod layers;
 pub(crate) mod networks;
 pub(crate) mod operation;
 pub(crate) mod order;

@@ -25,7 +25,8 @@ pub(crate) enum Operation {
     Dense {
         activation: Option<Activation>,
     },
-    /// With the mean and variance that it was trained with: (x - mean) / sqrt(variance + epsilon).
+    /// (x - mean) / sqrt(variance + epsilon), with the mean and variance that it was trained with, or with the
+    /// batch's own while it learns.
     BatchNormalization {
         epsilon: f64,
     },

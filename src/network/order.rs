@@ -5,6 +5,7 @@
 //! on the way back from the output, along each layer's inputs in their order.
 
 use crate::network::graph::Graph;
+use crate::network::layers::Layers;
 
 impl Graph {
     /// The same network with its layers in Keras' order. Its last layer gives the output, and every other
@@ -33,7 +34,7 @@ impl Graph {
             layer
         });
         Self {
-            layers: layers.collect(),
+            layers: Layers(layers.collect()),
         }
     }
 

@@ -23,8 +23,8 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    /// Whether it is trained. What batch normalisation knows of its inputs is not: an opened layer goes on
-    /// with what it had learned of them, as Keras' guide to transfer learning has it.
+    /// Whether it is trained by gradients. What batch normalisation knows of its inputs is not: an opened layer
+    /// goes on with what it had learned of them, or lets it follow the batches.
     pub(crate) fn learns(self) -> bool {
         !matches!(self, Self::MovingMean | Self::MovingVariance)
     }

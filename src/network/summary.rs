@@ -30,8 +30,8 @@ impl Base {
         let fixed = self.layers().iter().map(Layer::num_fixed_parameters).sum();
         if fixed > 0 {
             table = table.note(&format!(
-                "Of these {} are the means and variances of batch normalisation, which runs in inference mode \
-                 and keeps them, whatever else learns",
+                "Of these {} are the means and variances of batch normalisation, which have no gradient: they stay, \
+                 whatever else learns, unless a classifier says `train_batch_norm(true)`",
                 grouped(fixed)
             ));
         }

@@ -5,6 +5,7 @@
 
 use crate::network::graph::Graph;
 use crate::network::layer::Layer;
+use crate::network::layers::Layers;
 use crate::network::operation::{Activation, Operation};
 use crate::network::parameter::{Parameter, Role};
 use crate::network::window::Window;
@@ -45,7 +46,9 @@ impl Convolution {
 impl Graph {
     /// A network for square pictures of `size` pixels, of its input alone, `input_1`, number 0.
     pub(crate) fn new(size: usize) -> Self {
-        let mut graph = Self { layers: Vec::new() };
+        let mut graph = Self {
+            layers: Layers(Vec::new()),
+        };
         graph.push("input_1", Operation::Input, &[], &[size, size, 3]);
         graph
     }
@@ -63,7 +66,7 @@ impl Graph {
         let [rows, columns] = window.size;
         let mut parameters = Parameter::kernel_and_bias(&[rows, columns, channels, filters]);
         parameters.truncate(if has_bias { 2 } else { 1 });
-        self.layers[number].parameters = parameters;
+        self.layers.0[number].parameters = parameters;
         number
     }
 
@@ -90,13 +93,13 @@ impl Graph {
         let inputs = self.channels(x);
         let activation = Some(activation);
         let number = self.push(name, Operation::Dense { activation }, &[x], &[units]);
-        self.layers[number].parameters = Parameter::kernel_and_bias(&[inputs, units]);
+        self.layers.0[number].parameters = Parameter::kernel_and_bias(&[inputs, units]);
         number
     }
 
     /// What a layer's weights are called in a file, where that is not its own name.
     pub(crate) fn stored_as(&mut self, number: usize, name: String) {
-        self.layers[number].stored_name = name;
+        self.layers.0[number].stored_name = name;
     }
 
     fn push(
@@ -106,7 +109,7 @@ impl Graph {
         inputs: &[usize],
         output_shape: &[usize],
     ) -> usize {
-        self.layers.push(Layer {
+        self.layers.0.push(Layer {
             name: name.to_owned(),
             kind: operation.kind(),
             output_shape: output_shape.to_vec(),
@@ -184,7 +187,7 @@ impl Graph {
         ];
         let roles = roles.into_iter().skip(usize::from(!has_gamma));
         let parameters = roles.map(|role| Parameter::new(role, &channels));
-        self.layers[number].parameters = parameters.collect();
+        self.layers.0[number].parameters = parameters.collect();
         number
     }
 

@@ -11,6 +11,11 @@ pub(crate) enum Padding {
     /// So much is added that only the strides make the picture smaller; the odd row or column at the end,
     /// as in Keras.
     Same,
+    /// These rows above and below, these columns left and right.
+    Zeros {
+        rows: [usize; 2],
+        columns: [usize; 2],
+    },
 }
 
 /// A window of rows and columns.
@@ -45,19 +50,34 @@ impl Window {
         self
     }
 
+    /// The same over a picture that these rows and columns are added to before: what a layer of zeros and a window
+    /// without padding do one after the other. None if the window has padding of its own.
+    pub(crate) fn over_zeros(mut self, rows: [usize; 2], columns: [usize; 2]) -> Option<Self> {
+        let has_none = self.padding == Padding::Valid;
+        self.padding = Padding::Zeros { rows, columns };
+        has_none.then_some(self)
+    }
+
     /// How many rows (axis 0) or columns (axis 1) of `length` come out.
     pub(crate) fn output(&self, axis: usize, length: usize) -> usize {
         match self.padding {
             Padding::Same => length.div_ceil(self.strides[axis]),
-            Padding::Valid if length < self.size[axis] => 0,
-            Padding::Valid => (length - self.size[axis]) / self.strides[axis] + 1,
+            _ => {
+                let length = length + self.sides(axis, length).iter().sum::<usize>();
+                match length.checked_sub(self.size[axis]) {
+                    None => 0,
+                    Some(left) => left / self.strides[axis] + 1,
+                }
+            }
         }
     }
 
     /// How many rows or columns are added before and after `length` of them.
     pub(crate) fn sides(&self, axis: usize, length: usize) -> [usize; 2] {
-        if self.padding == Padding::Valid {
-            return [0, 0];
+        match self.padding {
+            Padding::Valid => return [0, 0],
+            Padding::Zeros { rows, columns } => return [rows, columns][axis],
+            Padding::Same => {}
         }
         let moved = self.output(axis, length).saturating_sub(1) * self.strides[axis];
         let added = (moved + self.size[axis]).saturating_sub(length);
@@ -73,6 +93,7 @@ impl Window {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
 mod tests {
     use super::*;
 
@@ -90,6 +111,14 @@ mod tests {
         ] {
             assert_eq!(window.output(1, length), left, "{window:?} over {length}");
         }
+        // One row above, two below, none beside: as over the seven and four that there are then.
+        let zeros = Window::new(3, 3)
+            .stride(2)
+            .over_zeros([1, 2], [0, 0])
+            .unwrap();
+        assert_eq!((zeros.output(0, 4), zeros.output(1, 4)), (3, 1));
+        assert_eq!(zeros.even_sides([4, 4]), None);
+        assert_eq!(zeros.over_zeros([0, 0], [0, 0]), None);
         // Seven columns stay seven with three on each side; rows of one need none.
         let flat = Window::new(1, 7).same();
         assert_eq!((flat.sides(0, 9), flat.sides(1, 9)), ([0, 0], [3, 3]));

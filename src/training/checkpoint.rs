@@ -27,7 +27,7 @@ use crate::training::variable::Variable;
 pub(crate) struct Best {
     pub(crate) epoch: usize,
     pub(crate) val_loss: f64,
-    /// In the order of the variables.
+    /// In the order of the run's state.
     pub(crate) weights: Vec<Tensor>,
 }
 
@@ -41,7 +41,8 @@ pub(crate) struct Run<'a> {
     pub(crate) history: &'a History,
     /// How many of the history's epochs the model counted when it was loaded.
     pub(crate) earlier: usize,
-    pub(crate) variables: &'a [Variable],
+    /// The variables, which the optimiser knows by their numbers, then what moves with them.
+    pub(crate) state: &'a [Variable],
     pub(crate) optimizer: &'a OptimizerState,
     pub(crate) best: Option<&'a Best>,
 }
@@ -68,12 +69,12 @@ impl Run<'_> {
     /// Adds the run to what is about to be saved.
     pub(crate) fn write(&self, store: &mut Store) {
         for (number, slot, tensor) in self.optimizer.memory() {
-            let variable = &self.variables[number].name;
+            let variable = &self.state[number].name;
             let name = format!("optimizer.{variable}.{slot}");
             store.tensors.insert(name, tensor.shallow_clone());
         }
         if let Some(best) = self.best {
-            for (variable, tensor) in self.variables.iter().zip(&best.weights) {
+            for (variable, tensor) in self.state.iter().zip(&best.weights) {
                 let name = format!("best.{}", variable.name);
                 store.tensors.insert(name, tensor.shallow_clone());
             }
@@ -153,7 +154,7 @@ impl Checkpoint {
         &self,
         fit: &Fit,
         facts: &Value,
-        variables: &[Variable],
+        state: &[Variable],
         optimizer: &mut OptimizerState,
     ) -> Result<Option<Best>> {
         let _known = self.check(fit, facts)?;
@@ -173,13 +174,13 @@ impl Checkpoint {
                 })
         };
         optimizer.recall(self.words.steps_taken, |number, slot| {
-            let Variable { name, tensor, .. } = &variables[number];
+            let Variable { name, tensor, .. } = &state[number];
             find(format!("optimizer.{name}.{slot}"), tensor)
         })?;
         let Some((epoch, val_loss)) = self.words.best else {
             return Ok(None);
         };
-        let weights = variables.iter().map(|Variable { name, tensor, .. }| {
+        let weights = state.iter().map(|Variable { name, tensor, .. }| {
             let stored = find(format!("best.{name}"), tensor)?;
             stored
                 .f_view_as(tensor)

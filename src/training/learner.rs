@@ -27,15 +27,16 @@ pub(crate) trait Learner {
     /// What it answers, which says how it is measured.
     fn target(&self) -> Target;
 
+    /// What moves while they learn, without a gradient: the averages of batch normalisation.
+    fn buffers(&self) -> Vec<Variable> {
+        Vec::new()
+    }
+
     /// The dropout of its hidden layer.
     fn dropout(&self) -> Dropout;
 
-    /// Logits [N] or [N, names] for a batch's inputs; `mask` (N, units) says what dropout keeps.
-    fn logits(
-        &self,
-        inputs: &[Tensor],
-        mask: Option<&Tensor>,
-    ) -> std::result::Result<Tensor, TchError>;
+    /// Logits [N] or [N, names] for a batch's inputs.
+    fn logits(&self, inputs: &[Tensor], mode: Mode<'_>) -> std::result::Result<Tensor, TchError>;
 
     /// How many epochs the model had learned before this run. Random choices go on from there, so that a
     /// second call of `fit` shows other versions of the pictures than the first.
@@ -51,6 +52,22 @@ pub(crate) trait Learner {
     fn checkpoint(&self, path: &Path, run: &Run<'_>) -> Result<Saved>;
 }
 
+/// What a batch passes a learner for.
+#[derive(Clone, Copy)]
+pub(crate) enum Mode<'a> {
+    /// To learn from it; the mask (N, units) says what dropout keeps.
+    Training(Option<&'a Tensor>),
+    /// To be answered.
+    Inference,
+}
+
+/// Everything that a run changes, in the memory of the model: the weights that learn, then what moves with them.
+pub(crate) fn state_of(learner: &dyn Learner) -> Vec<Variable> {
+    let mut state = learner.variables();
+    state.extend(learner.buffers());
+    state
+}
+
 /// Loss and gradients of one batch, and the change of the weights that they ask for.
 pub(crate) fn step(
     learner: &dyn Learner,
@@ -62,7 +79,7 @@ pub(crate) fn step(
 ) -> std::result::Result<Measured, TchError> {
     // Set here, not left to the caller: a panic that a cell survived may have left it off.
     let (measured, gradients) = tch::with_grad(|| {
-        let logits = learner.logits(&batch.inputs, mask)?;
+        let logits = learner.logits(&batch.inputs, Mode::Training(mask))?;
         let measured = batch.targets.measure(&logits)?;
         let gradients = Tensor::f_run_backward(&[&measured.loss], variables, false, false)?;
         Ok::<_, TchError>((measured, gradients))

@@ -190,9 +190,10 @@ pub(crate) fn find(
     let fit = &fit.clone().steps_per_epoch(tries);
     learner::learning(fit, learner, |variables| {
         let tensors = tensors_of(variables);
-        let kept = copies_of(&tensors).map_err(Error::batch(DOING, fit.batch_size))?;
+        let state = tensors_of(&learner::state_of(learner));
+        let kept = copies_of(&state).map_err(Error::batch(DOING, fit.batch_size))?;
         let outcome = grow(fit, learner, source, &tensors);
-        variable::put_back(&tensors, &kept)?;
+        variable::put_back(&state, &kept)?;
         outcome
     })
 }

@@ -74,9 +74,11 @@ struct Loop<'a> {
     learner: &'a dyn Learner,
     variables: &'a [Variable],
     tensors: Vec<Tensor>,
+    /// The variables, and what moves with them.
+    state: Vec<Variable>,
     optimizer: OptimizerState,
     best: Option<Best>,
-    /// The weights after the last whole epoch.
+    /// The state after the last whole epoch.
     good: Vec<Tensor>,
     /// How many epochs an earlier run had that this one goes on with.
     earlier: usize,
@@ -100,11 +102,12 @@ impl<'a> Loop<'a> {
         );
         let failed = || Error::batch(doing.clone(), fit.batch_size);
         let tensors = tensors_of(variables);
+        let state = learner::state_of(learner);
         let mut optimizer = OptimizerState::new(fit.optimizer, &tensors).map_err(failed())?;
         let mut best = None;
         let mut before = learner.epochs_before();
         if let Some(checkpoint) = from {
-            best = checkpoint.recall(fit, &learner.facts(), variables, &mut optimizer)?;
+            best = checkpoint.recall(fit, &learner.facts(), &state, &mut optimizer)?;
             checkpoint.begin(history);
             before = checkpoint.before();
         }
@@ -112,8 +115,9 @@ impl<'a> Loop<'a> {
             fit,
             learner,
             variables,
-            good: copies_of(&tensors).map_err(failed())?,
+            good: copies_of(&tensors_of(&state)).map_err(failed())?,
             tensors,
+            state,
             optimizer,
             best,
             earlier: from.map_or(0, |checkpoint| checkpoint.epochs().len()),
@@ -133,7 +137,7 @@ impl<'a> Loop<'a> {
             match self.whole_epoch(sources, history, number) {
                 Ok(goes_on) => is_over = !goes_on,
                 Err(error) => {
-                    variable::put_back(&self.tensors, &self.good)?;
+                    variable::put_back(&tensors_of(&self.state), &self.good)?;
                     history.steps = steps_before.0;
                     history.kept_steps.truncate(steps_before.1);
                     if number == first {
@@ -189,8 +193,8 @@ impl<'a> Loop<'a> {
         }
         let epoch = Epoch::new(passed.trained, validation, start.elapsed().as_secs_f64());
         self.reporter.end_epoch(epoch);
-        self.good =
-            copies_of(&self.tensors).map_err(Error::compute("keeping the last good weights"))?;
+        self.good = copies_of(&tensors_of(&self.state))
+            .map_err(Error::compute("keeping the last good weights"))?;
         history.epochs.push(epoch);
         let Some(validation) = validation else {
             // No checkpoint: a run that goes on does this epoch again, with its validation.
@@ -211,7 +215,7 @@ impl<'a> Loop<'a> {
     /// Puts the best weights back, if they are watched, and says how the run has ended.
     fn finish(mut self, history: &mut History) -> Result<()> {
         if let Some(best) = &self.best {
-            variable::put_back(&self.tensors, &best.weights)?;
+            variable::put_back(&tensors_of(&self.state), &best.weights)?;
             history.keep(best.epoch);
         }
         if let Some(ending) = history.ending() {
@@ -332,7 +336,7 @@ impl<'a> Loop<'a> {
             before: self.before,
             history,
             earlier: self.earlier,
-            variables: self.variables,
+            state: &self.state,
             optimizer: &self.optimizer,
             best: self.best.as_ref(),
         };

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::machine::fitting_batch::FittingBatch;
 use crate::show::progress::Progress;
 use crate::training::evaluation::{Evaluation, Sums};
-use crate::training::learner::Learner;
+use crate::training::learner::{Learner, Mode};
 use crate::training::order::Order;
 use crate::training::source::{Batch, Source};
 
@@ -52,10 +52,11 @@ fn logits_in_parts(
     let whole = rows.numel();
     fitting.run(&rows, &|rows| {
         if rows.numel() == whole {
-            return learner.logits(&batch.inputs, None);
+            return learner.logits(&batch.inputs, Mode::Inference);
         }
         let select = |input: &Tensor| input.f_index_select(0, rows);
         let part = batch.inputs.iter().map(select);
-        learner.logits(&part.collect::<std::result::Result<Vec<_>, _>>()?, None)
+        let part = part.collect::<std::result::Result<Vec<_>, _>>()?;
+        learner.logits(&part, Mode::Inference)
     })
 }

@@ -48,7 +48,7 @@ const ORDER: Tolerance = Tolerance {
     why: "each of the first six is more probable than the next by 1 % or more",
 };
 
-const HEAT: Tolerance = Tolerance {
+pub const HEAT: Tolerance = Tolerance {
     most: 1e-4,
     why: "share of the hottest place; channels cancel, so three times the tolerance of features",
 };

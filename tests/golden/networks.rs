@@ -1,12 +1,12 @@
 //! Residual networks and InceptionV3: their layers, outputs on the way, classes, training steps, bf16.
 
 use evcxr_transfer::{
-    Architecture, Augment, Base, Classifier, Data, Device, Fit, Head, Optimizer, Precision,
-    Progress, Scaling, Weights,
+    Architecture, Augment, Base, Classifier, Data, Device, Fit, GradCam, Head, Optimizer,
+    Precision, Progress, Scaling, Weights,
 };
 use serde_json::Value;
 
-use crate::network::{PICTURE, ranked, repository};
+use crate::network::{HEAT, PICTURE, ranked, repository};
 use crate::report::{
     COSINE, Golden, Report, Tolerance, count, flat, larger, list, number, numbers, replace_head,
     seeded_dense, text, unequal, worst,
@@ -51,6 +51,18 @@ const ORDER: Tolerance = Tolerance {
 const STEPS: Tolerance = Tolerance {
     most: 1e-5,
     why: "share of the first loss; f32 sums in another order, forward and back: ten times what was measured",
+};
+
+const LEARNING: Tolerance = Tolerance {
+    most: 1e-4,
+    why: "share of the first loss; each normalisation divides by the deviation of 4 or 16 values, which makes \
+          roundings larger: Keras is 1e-5 from its own numbers in f64",
+};
+
+const AVERAGES: Tolerance = Tolerance {
+    most: 1e-4,
+    why: "share of the largest, roundings as beside; the averages move by 1e-2 in three steps; a variance \
+          of n - 1 values would put them off by 2e-3",
 };
 
 fn base(network: Architecture, size: usize, seed: u64, device: Device, p: Precision) -> Base {
@@ -195,8 +207,15 @@ pub fn steps(report: &mut Report, device: Device, suffix: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let (units, epochs) = (count(&golden.json["units"]), count(&golden.json["steps"]));
-    for (name, network, _) in NETWORKS {
-        let expected = &golden.json[name];
+    let trained = NETWORKS.iter().flat_map(|(name, network, _)| {
+        let learning = format!("{name}, normalisation learning");
+        [
+            (name.to_string(), network, false),
+            (learning, network, true),
+        ]
+    });
+    for (name, &network, learns) in trained {
+        let expected = &golden.json[&name];
         if expected.is_null() {
             continue;
         }
@@ -212,6 +231,7 @@ pub fn steps(report: &mut Report, device: Device, suffix: &str) {
             &seeded_dense(head, 2, units, 1),
         );
         let mut model = Classifier::load(&path, device).unwrap();
+        model.train_batch_norm(learns);
         let first = text(&expected["from"]);
         let fit = Fit::default()
             .optimizer(Optimizer::sgd(0.0))
@@ -228,19 +248,114 @@ pub fn steps(report: &mut Report, device: Device, suffix: &str) {
         let scale = expected_losses[0];
         let losses = losses.chain([last]).collect::<Vec<_>>();
         println!("{name}: {losses:?}\n{expected_losses:?}");
+        let (keras, off) = (
+            golden.made_by("Keras"),
+            worst(losses, expected_losses) / scale,
+        );
+        let tolerance = if device.is_cuda() { TF32 } else { STEPS };
+        if learns {
+            report.add(
+                format!("{epochs} steps of {name}, from {first} on{suffix}"),
+                &keras,
+                off,
+                if device.is_cuda() { TF32 } else { LEARNING },
+            );
+            report.add(
+                format!("moving means and variances of {name}, after these{suffix}"),
+                &keras,
+                averages(model.base(), &expected["averages"]),
+                if device.is_cuda() { TF32 } else { AVERAGES },
+            );
+            continue;
+        }
         // The head's four tensors learn too.
         let tensors = model.trainable_weights().len() - 4;
-        let off = worst(losses, expected_losses) / scale
-            + unequal(&[tensors], &[count(&expected["learning"])]);
         report.add(
             format!(
                 "{epochs} steps of {name} from {first} on, normalisation in inference mode{suffix}"
             ),
-            &golden.made_by("Keras"),
-            off,
-            if device.is_cuda() { TF32 } else { STEPS },
+            &keras,
+            off + unequal(&[tensors], &[count(&expected["learning"])]),
+            tolerance,
         );
     }
+}
+
+pub fn heat_maps(report: &mut Report, device: Device, suffix: &str) {
+    let golden = Golden::open("network_heat_maps.json");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let names = list(&golden.json["classes"]).iter().map(text);
+    let names = names.collect::<Vec<_>>();
+    let units = count(&golden.json["units"]);
+    for (name, network, _) in NETWORKS {
+        let expected = &golden.json[name];
+        if expected.is_null() {
+            continue;
+        }
+        let (size, seed) = (count(&expected["size"]), golden.seed("weights"));
+        let base = base(network, size, seed, Device::Cpu, Precision::F32).scaling(Scaling::Unit);
+        let width = base.output_shape().iter().product();
+        let model = Classifier::new(&base, Head::dense(units), &names).unwrap();
+        model.save(&path).unwrap();
+        let head = golden.seed("head");
+        replace_head(
+            &path,
+            &seeded_dense(head, 0, width, units),
+            &seeded_dense(head, 2, units, 1),
+        );
+        let model = Classifier::load(&path, device).unwrap();
+        let (mut places, mut probabilities) = (0.0_f64, 0.0_f64);
+        for map in list(&expected["maps"]) {
+            let rule = || GradCam::at(text(&map["layer"])).class(text(&map["class"]));
+            for (rule, kind) in [(rule(), "plain"), (rule().plus_plus(), "plus_plus")] {
+                let found = model.grad_cam(repository(PICTURE), rule).unwrap();
+                let off = (found.probability() - number(&map["probability"])).abs();
+                probabilities = larger(probabilities, off);
+                let values = found.array();
+                let values = values.iter().copied().map(f64::from);
+                let off = worst(values, numbers(&map[kind]));
+                println!("{name} {} {} {kind}: {off:.1e}", map["layer"], map["class"]);
+                places = larger(places, off);
+            }
+        }
+        let layers = list(&expected["maps"]).len() / names.len();
+        let autograd = golden.made_by("PyTorch");
+        report.add(
+            format!("Grad-CAM and Grad-CAM++ of {name} at {layers} layers, by autograd{suffix}"),
+            &autograd,
+            places,
+            if device.is_cuda() { TF32 } else { HEAT },
+        );
+        report.add(
+            format!("the probabilities of {name} beside these{suffix}"),
+            &autograd,
+            probabilities,
+            if device.is_cuda() {
+                TF32
+            } else {
+                PROBABILITIES
+            },
+        );
+    }
+}
+
+/// How far moving averages are off, as a share of the largest of each.
+fn averages(base: &Base, expected: &Value) -> f64 {
+    let expected = expected.as_object().unwrap();
+    assert!(expected.len() >= 18, "two for each of nine layers at least");
+    let off = expected.iter().map(|(name, expected)| {
+        let (layer, average) = name.split_once(' ').unwrap();
+        let found = base.layer_weights(layer).unwrap().array(average).unwrap();
+        let found = found.iter().copied().map(f64::from).collect::<Vec<_>>();
+        let expected = numbers(expected);
+        let mean = found.iter().sum::<f64>() / found.len() as f64;
+        let largest = found.iter().fold(0.0_f64, |most, x| larger(most, x.abs()));
+        let first = found.into_iter().take(expected.len() - 2);
+        let scale = expected[1];
+        worst([mean, largest].into_iter().chain(first), expected) / scale
+    });
+    off.fold(0.0, larger)
 }
 
 pub fn bf16(report: &mut Report, device: Device, suffix: &str) {

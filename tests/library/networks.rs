@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use evcxr_transfer::{
-    Architecture, Base, Classifier, Data, Device, Error, Fit, GradCam, LayerKind, Occlusion,
-    Precision, Progress, Scaling, Tensor, Weights,
+    Architecture, Augment, Base, Classifier, Data, Device, Error, Fit, GradCam, Head, History,
+    LayerKind, Occlusion, Precision, Progress, Scaling, Tensor, Weights,
 };
 
 const SEED: u64 = 5;
@@ -221,6 +221,69 @@ fn folded_normalisation_is_normalisation() {
         assert!(off <= 2e-6 * largest, "{network}: {off} of {largest}");
         assert!(largest > 0.0);
     }
+}
+
+#[test]
+fn batch_normalisation_learns_where_it_is_asked_to() {
+    let data = Data::open(crate::common::repository("data/samples"))
+        .unwrap()
+        .take(4, 2);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let fit = Fit::default()
+        .epochs(2)
+        .batch_size(2)
+        .learning_rate(1e-4)
+        .early_stopping(5)
+        .progress(Progress::quiet());
+    let base = base(Architecture::ResNet50, &Weights::seeded(1)).unwrap();
+    let opened = || {
+        let mut model = Classifier::new(&base, Head::dense(4), data.train.classes()).unwrap();
+        model.unfreeze_from("conv5_block3_1_conv").unwrap();
+        assert!(model.trainable().to_string().contains("inference mode"));
+        model.train_batch_norm(true);
+        model
+    };
+    let averages = |base: &Base, layer: &str| {
+        let weights = base.layer_weights(layer).unwrap();
+        ["moving_mean", "moving_variance"].map(|name| weights.array(name).unwrap())
+    };
+    let (frozen, open) = ("conv5_block2_3_bn", "conv5_block3_3_bn");
+    let none = Augment::none();
+    let mut model = opened();
+    // What tries, and what fails, leaves the averages as they were.
+    let few = fit.clone().steps_per_epoch(3);
+    model.lr_find(&data, &none, &few).unwrap();
+    let error = model.fit(&data, &none, &fit.clone().learning_rate(1e30));
+    assert!(matches!(error, Err(Error::NotFinite { .. })), "{error:?}");
+    assert_eq!(averages(model.base(), open), averages(&base, open));
+    let in_one_go = model.fit(&data, &none, &fit).unwrap();
+    for (then, now) in averages(&base, open)
+        .iter()
+        .zip(averages(model.base(), open))
+    {
+        // Four steps of 1 %, of averages within 1.05 and means of batches that are not far.
+        let moved = (then - now).mapv(f32::abs);
+        assert!(moved.iter().all(|&by| by > 0.0 && by < 0.5), "{moved}");
+    }
+    assert_eq!(averages(model.base(), frozen), averages(&base, frozen));
+    // A run that goes on from its checkpoint has the same numbers: it keeps the choice, and the best averages.
+    let mut first = opened();
+    let half = fit.clone().epochs(1).checkpoint(&path);
+    first.fit(&data, &none, &half).unwrap();
+    let mut second = Classifier::load(&path, Device::Cpu).unwrap();
+    let resumed = second.resume(&data, &fit).unwrap();
+    let losses = |history: &History| {
+        let epochs = history.epochs.iter();
+        let both = epochs.map(|epoch| (epoch.loss, epoch.val_loss));
+        both.collect::<Vec<_>>()
+    };
+    assert_eq!(losses(&resumed), losses(&in_one_go));
+    assert_alike(second.base(), model.base(), "resumed");
+    second.save(&path).unwrap();
+    let saved = Classifier::load(&path, Device::Cpu).unwrap();
+    let table = saved.trainable().to_string();
+    assert!(table.contains("training mode"), "{table}");
 }
 
 #[test]

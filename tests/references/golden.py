@@ -65,6 +65,7 @@ TOLERANCES = {
     "networks.safetensors": 1e-4,
     "network_tops.json": 1e-4,
     "network_steps.json": 1e-4,
+    "network_heat_maps.json": 1e-4,
     # Losses after up to 20 steps of small sums.
     "training.json": 5e-6,
 }

@@ -16,13 +16,23 @@ HEAD_UNITS = 16
 PICTURE = golden_network.PICTURE
 # With the top, and for the steps: one of each family that differs in what it is made of.
 WITH_TOP = ["resnet50", "inception_v3"]
-# The first layer that learns, and a rate at which the loss moves and does not leap.
+# The first layer that learns, and a rate at which the loss moves and does not leap: in inference mode, and where
+# normalisation learns.
 TRAINED = {
-    "resnet50": ("conv5_block1_1_conv", 1e-4),
-    "resnet50v2": ("conv5_block1_preact_bn", 1e-4),
-    "inception_v3": ("mixed9", 0.1),
+    "resnet50": ("conv5_block1_1_conv", 1e-4, 1e-5),
+    "resnet50v2": ("conv5_block1_preact_bn", 1e-4, 1e-4),
+    "inception_v3": ("mixed9", 0.1, 0.01),
 }
 STEPS = 3
+# Where heat maps are made: sizes that leave some places, the last layer, ends of blocks and a convolution in one. Before
+# mixed5 the channels of these weights cancel so far that f32 is 3e-4 away from f64.
+LOOKED_AT = {
+    "resnet50": (96, ["conv3_block4_out", "conv4_block6_2_conv", "conv4_block6_out", "conv5_block3_out"]),
+    "inception_v3": (139, ["mixed5", "conv2d_69", "mixed7", "mixed10"]),
+}
+CLASSES = ["cats", "dogs"]
+# How many values of each moving average are kept.
+AVERAGES = 4
 # As `Dataset::take(4)` has them.
 PICTURES = [f"train/{animal}s/{animal}.{number}.jpg" for animal in ("cat", "dog") for number in (0, 1)]
 
@@ -91,48 +101,111 @@ def tops(pictures, samples):
     return found
 
 
-def steps(pictures, samples):
-    """The losses of a base with its last block open, its normalisation in inference mode, and a head.
+def opened(name, size, first):
+    """The network whose layers from `first` on learn."""
+    base = networks.network(name, size, WEIGHTS_SEED)
+    is_open = False
+    for layer in base.layers:
+        is_open = is_open or layer.name == first
+        layer.trainable = is_open
+    return base
 
-    Each is that before a step; the last is that after all of them.
+
+def headed(x):
+    """A seeded head of two dense layers on what a base gives: one logit."""
+    x = keras.layers.Flatten()(x)
+    shapes = [(x.shape[1], HEAD_UNITS), (HEAD_UNITS, 1)]
+    for number, (shape, activation) in enumerate(zip(shapes, ("relu", None))):
+        layer = keras.layers.Dense(shape[1], activation=activation)
+        x = layer(x)
+        kernel = seeded.uniform(HEAD_SEED, 2 * number, shape, np.sqrt(6.0 / shape[0]))
+        layer.set_weights([kernel, seeded.uniform(HEAD_SEED, 2 * number + 1, shape[1:], seeded.BIAS_LIMIT)])
+    return x
+
+
+def averages(base):
+    """What the normalisations that are open have gathered: mean, largest and the first of each average."""
+    found = {}
+    for layer in base.layers:
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
+            for variable in (layer.moving_mean, layer.moving_variance):
+                values = keras.ops.convert_to_numpy(variable)
+                some = [values.mean(dtype=np.float64), np.abs(values).max(), *values[:AVERAGES]]
+                found[f"{layer.name} {variable.name}"] = [float(value) for value in some]
+    return found
+
+
+def steps(pictures, samples):
+    """The losses of a base with its last block open and a head, its normalisation in inference mode or learning.
+
+    Each is that before a step; the last is that after all of them, in inference mode.
     """
     found = {"units": HEAD_UNITS, "steps": STEPS}
-    for name, (first, rate) in TRAINED.items():
+    for name, (first, *rates) in TRAINED.items():
         size = networks.NETWORKS[name][1]
-        base = networks.network(name, size, WEIGHTS_SEED)
-        is_open = False
-        for layer in base.layers:
-            is_open = is_open or layer.name == first
-            layer.trainable = is_open
-        entrance = keras.Input((size, size, 3))
-        x = keras.layers.Flatten()(base(entrance, training=False))
-        shapes = [(x.shape[1], HEAD_UNITS), (HEAD_UNITS, 1)]
-        for number, (shape, activation) in enumerate(zip(shapes, ("relu", None))):
-            layer = keras.layers.Dense(shape[1], activation=activation)
-            x = layer(x)
-            kernel = seeded.uniform(HEAD_SEED, 2 * number, shape, np.sqrt(6.0 / shape[0]))
-            layer.set_weights([kernel, seeded.uniform(HEAD_SEED, 2 * number + 1, shape[1:], seeded.BIAS_LIMIT)])
-        model = keras.Model(entrance, x)
-        loss = keras.losses.BinaryCrossentropy(from_logits=True)
-        optimizer = keras.optimizers.SGD(rate)
-        # Not by `fit`: Keras 3.15 hands its `training=True` on to a base that was called with `training=False`.
-        forward = lambda: loss(labels, model(pictures_in, training=False))
         pictures_in = golden_network.pixels(samples, PICTURES, size) * np.float32(1 / 255)
         labels = np.array([[0.0], [0.0], [1.0], [1.0]], "float32")
-        losses = []
-        for _ in range(STEPS):
-            model.zero_grad()
-            value = forward()
-            value.backward()
-            losses.append(value.item())
-            learning = model.trainable_weights
-            with torch.no_grad():
-                optimizer.apply([variable.value.grad for variable in learning], learning)
-        losses.append(forward().item())
-        found[name] = {
-            **{"size": size, "from": first, "rate": rate, "losses": losses},
-            "learning": len(base.trainable_weights),
-        }
+        for learns, rate in zip((False, True), rates):
+            base = opened(name, size, first)
+            entrance = keras.Input((size, size, 3))
+            model = keras.Model(entrance, headed(base(entrance)))
+            loss = keras.losses.BinaryCrossentropy(from_logits=True)
+            optimizer = keras.optimizers.SGD(rate)
+            # Not by `fit`: Keras 3.15 hands its `training=True` on to a base that was called with `training=False`.
+            forward = lambda training: loss(labels, model(pictures_in, training=training))
+            losses = []
+            for _ in range(STEPS):
+                model.zero_grad()
+                value = forward(learns)
+                value.backward()
+                losses.append(value.item())
+                learning = model.trainable_weights
+                with torch.no_grad():
+                    optimizer.apply([variable.value.grad for variable in learning], learning)
+            losses.append(forward(False).item())
+            facts = {"size": size, "from": first, "rate": rate, "losses": losses}
+            if learns:
+                found[f"{name}, normalisation learning"] = {**facts, "averages": averages(base)}
+            else:
+                found[name] = {**facts, "learning": len(base.trainable_weights)}
+    return found
+
+
+def scaled_map(cam):
+    cam = np.maximum(cam, 0)
+    return (cam / cam.max() if cam.max() > 0 else cam).ravel().tolist()
+
+
+def heat_maps(pictures, samples):
+    """Grad-CAM and Grad-CAM++ at some layers for each of two classes, by PyTorch's autograd through Keras' layers.
+
+    As golden_network.heat_maps has it, with the weights of places that torch_cam.py has for Grad-CAM++.
+    """
+    found = {"classes": CLASSES, "units": HEAD_UNITS}
+    for name, (size, layers) in LOOKED_AT.items():
+        base = networks.network(name, size, WEIGHTS_SEED)
+        logit = headed(base.output)
+        values = torch.from_numpy(golden_network.pixels(samples, [PICTURE], size) * np.float32(1 / 255))
+        maps = []
+        for layer in layers:
+            model = keras.Model(base.inputs, [base.get_layer(layer).output, logit])
+            for number, chosen in enumerate(CLASSES):
+                output, logits = model(values, training=False)
+                output.retain_grad()
+                score = logits[0, 0] if number == 1 else -logits[0, 0]
+                score.backward()
+                a, g = [x[0].detach().double().numpy() for x in (output, output.grad)]
+                divisor = 2 * g**2 + a.sum((0, 1)) * g**3
+                shares = g**2 / (divisor + 1e-6)
+                weights = (shares * np.maximum(g, 0)).sum((0, 1))
+                maps.append(
+                    {
+                        **{"layer": layer, "class": chosen, "probability": torch.sigmoid(score).item()},
+                        "plain": scaled_map((a * g.mean((0, 1))).sum(-1)),
+                        "plus_plus": scaled_map((a * weights).sum(-1)),
+                    }
+                )
+        found[name] = {"size": size, "maps": maps}
     return found
 
 
@@ -140,5 +213,6 @@ FILES = {
     "networks.json": (tables, {}),
     "networks.safetensors": (outputs, {"weights": WEIGHTS_SEED, "places": PLACES_SEED}),
     "network_tops.json": (tops, {"weights": WEIGHTS_SEED}),
+    "network_heat_maps.json": (heat_maps, {"weights": WEIGHTS_SEED, "head": HEAD_SEED}),
     "network_steps.json": (steps, {"weights": WEIGHTS_SEED, "head": HEAD_SEED}),
 }

@@ -38,7 +38,7 @@ impl Weights {
             return seeded(self.seed, layers).map_err(Error::compute("drawing weights"));
         }
         let mut top = Vec::new();
-        let mut own = layers;
+        let mut own = &layers[..];
         if let Some(seed) = self.top_seed {
             let is_dense = |layer: &Layer| matches!(layer.operation, Operation::Dense { .. });
             let first = layers.iter().position(is_dense).unwrap_or(layers.len());

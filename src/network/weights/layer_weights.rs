@@ -33,13 +33,15 @@ pub struct LayerWeights {
     tensors: Vec<(Role, Tensor)>,
     /// Computes the same where no gradient is asked for.
     fast: Option<FastConvolution>,
+    /// Whether batch normalisation takes the batch's own mean and variance, and lets its averages follow them.
+    normalises_by_batch: bool,
 }
 
 impl LayerWeights {
     pub(crate) fn new(tensors: impl IntoIterator<Item = (Role, Tensor)>) -> Self {
         Self {
             tensors: tensors.into_iter().collect(),
-            fast: None,
+            ..Self::default()
         }
     }
 
@@ -121,6 +123,20 @@ impl LayerWeights {
     /// The same, with such a convolution of just these weights.
     pub(crate) fn with_fast(self, fast: Option<FastConvolution>) -> Self {
         Self { fast, ..self }
+    }
+
+    /// Whether batch normalisation learns from the batch: Keras' training mode. Its averages, which these
+    /// tensors share with whoever made them, then follow each batch.
+    pub(crate) fn normalises_by_batch(&self) -> bool {
+        self.normalises_by_batch
+    }
+
+    /// The same, with batch normalisation in training mode or in inference mode.
+    pub(crate) fn normalising(self, by_batch: bool) -> Self {
+        Self {
+            normalises_by_batch: by_batch,
+            ..self
+        }
     }
 
     /// The same values on a device.
