@@ -1,10 +1,8 @@
 //! Runs a cell: from its code to the events that tell of it.
 
 use std::collections::BTreeSet;
-use std::sync::mpsc::Receiver;
-use std::sync::{Mutex, PoisonError};
 
-use evcxr::{CommandContext, EvalCallbacks};
+use evcxr::CommandContext;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -17,8 +15,6 @@ pub struct Runner {
     pub context: CommandContext,
     outputs: Outputs,
     gone: Gone,
-    /// What the reader answers to a cell's question.
-    answers: Mutex<Receiver<String>>,
 }
 
 impl Runner {
@@ -27,7 +23,7 @@ impl Runner {
     /// # Errors
     ///
     /// The compiler's text, or evcxr's.
-    pub fn start(outputs: Outputs, answers: Receiver<String>) -> Result<Self, String> {
+    pub fn start(outputs: Outputs) -> Result<Self, String> {
         let describe = |error| crate::prepare::describe(&error);
         let (mut context, evcxr_outputs) = CommandContext::new().map_err(describe)?;
         outputs.hand_on(evcxr_outputs);
@@ -36,23 +32,16 @@ impl Runner {
             context,
             outputs,
             gone: Gone::default(),
-            answers: Mutex::new(answers),
         })
     }
 
     /// Runs a cell with its number. Its last event says that it is done.
     pub fn run(&mut self, code: &str, cell: u64) {
+        // As the compiler reads it.
+        let code = &code.replace("\r\n", "\n");
         let before = self.variables();
         let _ = self.outputs.failed();
-        let (outputs, answers) = (self.outputs.clone(), &self.answers);
-        let mut callbacks = EvalCallbacks {
-            input_reader: &|request| {
-                outputs.send(&json!({"ask": request.prompt, "is_password": request.is_password}));
-                let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-                answers.recv().unwrap_or_default()
-            },
-        };
-        let result = self.context.execute_with_callbacks(code, &mut callbacks);
+        let result = self.context.execute(code);
         let is_over = matches!(result, Err(evcxr::Error::SubprocessTerminated(_)));
         let ended = is_over.then(|| self.outputs.ended());
         let after = self.variables();
