@@ -29,6 +29,9 @@ use crate::wire::Note;
 /// Marks the process that holds the variables, which this one starts.
 pub const INNER: &str = "EVCXR_TRANSFER_INNER";
 
+/// The temporary folder of cells: the engine has one of its own.
+const TMPDIR: &str = "EVCXR_TRANSFER_TMPDIR";
+
 /// Names the session's folder.
 const SESSION: &str = "EVCXR_TRANSFER_SESSION";
 
@@ -77,7 +80,13 @@ pub fn run() -> ExitCode {
 }
 
 fn pump() -> io::Result<ExitCode> {
-    let mut child = Command::new(std::env::current_exe()?)
+    let mut command = Command::new(std::env::current_exe()?);
+    match std::env::var_os(TMPDIR) {
+        Some(folder) if folder.is_empty() => command.env_remove("TMPDIR"),
+        Some(folder) => command.env("TMPDIR", folder),
+        None => &mut command,
+    };
+    let mut child = command
         .env(INNER, "1")
         // The backtrace of a panic names evcxr's functions, and takes seconds with libtorch.
         .env("RUST_BACKTRACE", "0")

@@ -2,7 +2,7 @@
 //! or cargo would build everything again.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use checkout::environment::forget_package;
@@ -14,6 +14,14 @@ use crate::view::{self, ANALYSIS};
 
 /// Where a session looks for the sign that its copy is complete.
 pub const SESSION: &str = "EVCXR_TRANSFER_SESSION";
+
+/// Where the engine finds the temporary folder of its cells; empty where nobody has set one.
+const CELLS_TMPDIR: &str = "EVCXR_TRANSFER_TMPDIR";
+
+/// The temporary folder of the engine that builds in `work`, which goes with it.
+pub fn temporary(work: &Path) -> PathBuf {
+    work.join("tmp")
+}
 
 /// The engine, ready to be started on the folder `work` with the configuration in `config`.
 pub fn engine(place: &Place, work: &Path, config: &Path) -> Command {
@@ -33,6 +41,9 @@ pub fn engine(place: &Place, work: &Path, config: &Path) -> Command {
         .env("EVCXR_TRANSFER_SOURCE", place.root.join("src"))
         // How work shows itself: the front moves results in place.
         .env("EVCXR_TRANSFER_DISPLAY", "live")
+        // Where rust-analyzer leaves its own folders when it is killed; cells get back what was there before.
+        .env("TMPDIR", temporary(work))
+        .env(CELLS_TMPDIR, std::env::var_os("TMPDIR").unwrap_or_default())
         // rust-analyzer allocates a gigabyte in small pieces: fewer, larger pages save 0.3 s.
         .env("MIMALLOC_ALLOW_LARGE_OS_PAGES", "1");
     command

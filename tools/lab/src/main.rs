@@ -35,6 +35,7 @@ mod programs;
 mod python;
 mod references;
 mod registration;
+mod root;
 mod run;
 mod setup;
 mod standard_sources;
