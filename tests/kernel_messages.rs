@@ -123,11 +123,8 @@ static EDGES: LazyLock<Value> = LazyLock::new(|| {
     let writes = format!("std::fs::write({never:?}, \"overwritten\")?;");
     let written = format!("std::path::Path::new({never:?}).exists()");
     let at = |code: &str| code.chars().count();
-    let complete =
-        |code: &str| json!(["complete_request", {"code": code, "cursor_pos": at(code)}]);
-    let inspect = |code: &str| {
-        json!(["inspect_request", {"code": code, "cursor_pos": at(code), "detail_level": 0}])
-    };
+    let complete = |code: &str| json!(["complete_request", {"code": code, "cursor_pos": at(code)}]);
+    let inspect = |code: &str| json!(["inspect_request", {"code": code, "cursor_pos": at(code), "detail_level": 0}]);
     let loud = vec!["eprintln!(\"careful\");\nstd::fs::read(\"no/such/file\")?;"; LOUD];
     steps(&json!([
         cells("begin", &["let kept = 1;"]),
@@ -673,8 +670,15 @@ fn a_cell_may_print_evcxrs_own_marks() {
         assert_eq!(printed(marks(number), "stdout"), text);
     }
     assert_eq!(marks(3)["reply"]["status"], "error", "{}", marks(3));
-    assert_eq!(printed(marks(3), "stdout"), "EVCXR_BEGIN_CONTENT text/html\n");
-    assert!(printed(marks(4), "stderr").contains("cannot ask"), "{}", marks(4));
+    assert_eq!(
+        printed(marks(3), "stdout"),
+        "EVCXR_BEGIN_CONTENT text/html\n"
+    );
+    assert!(
+        printed(marks(4), "stderr").contains("cannot ask"),
+        "{}",
+        marks(4)
+    );
     assert_ok(marks(4));
     let kept = only(marks(5), "execute_result");
     assert_eq!(kept["data"]["text/plain"], "1");
@@ -691,7 +695,10 @@ fn the_end_of_the_cells_process_is_told_in_words() {
         let cell = cell(&EDGES, step, 0);
         let content = &cell["messages"].as_array().unwrap().last().unwrap()["content"];
         let text = content.to_string();
-        assert!(content["evalue"].as_str().unwrap().contains(words), "{cell}");
+        assert!(
+            content["evalue"].as_str().unwrap().contains(words),
+            "{cell}"
+        );
         assert!(text.contains("All variables are lost"), "{cell}");
         assert!(text.contains("run the notebook from its start"), "{cell}");
     }

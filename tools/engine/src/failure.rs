@@ -235,9 +235,15 @@ mod tests {
             ("exit status: 3", "std::process::exit"),
         ] {
             let failure = Failure::ended(how);
-            assert!(failure.is_end && failure.value.contains(words), "{failure:?}");
+            assert!(
+                failure.is_end && failure.value.contains(words),
+                "{failure:?}"
+            );
             assert!(failure.value.contains(how), "{failure:?}");
-            assert!(failure.traceback[1].contains("All variables are lost"), "{failure:?}");
+            assert!(
+                failure.traceback[1].contains("All variables are lost"),
+                "{failure:?}"
+            );
         }
     }
 

@@ -208,7 +208,9 @@ mod tests {
         assert_eq!(commands.around("guard".into()), "guard\n");
         assert_eq!(signs(guard, &[MARK, COMPLETE]), [Sign::Kept, Sign::End]);
         assert_eq!(commands.around("cell".into()), "guard\ncell\nguard\n");
-        let cell = [MARK, COMPLETE, "a", COMPLETE, COMPLETE, "b", MARK, COMPLETE, MARK, COMPLETE];
+        let cell = [
+            MARK, COMPLETE, "a", COMPLETE, COMPLETE, "b", MARK, COMPLETE, MARK, COMPLETE,
+        ];
         let text = |lines: &[&str]| Sign::Text(lines.iter().map(|&line| line.into()).collect());
         assert_eq!(
             signs(guard, &cell),

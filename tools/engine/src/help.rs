@@ -125,7 +125,8 @@ impl Help {
             .collect();
         ranked.sort_by(|(a, one), (b, other)| (a, &one.code).cmp(&(b, &other.code)));
         ranked.dedup_by(|(_, one), (_, other)| one.code == other.code);
-        let [start, end] = [found.start_offset, found.end_offset].map(|place| cell.cursor_of(place));
+        let [start, end] =
+            [found.start_offset, found.end_offset].map(|place| cell.cursor_of(place));
         let matches: Vec<_> = ranked.iter().map(|(_, one)| one.code.as_str()).collect();
         let types: Vec<_> = ranked
             .iter()

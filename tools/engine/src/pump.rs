@@ -264,7 +264,9 @@ impl Order {
             let Some(mark) = ends.iter().find(|mark| line.ends_with(**mark)) else {
                 return Some(line);
             };
-            add_line(body, line.strip_suffix(mark).unwrap_or_default());
+            if let Some(before) = line.strip_suffix(mark).filter(|text| !text.is_empty()) {
+                add_line(body, before);
+            }
             return Some((*mark).to_owned());
         }
         let mark = [COMPLETE, PANIC, FAILED, guard::MARK, BEGIN, DISPLAY]
@@ -555,6 +557,20 @@ mod tests {
             ended,
             [Note::Stdout("abc".into()).line(), COMPLETE.to_owned()]
         );
+    }
+
+    #[test]
+    fn a_result_that_is_never_ended_is_text() {
+        let order = &mut Order::default();
+        let ended = through(order, "", &format!("{BEGIN}text/html\na\nb{COMPLETE}\n"));
+        let note = Note::Stdout(format!("{BEGIN}text/html\na\nb\n")).line();
+        assert_eq!(ended, [note.clone(), COMPLETE.to_owned()]);
+        order
+            .out
+            .push(format!("{BEGIN}text/html\na\nb\n").as_bytes());
+        through(order, "", "");
+        order.process_ended();
+        assert_eq!(through(order, "", ""), [note]);
     }
 
     #[test]

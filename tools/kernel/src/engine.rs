@@ -113,11 +113,10 @@ impl Engine {
                 .get_envs()
                 .map(|(name, _)| name.to_owned())
                 .collect::<Vec<_>>();
-            let change = Surroundings::own()
-                .change_to(&wanted, &|name| {
-                    // Only the engine has a temporary folder of its own.
-                    name != "TMPDIR" && fixed.iter().any(|fixed| *fixed == *name)
-                });
+            let change = Surroundings::own().change_to(&wanted, &|name| {
+                // Only the engine has a temporary folder of its own.
+                name != "TMPDIR" && fixed.iter().any(|fixed| *fixed == *name)
+            });
             if !change.is_empty() && !self.runs(&change) {
                 // The reader's next cell starts another one.
                 return writeln!(

@@ -171,7 +171,11 @@ mod tests {
     #[test]
     fn a_failed_copy_is_told_to_the_one_who_waits() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(await_copy(folder.path()).unwrap_err().ends_with("was removed"));
+        assert!(
+            await_copy(folder.path())
+                .unwrap_err()
+                .ends_with("was removed")
+        );
         fs::write(folder.path().join("failed"), "disk full").unwrap();
         assert_eq!(await_copy(folder.path()).unwrap_err(), "disk full");
         fs::write(folder.path().join("filled"), "").unwrap();

@@ -13,7 +13,9 @@ pub fn check(place: &Place) -> Result<()> {
     let what = match place.root.to_str() {
         None => "is not written in UTF-8",
         Some(text) if text.contains(char::is_whitespace) => "has a blank in it",
-        Some(text) if text.contains([':', '"', '\\']) => "has a colon, a quote or a backslash in it",
+        Some(text) if text.contains([':', '"', '\\']) => {
+            "has a colon, a quote or a backslash in it"
+        }
         Some(_) => return Ok(()),
     };
     Err(Trouble::new(
