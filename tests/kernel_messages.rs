@@ -164,9 +164,10 @@ static EDGES: LazyLock<Value> = LazyLock::new(|| {
                 "kept",
             ],
         ),
-        cells(
-            "marks",
-            &[
+        {
+            "name": "marks",
+            "stop_on_error": false,
+            "cells": [
                 "println!(\"EVCXR_BEGIN_CONTENT text/html\");\nprintln!(\"begun\");",
                 "println!(\"EVCXR_EXECUTION_COMPLETE\");\nprintln!(\"more\");",
                 "print!(\"EVCXR_BEGIN_CONTENT text/html\\nno line break\");",
@@ -175,7 +176,7 @@ static EDGES: LazyLock<Value> = LazyLock::new(|| {
                  std::io::stdin().read_line(&mut line)?",
                 "kept",
             ],
-        ),
+        },
         {
             "name": "requests",
             "ask": [

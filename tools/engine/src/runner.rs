@@ -9,6 +9,35 @@ use crate::failure::Failure;
 use crate::gone::Gone;
 use crate::outputs::{Failed, Outputs, parsed};
 
+/// The kernel's own command that lays our `Cargo.lock` into the session, as evcxr runs it.
+const READY: &str = "!\"$EVCXR_TRANSFER_KERNEL\" ready";
+
+/// The cell with [`READY`] behind its last `:dep`: evcxr has asked cargo about the new crate alone, in the session's
+/// folder, and cargo has dropped every other version from the lock file. Without it all crates would be built anew,
+/// in other versions.
+fn with_our_versions(code: &str) -> String {
+    let is_command = |line: &str| {
+        line.trim().is_empty()
+            || [":", "!", "//"]
+                .iter()
+                .any(|c| line.trim_start().starts_with(c))
+    };
+    let commands = code
+        .split_inclusive('\n')
+        .take_while(|line| is_command(line));
+    let mut place = 0;
+    let last = commands
+        .filter_map(|line| {
+            place += line.len();
+            line.trim_start().starts_with(":dep").then_some(place)
+        })
+        .last();
+    match last.map(|place| code.split_at(place)) {
+        Some((deps, rest)) => format!("{}\n{READY}\n{rest}", deps.trim_end_matches('\n')),
+        None => code.to_owned(),
+    }
+}
+
 /// evcxr with what is known of its variables.
 pub struct Runner {
     /// evcxr.
@@ -38,7 +67,7 @@ impl Runner {
     /// Runs a cell with its number. Its last event says that it is done.
     pub fn run(&mut self, code: &str, cell: u64) {
         // As the compiler reads it.
-        let code = &code.replace("\r\n", "\n");
+        let code = &with_our_versions(&code.replace("\r\n", "\n"));
         let before = self.variables();
         let _ = self.outputs.failed();
         let result = self.context.execute(code);
@@ -82,5 +111,22 @@ impl Runner {
     fn variables(&self) -> BTreeSet<String> {
         let variables = self.context.variables_and_types();
         variables.map(|(name, _)| name.to_owned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_crate_is_built_beside_our_versions() {
+        let with = |code| with_our_versions(code);
+        assert_eq!(with(":dep a"), format!(":dep a\n{READY}\n"));
+        assert_eq!(
+            with("// x\n:dep a = \"1\"\n:dep b\n\na::f()"),
+            format!("// x\n:dep a = \"1\"\n:dep b\n{READY}\n\na::f()")
+        );
+        assert_eq!(with("f();\n:dep a"), "f();\n:dep a");
+        assert_eq!(with(""), "");
     }
 }
