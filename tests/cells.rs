@@ -647,6 +647,51 @@ fn interrupting_a_cell_that_never_looks_ends_it_after_ten_seconds_or_at_the_seco
     assert_eq!(answers[6]["results"][0]["text/plain"], "43");
 }
 
+#[test]
+fn nothing_is_left_of_a_kernel_whichever_of_its_processes_is_killed() {
+    let victims = ["front", "keeper", "engine", "server"];
+    let answer = common::on_kernels("kernel_ends.py", &json!({ "victims": victims }));
+    for victim in victims {
+        let told = &answer[victim];
+        // What `cargo lab clean` names, and refuses to remove.
+        assert!(
+            !told["running"].as_array().unwrap().is_empty(),
+            "{victim}: {told}"
+        );
+        assert_eq!(told["processes"], 0, "{victim}: {told}");
+        assert_eq!(told["folders"], json!([]), "{victim}: {told}");
+    }
+}
+
+#[test]
+fn a_crate_that_a_cell_adds_is_built_beside_ours_in_seconds() {
+    let notebook = [
+        OPEN,
+        // The lock file has both already.
+        ":dep fastrand = \"2\"\nfastrand::u32(0..1)",
+        ":dep base64 = \"0.23\"\n1",
+        "lab",
+        "println!(\"{}\", std::fs::read_to_string(std::env::var(\"EVCXR_TMPDIR\")? + \"/Cargo.lock\")?);",
+    ];
+    let answers = cells(&notebook);
+    for (code, answer) in notebook.iter().zip(&answers) {
+        assert_fine(code, answer);
+    }
+    for answer in &answers[1..3] {
+        // 5 to 10 s on a busy machine; all crates anew took 259.
+        let seconds = answer["seconds"].as_f64().unwrap();
+        assert!(seconds < 60.0, "{seconds} s");
+    }
+    let ours = packages(&std::fs::read_to_string(common::repository("Cargo.lock")).unwrap());
+    for package in packages(answers[4]["stdout"].as_str().unwrap()) {
+        let is_cells = package.0 == "ctx" || package.0 == "tch-view";
+        assert!(
+            is_cells || ours.contains(&package),
+            "{package:?} is not in Cargo.lock"
+        );
+    }
+}
+
 /// Names and versions in a lock file.
 fn packages(lock: &str) -> Vec<(String, String)> {
     let value = |line: &str, key: &str| {

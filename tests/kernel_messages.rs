@@ -1,7 +1,6 @@
 //! What the installed kernel "Rust (transfer)" says in Jupyter's messages, and how much it bears.
 //!
-//! Two kernels, one after the other: the steps of [`MESSAGES`] and [`LOAD`] run once, and each test looks at those
-//! it is about. Cells, stops and sessions through a notebook's client are in `cells.rs`.
+//! Three kernels: the steps of [`MESSAGES`], [`EDGES`] and [`LOAD`] run once, and each test looks at those it is about. Cells, stops and sessions through a notebook's client are in `cells.rs`.
 
 #![allow(
     clippy::unwrap_used,
@@ -111,6 +110,108 @@ static MESSAGES: LazyLock<Value> = LazyLock::new(|| {
         },
         {"name": "lost", "cells": ["few.len()"]},
         {"name": "anew", "cells": ["let few = 1;\nfew"]},
+    ]))
+});
+
+/// How many failing cells say something on stderr.
+const LOUD: usize = 30;
+
+/// Has what a cell is not made for.
+static EDGES: LazyLock<Value> = LazyLock::new(|| {
+    let cells = |name: &str, cells: &[&str]| json!({"name": name, "cells": cells});
+    let never = std::env::temp_dir().join(format!("evcxr_transfer_never_{}", std::process::id()));
+    let writes = format!("std::fs::write({never:?}, \"overwritten\")?;");
+    let written = format!("std::path::Path::new({never:?}).exists()");
+    let at = |code: &str| code.chars().count();
+    let complete = |code: &str| json!(["complete_request", {"code": code, "cursor_pos": at(code)}]);
+    let inspect = |code: &str| json!(["inspect_request", {"code": code, "cursor_pos": at(code), "detail_level": 0}]);
+    let loud = vec!["eprintln!(\"careful\");\nstd::fs::read(\"no/such/file\")?;"; LOUD];
+    steps(&json!([
+        cells("begin", &["let kept = 1;"]),
+        cells(
+            "bytes",
+            &[
+                "use std::io::Write;\nstd::io::stdout().write_all(b\"out \\xff.\\n\")?;\n\
+                 std::io::stderr().write_all(b\"err \\xfe.\\n\")?;",
+                "println!(\"second\");",
+                // Half of a letter, and a program's own bytes.
+                "std::io::stdout().write_all(b\"half \\xc3\")?;\nstd::io::stdout().flush()?;\n\
+                 std::io::stderr().write_all(b\"half \\xc3\")?;",
+                "std::process::Command::new(\"printf\").arg(\"\\\\377\\\\n\").status()?.success()",
+                "println!(\"last\");",
+            ],
+        ),
+        {"name": "loud", "cells": loud, "stop_on_error": false},
+        cells("question mark", &["let a = 1;", "std::fs::read(\"no/such/file\")?;", &writes]),
+        cells("panic", &["let b = 2;", "panic!(\"on purpose\");", &writes]),
+        cells("compiler", &["let c = 3;", "no_such_name;", &writes]),
+        {
+            "name": "stop",
+            "cells": [
+                "println!(\"runs\");\nlet stop = std::env::var(\"EVCXR_TRANSFER_STOP\")?;\n\
+                 while !std::path::Path::new(&stop).exists() {}",
+                writes,
+            ],
+            "interrupts": [0.5],
+        },
+        cells("written", &[&written]),
+        cells(
+            "stdin",
+            &[
+                "let mut line = String::new();\nstd::io::stdin().read_line(&mut line)?",
+                "std::io::read_to_string(std::io::stdin())?.len()",
+                "std::process::Command::new(\"cat\").status()?.success()",
+                "kept",
+            ],
+        ),
+        {
+            "name": "marks",
+            "stop_on_error": false,
+            "cells": [
+                "println!(\"EVCXR_BEGIN_CONTENT text/html\");\nprintln!(\"begun\");",
+                "println!(\"EVCXR_EXECUTION_COMPLETE\");\nprintln!(\"more\");",
+                "print!(\"EVCXR_BEGIN_CONTENT text/html\\nno line break\");",
+                "println!(\"EVCXR_BEGIN_CONTENT text/html\");\nstd::fs::read(\"no/such/file\")?;",
+                "println!(\"EVCXR_INPUT_REQUEST:name\");\nlet mut line = String::new();\n\
+                 std::io::stdin().read_line(&mut line)?",
+                "kept",
+            ],
+        },
+        {
+            "name": "requests",
+            "ask": [
+                ["comm_open", {"comm_id": "c", "target_name": "widget", "data": {}}],
+                ["no_such_request", {}],
+            ],
+        },
+        {
+            "name": "cursors",
+            "ask": [
+                complete("let cat = \"🐈\"; kept.is_po"),
+                complete("// e\u{301} ä 🐈🐈\r\n\r\nlet a = 1;\r\nkept.is_po"),
+                inspect("// e\u{301} 🐈🐈🐈\r\nstd::mem::swap"),
+            ],
+        },
+        cells(
+            "deep",
+            &[
+                "fn deep(n: u64) -> u64 { std::hint::black_box(deep(n + 1)) + 1 }\ndeep(0)",
+                "never",
+            ],
+        ),
+        cells("exit", &["std::process::exit(3);"]),
+        // A program of its own outlives it, and has its stdout.
+        cells(
+            "child",
+            &["std::process::Command::new(\"sleep\").arg(\"300\").spawn()?;\nstd::process::exit(0);"],
+        ),
+        cells("abort", &["std::process::abort();"]),
+        cells("anew", &["let kept = 2;\nkept", "std::io::read_to_string(std::io::stdin())?.len()"]),
+        cells("removed", &[
+            "println!(\"runs\");\nlet folder = std::env::var(\"EVCXR_TMPDIR\")?;\n\
+             std::fs::remove_dir_all(std::path::Path::new(&folder).join(\"..\"))?;\nloop {}",
+        ]),
+        cells("after it", &["let kept = 3;\nkept"]),
     ]))
 });
 
@@ -480,14 +581,166 @@ fn there_are_no_comms() {
 }
 
 #[test]
-fn every_message_belongs_to_its_cell() {
-    for answers in [&*MESSAGES, &*LOAD] {
+fn every_message_belongs_to_its_cell_and_comes_before_it_is_idle() {
+    for answers in [&*MESSAGES, &*EDGES, &*LOAD] {
         for (name, answer) in answers.as_object().unwrap() {
-            if let Some(stray) = answer.get("stray") {
-                assert_eq!(*stray, json!([]), "{name}");
+            for key in ["stray", "late"] {
+                if let Some(messages) = answer.get(key) {
+                    assert_eq!(*messages, json!([]), "{name}, {key}");
+                }
             }
         }
     }
+}
+
+/// What a cell has printed on this stream.
+fn printed(cell: &Value, stream: &str) -> String {
+    let messages = cell["messages"].as_array().unwrap().iter();
+    messages
+        .filter(|one| one["content"]["name"] == stream)
+        .map(|one| one["content"]["text"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn bytes_that_are_no_letters_are_shown_as_such_and_shift_nothing() {
+    let expected = [
+        ("out \u{fffd}.\n", "err \u{fffd}.\n"),
+        ("second\n", ""),
+        ("half \u{fffd}", "half \u{fffd}"),
+        ("\u{fffd}\n", ""),
+        ("last\n", ""),
+    ];
+    for (number, (out, err)) in expected.iter().enumerate() {
+        let cell = cell(&EDGES, "bytes", number);
+        assert_ok(cell);
+        assert_eq!(printed(cell, "stdout"), *out, "{number}");
+        assert_eq!(printed(cell, "stderr"), *err, "{number}");
+    }
+}
+
+#[test]
+fn a_failing_cells_words_on_stderr_are_its_own_and_come_before_it_is_idle() {
+    for number in 0..LOUD {
+        let cell = cell(&EDGES, "loud", number);
+        assert_eq!(cell["reply"]["status"], "error", "{cell}");
+        // Before it ends or as part of its error, but not lost.
+        assert!(cell.to_string().contains("careful"), "{cell}");
+        assert!(kinds(cell).contains(&"error"), "{cell}");
+    }
+    assert_eq!(EDGES["loud"]["late"], json!([]));
+}
+
+#[test]
+fn a_cell_behind_one_that_fails_or_is_stopped_overwrites_nothing() {
+    for step in ["question mark", "panic", "compiler"] {
+        assert_ok(cell(&EDGES, step, 0));
+        error(cell(&EDGES, step, 1));
+        assert_aborted(cell(&EDGES, step, 2));
+    }
+    assert_aborted(cell(&EDGES, "stop", 1));
+    let written = only(cell(&EDGES, "written", 0), "execute_result");
+    assert_eq!(written["data"]["text/plain"], "false");
+}
+
+#[test]
+fn a_cell_that_reads_stdin_finds_its_end_and_loses_nothing() {
+    for (step, number, value) in [
+        ("stdin", 0, "0"),
+        ("stdin", 1, "0"),
+        ("stdin", 2, "true"),
+        ("stdin", 3, "1"),
+        ("anew", 0, "2"),
+        ("anew", 1, "0"),
+    ] {
+        let cell = cell(&EDGES, step, number);
+        let result = only(cell, "execute_result");
+        assert_eq!(result["data"]["text/plain"], value, "{step} {number}");
+    }
+}
+
+#[test]
+fn a_cell_may_print_evcxrs_own_marks() {
+    let marks = |number: usize| cell(&EDGES, "marks", number);
+    for (number, text) in [
+        (0, "EVCXR_BEGIN_CONTENT text/html\nbegun\n"),
+        (1, "EVCXR_EXECUTION_COMPLETE\nmore\n"),
+        (2, "EVCXR_BEGIN_CONTENT text/html\nno line break\n"),
+    ] {
+        assert_ok(marks(number));
+        assert_eq!(printed(marks(number), "stdout"), text);
+    }
+    assert_eq!(marks(3)["reply"]["status"], "error", "{}", marks(3));
+    assert_eq!(
+        printed(marks(3), "stdout"),
+        "EVCXR_BEGIN_CONTENT text/html\n"
+    );
+    assert!(
+        printed(marks(4), "stderr").contains("cannot ask"),
+        "{}",
+        marks(4)
+    );
+    assert_ok(marks(4));
+    let kept = only(marks(5), "execute_result");
+    assert_eq!(kept["data"]["text/plain"], "1");
+}
+
+#[test]
+fn the_end_of_the_cells_process_is_told_in_words() {
+    for (step, words) in [
+        ("deep", "calls itself without end"),
+        ("exit", "std::process::exit"),
+        ("child", "std::process::exit"),
+        ("abort", "std::process::abort()"),
+    ] {
+        let cell = cell(&EDGES, step, 0);
+        let content = &cell["messages"].as_array().unwrap().last().unwrap()["content"];
+        let text = content.to_string();
+        assert!(
+            content["evalue"].as_str().unwrap().contains(words),
+            "{cell}"
+        );
+        assert!(text.contains("All variables are lost"), "{cell}");
+        assert!(text.contains("run the notebook from its start"), "{cell}");
+    }
+    assert_aborted(cell(&EDGES, "deep", 1));
+}
+
+#[test]
+fn requests_that_the_kernel_does_not_know_are_answered() {
+    let requests = |number: usize| &EDGES["requests"]["asked"][number]["reply"];
+    assert_eq!(requests(0)["comm_id"], "c", "{}", EDGES["requests"]);
+    assert_eq!(requests(1)["status"], "error");
+    let value = requests(1)["evalue"].as_str().unwrap();
+    assert!(value.contains("no_such_request"), "{value}");
+}
+
+#[test]
+fn cursors_are_code_points_behind_emoji_composed_letters_and_windows_line_ends() {
+    let asked = |number: usize| &EDGES["cursors"]["asked"][number]["reply"];
+    let lengths = [
+        "let cat = \"🐈\"; kept.is_po",
+        "// e\u{301} ä 🐈🐈\r\n\r\nlet a = 1;\r\nkept.is_po",
+    ]
+    .map(|code| code.chars().count());
+    for (number, end) in lengths.into_iter().enumerate() {
+        let reply = asked(number);
+        assert!(names(reply).contains(&"is_positive"), "{reply}");
+        assert_eq!(reply["cursor_start"], end - "is_po".len(), "{reply}");
+        assert_eq!(reply["cursor_end"], end, "{reply}");
+    }
+    let help = asked(2)["data"]["text/plain"].as_str().unwrap_or_default();
+    assert!(help.contains("fn swap<T>"), "{}", asked(2));
+}
+
+#[test]
+fn a_session_whose_folder_is_removed_ends_with_words_and_the_next_cell_begins_anew() {
+    let cell_of = |step| cell(&EDGES, step, 0);
+    let text = cell_of("removed")["reply"].to_string();
+    assert!(text.contains("was removed while the kernel ran"), "{text}");
+    assert!(text.contains("variables are lost"), "{text}");
+    let result = only(cell_of("after it"), "execute_result");
+    assert_eq!(result["data"]["text/plain"], "3");
 }
 
 /// All lines of a cell that prints [`LINES`], and how long it took.

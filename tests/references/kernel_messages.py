@@ -8,9 +8,10 @@ processes that outlived the kernel}. Of a step
 all cells are sent at once, and the requests and interrupts as soon as a cell shows something, those with `seconds`
 so long after; without cells at once. Its answer, when each cell and request has one and each cell is idle, is
 {"cells": [{"reply", "messages": [{"kind", "content"}, ...], "count", "seconds"}, ...],
-"asked": [{"reply", "seconds"}, ...], "stray": [...], "memory": bytes}: `messages` are those on iopub with the cell as their
+"asked": [{"reply", "seconds"}, ...], "stray": [...], "late": [...], "memory": bytes}: `messages` are those on iopub with the cell as their
 parent, without its status and input, texts on one stream made one; `count` is how many they were before that.
-`stray` has those that belong to nothing in the step. `memory` is that of the kernel's own process. What has no end after PATIENCE is told
+`stray` has those that belong to nothing in the step, `late` those that came when their cell was idle. A comm_close is
+the reply to a comm_open. `memory` is that of the kernel's own process. What has no end after PATIENCE is told
 as far as it came.
 
 {"name", "nbclient": [code, ...]} runs a notebook with nbclient on the same kernel: {"error": name or None, "text"}.
@@ -51,7 +52,8 @@ class Step:
         self.requests = list(step.get("ask", []))
         self.interrupts = sorted(step.get("interrupts", []))
         # By the numbers of their messages.
-        self.cells, self.asked, self.idle, self.stray = {}, {}, set(), []
+        self.cells, self.asked, self.idle = {}, {}, set()
+        self.stray, self.late = [], []
         self.begun = None
         options = {"stop_on_error": step.get("stop_on_error", True), "allow_stdin": False}
         self.start = time.time()
@@ -83,6 +85,7 @@ class Step:
             "cells": [self.cell(cell) for cell in self.cells.values()],
             "asked": list(self.asked.values()),
             "stray": self.stray,
+            "late": self.late,
             "memory": psutil.Process(self.notebook.manager.provisioner.process.pid).memory_info().rss,
         }
 
@@ -113,6 +116,8 @@ class Step:
 
     def published(self, message):
         number, kind, content = message["parent_header"].get("msg_id"), message["msg_type"], message["content"]
+        if kind != "status" and number in self.idle:
+            self.late.append({"kind": kind, "content": told(content)})
         if kind == "status":
             if content["execution_state"] == "idle":
                 self.idle.add(number)
@@ -128,6 +133,8 @@ class Step:
             else:
                 cell["messages"].append({"kind": kind, "content": told(content)})
                 cell["texts"].append([content["text"]] if kind == "stream" else [])
+        elif kind == "comm_close" and number in self.asked:
+            self.replied(message)
         elif number not in self.asked:
             self.stray.append({"kind": kind, "content": told(content)})
 

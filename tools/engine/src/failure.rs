@@ -73,11 +73,11 @@ impl Failure {
         failure
     }
 
-    /// The variables' process has ended.
+    /// The variables' process has ended in this way, as the system says it.
     pub fn ended(how: &str) -> Self {
         let text = format!(
-            "the process that held the variables has ended ({how})\n\
-             All variables are lost: run the notebook from its start."
+            "{} ({how})\nAll variables are lost: run the notebook from its start.",
+            cause(how)
         );
         Self {
             is_end: true,
@@ -92,6 +92,34 @@ impl Failure {
             other => Self::new("Error", &other.to_string()),
         }
     }
+}
+
+/// What has ended the process, and what to do about it: "signal: 6 (SIGABRT)" and the like in words.
+fn cause(how: &str) -> String {
+    let signal = how.strip_prefix("signal: ");
+    let signal = signal.and_then(|rest| rest.split(' ').next());
+    let words = match signal {
+        // A full stack and a wrong address are the same to the system, but for the latter evcxr aborts.
+        Some("11" | "7" | "10") => {
+            "the stack is full: look for a function that calls itself without end, or for a very large array that is no \
+             Vec"
+        }
+        Some("6") => {
+            "the cell has aborted: `std::process::abort()`, a panic while another one was under way, or an error in C++ \
+             or `unsafe` code; the lines above the error say which"
+        }
+        Some("9") => {
+            "the cell was ended by force: by a second stop, or by the system, which does that when the memory is full; a \
+             smaller batch or fewer pictures need less"
+        }
+        Some("4" | "5") => "the cell has run into code that its processor does not know",
+        Some(_) => "the cell was ended by a signal",
+        None => {
+            "the cell has ended the process that holds the variables, as `std::process::exit` does; leave a cell with \
+             `return Err(..)`, `?` or a panic instead"
+        }
+    };
+    words.to_owned()
 }
 
 /// The text's lines without libtorch's C++ frames, and not too many of them.
@@ -195,6 +223,28 @@ mod tests {
         assert_eq!(unwrapped.traceback.len(), 1);
         let long = "line\n".repeat(50);
         assert_eq!(Failure::error(&long).traceback.len(), LINES + 1);
+    }
+
+    #[test]
+    fn the_end_of_the_process_is_told_in_words_with_what_was_lost_and_what_to_do() {
+        for (how, words) in [
+            ("signal: 11 (SIGSEGV)", "calls itself without end"),
+            ("signal: 6 (SIGABRT) (core dumped)", "std::process::abort()"),
+            ("signal: 9 (SIGKILL)", "memory is full"),
+            ("signal: 15 (SIGTERM)", "by a signal"),
+            ("exit status: 3", "std::process::exit"),
+        ] {
+            let failure = Failure::ended(how);
+            assert!(
+                failure.is_end && failure.value.contains(words),
+                "{failure:?}"
+            );
+            assert!(failure.value.contains(how), "{failure:?}");
+            assert!(
+                failure.traceback[1].contains("All variables are lost"),
+                "{failure:?}"
+            );
+        }
     }
 
     #[test]

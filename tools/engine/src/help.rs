@@ -109,10 +109,11 @@ impl Help {
         }
     }
 
-    /// The content of Jupyter's `complete_reply`; `cursor` counts characters.
+    /// The content of Jupyter's `complete_reply`; `cursor` counts Unicode's code points.
     pub fn complete(&self, context: &mut CommandContext, code: &str, cursor: usize) -> Value {
-        let position = byte_of(code, cursor);
-        let Ok(found) = context.completions(code, position) else {
+        let cell = Cell::new(code);
+        let code = cell.text.as_str();
+        let Ok(found) = context.completions(code, cell.byte_of(cursor)) else {
             return nothing(cursor);
         };
         let before = code.get(..found.start_offset).unwrap_or_default();
@@ -124,7 +125,8 @@ impl Help {
             .collect();
         ranked.sort_by(|(a, one), (b, other)| (a, &one.code).cmp(&(b, &other.code)));
         ranked.dedup_by(|(_, one), (_, other)| one.code == other.code);
-        let [start, end] = [found.start_offset, found.end_offset].map(|place| char_of(code, place));
+        let [start, end] =
+            [found.start_offset, found.end_offset].map(|place| cell.cursor_of(place));
         let matches: Vec<_> = ranked.iter().map(|(_, one)| one.code.as_str()).collect();
         let types: Vec<_> = ranked
             .iter()
@@ -153,9 +155,11 @@ pub fn nothing(cursor: usize) -> Value {
     })
 }
 
-/// The content of Jupyter's `inspect_reply`; `cursor` counts characters.
+/// The content of Jupyter's `inspect_reply`; `cursor` counts Unicode's code points.
 pub fn inspect(context: &mut CommandContext, code: &str, cursor: usize) -> Value {
-    let position = name_end(code, byte_of(code, cursor));
+    let cell = Cell::new(code);
+    let code = cell.text.as_str();
+    let position = name_end(code, cell.byte_of(cursor));
     let found = context.hover_at(code, position).ok();
     // evcxr says so of what it does not find.
     let found = found.filter(|(plain, _)| plain != "No documentation found");
@@ -197,14 +201,36 @@ fn name_end(code: &str, position: usize) -> usize {
     position
 }
 
-fn byte_of(code: &str, cursor: usize) -> usize {
-    code.char_indices()
-        .nth(cursor)
-        .map_or(code.len(), |(place, _)| place)
+/// A cell as rust-analyzer wants it: its lines end with one letter, where editors may have written two.
+struct Cell {
+    text: String,
+    /// For each code point of the cell as it came, and for its end, the byte of `text`.
+    bytes: Vec<usize>,
 }
 
-fn char_of(code: &str, place: usize) -> usize {
-    code.get(..place).map_or(0, |before| before.chars().count())
+impl Cell {
+    fn new(code: &str) -> Self {
+        let (mut text, mut bytes) = (String::with_capacity(code.len()), Vec::new());
+        let mut letters = code.chars().peekable();
+        while let Some(letter) = letters.next() {
+            bytes.push(text.len());
+            if letter != '\r' || letters.peek() != Some(&'\n') {
+                text.push(letter);
+            }
+        }
+        bytes.push(text.len());
+        Self { text, bytes }
+    }
+
+    /// The byte at a cursor of Jupyter's.
+    fn byte_of(&self, cursor: usize) -> usize {
+        self.bytes.get(cursor).copied().unwrap_or(self.text.len())
+    }
+
+    /// Jupyter's cursor at a byte.
+    fn cursor_of(&self, byte: usize) -> usize {
+        self.bytes.partition_point(|&place| place < byte)
+    }
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
@@ -269,9 +295,21 @@ mod tests {
     }
 
     #[test]
-    fn cursors_count_characters() {
-        let code = "let ä = 1;";
-        assert_eq!((byte_of(code, 5), char_of(code, 6)), (6, 5));
-        assert_eq!(byte_of(code, 99), code.len());
+    fn cursors_count_code_points_whatever_they_are_and_however_lines_end() {
+        // One code point of two bytes, two that are drawn as one, one of four bytes.
+        let code = "// ä a\u{308} 🐈\r\nlab.\r\nx";
+        let cell = Cell::new(code);
+        assert_eq!(cell.text, code.replace('\r', ""));
+        let letters: Vec<char> = code.chars().collect();
+        for (cursor, letter) in letters.iter().enumerate() {
+            let byte = cell.byte_of(cursor);
+            let expected = if *letter == '\r' { '\n' } else { *letter };
+            assert_eq!(cell.text[byte..].chars().next(), Some(expected), "{cursor}");
+            // Between the two letters of a line's end stands nothing.
+            let before = cursor > 0 && letters[cursor - 1] == '\r';
+            assert_eq!(cell.cursor_of(byte), cursor - usize::from(before));
+        }
+        assert_eq!(cell.byte_of(99), cell.text.len());
+        assert_eq!(cell.cursor_of(cell.text.len()), letters.len());
     }
 }

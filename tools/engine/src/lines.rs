@@ -49,6 +49,14 @@ impl Lines {
         self.searched = self.searched.max(self.start);
         text
     }
+
+    /// All that is left, of which no more comes: half a letter is shown as the sign for one that is none.
+    pub fn end(&mut self) -> String {
+        let text = String::from_utf8_lossy(&self.bytes[self.start..]).into_owned();
+        self.start = self.bytes.len();
+        self.searched = self.start;
+        text
+    }
 }
 
 #[cfg(test)]
@@ -73,5 +81,8 @@ mod tests {
         assert_eq!(lines.rest(), "", "half a letter waits");
         lines.push(&"ä".as_bytes()[1..]);
         assert_eq!(lines.rest(), "ä");
+        lines.push(&"ä".as_bytes()[..1]);
+        assert_eq!(lines.rest() + &lines.end(), "\u{fffd}");
+        assert!(lines.is_empty());
     }
 }

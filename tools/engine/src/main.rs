@@ -10,12 +10,14 @@
 //! ```
 //! - [`serve`] takes requests; [`runner`] runs a cell, [`help`] completes and explains.
 //! - [`outputs`] hands on what cells print. Between the variables' process and evcxr stands [`pump`], which
-//!   brings stdout, stderr and rich results into one order, from [`lines`]; [`wire`] is how it marks what is no plain line.
+//!   brings stdout, stderr and rich results into one order, from [`lines`]; [`wire`] is how it marks what is no plain line,
+//!   and [`guard`] how it knows where a cell ends, and gives cells a stdin of their own.
 //! - [`failure`] is what Jupyter is told of an error, [`gone`] knows which variables are no more.
 //! - [`prepare`] makes the folder that each session copies.
 
 mod failure;
 mod gone;
+mod guard;
 mod help;
 mod lines;
 mod outputs;
@@ -33,6 +35,12 @@ const IS_RUNTIME: &str = "EVCXR_IS_RUNTIME";
 fn main() -> ExitCode {
     if std::env::var_os(IS_RUNTIME).is_some() && std::env::var_os(pump::INNER).is_none() {
         return pump::run();
+    }
+    if std::env::var_os(pump::INNER).is_some()
+        && let Err(error) = guard::open_stdin()
+    {
+        eprintln!("the cells' stdin cannot be opened: {error}");
+        return ExitCode::FAILURE;
     }
     // Returns only where this process is neither the one with the variables nor a rustc.
     evcxr::runtime_hook();

@@ -8,22 +8,29 @@
 //! - what is on stderr before a mark of evcxr's comes before it; the text before the mark of a failure is
 //!   the failure's own;
 //! - a rich result goes on at once, but for the one at the cell's very end, which is the cell's value;
-//! - text without a line break goes on when nothing more comes.
+//! - text without a line break goes on when nothing more comes;
+//! - where a cell ends is known for certain ([`crate::guard`]): a cell may print whatever it likes, evcxr's own
+//!   marks and bytes that are no letters included.
 
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
-use std::process::{ChildStderr, ChildStdout, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitCode, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::{Map, Value};
 
+use crate::guard::{self, Commands, Guard, Sign};
 use crate::lines::Lines;
 use crate::wire::Note;
 
 /// Marks the process that holds the variables, which this one starts.
 pub const INNER: &str = "EVCXR_TRANSFER_INNER";
+
+/// The temporary folder of cells: the engine has one of its own.
+const TMPDIR: &str = "EVCXR_TRANSFER_TMPDIR";
 
 /// Names the session's folder.
 const SESSION: &str = "EVCXR_TRANSFER_SESSION";
@@ -34,6 +41,7 @@ const END: &str = "EVCXR_END_CONTENT";
 const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
 const PANIC: &str = "EVCXR_PANIC_NOTIFICATION";
 const FAILED: &str = "EVCXR_ERROR_OCCURRED";
+const ASKS: &str = "EVCXR_INPUT_REQUEST";
 
 /// A result that moves in place: the name under which it is shown again, and its formats, as JSON.
 const DISPLAY: &str = "EVCXR_TRANSFER_DISPLAY ";
@@ -46,7 +54,12 @@ const UNWINDING: u32 = 200;
 
 /// The file of a session that has the number of the process that holds the variables.
 pub fn process_file() -> Option<PathBuf> {
-    std::env::var_os(SESSION).map(|folder| PathBuf::from(folder).join("variables"))
+    session_file("variables")
+}
+
+/// A file in the session's folder, where there is a session.
+fn session_file(name: &str) -> Option<PathBuf> {
+    std::env::var_os(SESSION).map(|folder| PathBuf::from(folder).join(name))
 }
 
 /// What `.cargo/config.toml` gives to programs that cargo runs: batches take over each other's memory.
@@ -67,7 +80,13 @@ pub fn run() -> ExitCode {
 }
 
 fn pump() -> io::Result<ExitCode> {
-    let mut child = Command::new(std::env::current_exe()?)
+    let mut command = Command::new(std::env::current_exe()?);
+    match std::env::var_os(TMPDIR) {
+        Some(folder) if folder.is_empty() => command.env_remove("TMPDIR"),
+        Some(folder) => command.env("TMPDIR", folder),
+        None => &mut command,
+    };
+    let mut child = command
         .env(INNER, "1")
         // The backtrace of a panic names evcxr's functions, and takes seconds with libtorch.
         .env("RUST_BACKTRACE", "0")
@@ -75,31 +94,46 @@ fn pump() -> io::Result<ExitCode> {
             KEPT_MEMORY.0,
             std::env::var_os(KEPT_MEMORY.0).unwrap_or_else(|| KEPT_MEMORY.1.into()),
         )
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+    let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (Some(stdin), Some(mut stdout), Some(mut stderr)) = pipes else {
         return Err(io::ErrorKind::BrokenPipe.into());
     };
-    let mut order = Order::default();
     // Nothing is told of it on stdout: evcxr's first evaluation waits until its output is read, which nobody
     // does before it has ended.
     if let Some(file) = process_file() {
         std::fs::write(file, child.id().to_string())?;
     }
+    let commands = Commands::hand_on(stdin, session_file("guard"));
+    let mut order = Order::new(commands);
+    let (gone, ended) = await_end(child)?;
     let mut target = io::stdout().lock();
-    let (mut is_out, mut is_err) = (true, true);
+    let (mut is_out, mut is_err, mut is_gone) = (true, true, false);
     let mut bytes = vec![0; 1 << 16];
     while is_out || is_err {
         target.write_all(order.ready.as_bytes())?;
         target.flush()?;
         order.ready.clear();
-        let patience = order.is_waiting().then_some(PATIENCE);
-        let (has_out, has_err) = readable(
-            is_out.then_some(&stdout),
-            is_err.then_some(&stderr),
+        let patience = match is_gone {
+            true => Some(Duration::ZERO),
+            false => order.is_waiting().then_some(PATIENCE),
+        };
+        let [has_out, has_err, is_end] = readable(
+            [
+                is_out.then(|| stdout.as_fd()),
+                is_err.then(|| stderr.as_fd()),
+                (!is_gone).then(|| gone.as_fd()),
+            ],
             patience,
         )?;
+        // What a program of the cell's own, which outlives it, may say later is said to nobody.
+        if is_gone && !has_out && !has_err {
+            break;
+        }
+        is_gone |= is_end;
         if has_err {
             is_err = order.read_err(&mut stderr, &mut bytes)?;
         }
@@ -110,52 +144,71 @@ fn pump() -> io::Result<ExitCode> {
             while let Some(line) = order.next_line() {
                 if is_mark(&line) {
                     // All that was written to stderr before the mark lies in its pipe.
-                    while is_err && readable(None, Some(&stderr), Some(Duration::ZERO))?.1 {
+                    while is_err && readable([Some(stderr.as_fd())], Some(Duration::ZERO))?[0] {
                         is_err = order.read_err(&mut stderr, &mut bytes)?;
                     }
+                    order.end_err();
                 }
                 order.line(line);
             }
         }
-        if !has_out && !has_err {
+        if !has_out && !has_err && !is_end {
             order.nothing_came();
         }
     }
-    order.settle();
-    let status = child.wait()?;
+    order.process_ended();
+    let status = ended
+        .join()
+        .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))?;
     order.note(&Note::Ended(status.to_string()));
     target.write_all(order.ready.as_bytes())?;
     target.flush()?;
     Ok(ExitCode::FAILURE)
 }
 
+/// Waits for the process's end beside everything else: a pipe that ends with it, and how it ended.
+fn await_end(mut child: Child) -> io::Result<(io::PipeReader, JoinHandle<io::Result<ExitStatus>>)> {
+    let (gone, alive) = io::pipe()?;
+    let ended = std::thread::spawn(move || {
+        let status = child.wait();
+        drop(alive);
+        status
+    });
+    Ok((gone, ended))
+}
+
 /// Which of the pipes has something to read, or has ended, within this time.
-fn readable(
-    stdout: Option<&ChildStdout>,
-    stderr: Option<&ChildStderr>,
+fn readable<const N: usize>(
+    pipes: [Option<BorrowedFd<'_>>; N],
     patience: Option<Duration>,
-) -> io::Result<(bool, bool)> {
-    let mut pipes: Vec<PollFd<'_>> = Vec::with_capacity(2);
-    let pipe = |pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN);
-    pipes.extend(stdout.map(|stdout| pipe(stdout.as_fd())));
-    pipes.extend(stderr.map(|stderr| pipe(stderr.as_fd())));
+) -> io::Result<[bool; N]> {
+    let mut polled: Vec<PollFd<'_>> = pipes
+        .iter()
+        .flatten()
+        .map(|pipe| PollFd::from_borrowed_fd(*pipe, PollFlags::IN))
+        .collect();
     let patience = patience.map(|patience| Timespec {
         tv_sec: 0,
         tv_nsec: i64::from(patience.subsec_nanos()) as _,
     });
-    while let Err(error) = poll(&mut pipes, patience.as_ref()) {
+    while let Err(error) = poll(&mut polled, patience.as_ref()) {
         if error != rustix::io::Errno::INTR {
             return Err(error.into());
         }
     }
-    let mut has = pipes.iter().map(|pipe| !pipe.revents().is_empty());
-    let has_out = stdout.is_some() && has.next() == Some(true);
-    let has_err = stderr.is_some() && has.next() == Some(true);
-    Ok((has_out, has_err))
+    let mut has = polled.iter().map(|pipe| !pipe.revents().is_empty());
+    Ok(pipes.map(|pipe| pipe.is_some() && has.next() == Some(true)))
 }
 
 fn is_mark(line: &str) -> bool {
-    line == COMPLETE || line == PANIC || line == FAILED
+    [COMPLETE, PANIC, FAILED, guard::MARK].contains(&line)
+}
+
+fn add_line(body: &mut String, line: &str) {
+    if !body.is_empty() {
+        body.push('\n');
+    }
+    body.push_str(line);
 }
 
 /// What has been read and has to wait, and what may go on.
@@ -163,8 +216,12 @@ fn is_mark(line: &str) -> bool {
 struct Order {
     /// What stdout has said since the last whole line.
     out: Lines,
+    /// What stderr has said of a letter that is not complete.
+    letter: Lines,
     /// Text of stderr that may be a failure's.
     err: String,
+    /// Where the running cell ends.
+    guard: Guard,
     /// How often nothing has come since a panic began to tell of itself.
     unwinding: u32,
     /// The formats of a rich result that may be the cell's value, in their order.
@@ -176,6 +233,13 @@ struct Order {
 }
 
 impl Order {
+    fn new(commands: Commands) -> Self {
+        Self {
+            guard: Guard::new(commands),
+            ..Self::default()
+        }
+    }
+
     fn is_waiting(&self) -> bool {
         !self.out.is_empty() || !self.err.is_empty() || !self.value.is_empty()
     }
@@ -183,7 +247,8 @@ impl Order {
     /// Puts what stderr has into [`Order::err`]; whether there may be more.
     fn read_err(&mut self, stderr: &mut ChildStderr, bytes: &mut [u8]) -> io::Result<bool> {
         let count = io::Read::read(stderr, bytes)?;
-        self.err.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        self.letter.push(&bytes[..count]);
+        self.err.push_str(&self.letter.rest());
         if self.err.len() > bytes.len() && !self.is_panicking() {
             self.settle_err();
         }
@@ -193,10 +258,18 @@ impl Order {
     /// The next whole line of stdout. A mark of evcxr's ends what stands before it in its line.
     fn next_line(&mut self) -> Option<String> {
         let line = self.out.next()?;
-        if self.part.is_some() {
-            return Some(line);
+        if let Some((_, body)) = &mut self.part {
+            // A result that nobody ends is ended by its cell's end.
+            let ends = [COMPLETE, PANIC, FAILED, guard::MARK];
+            let Some(mark) = ends.iter().find(|mark| line.ends_with(**mark)) else {
+                return Some(line);
+            };
+            if let Some(before) = line.strip_suffix(mark).filter(|text| !text.is_empty()) {
+                add_line(body, before);
+            }
+            return Some((*mark).to_owned());
         }
-        let mark = [COMPLETE, PANIC, FAILED, BEGIN, DISPLAY]
+        let mark = [COMPLETE, PANIC, FAILED, guard::MARK, BEGIN, DISPLAY]
             .iter()
             .filter_map(|mark| line.find(mark))
             .min();
@@ -212,17 +285,27 @@ impl Order {
     }
 
     fn line(&mut self, line: String) {
+        match self.guard.sign(&line) {
+            Sign::None => {}
+            Sign::Kept => return,
+            Sign::End => return self.cell_ended(),
+            Sign::Text(before) => {
+                for text in before {
+                    self.text(text);
+                }
+                if line == COMPLETE || line == guard::MARK {
+                    return self.text(line);
+                }
+            }
+        }
+        if line == FAILED || line == PANIC {
+            return self.cell_failed(&line);
+        }
         if let Some((kind, mut body)) = self.part.take() {
             if line == END {
                 self.value.push((kind, body));
-            } else if line == PANIC {
-                // The value's own code has panicked.
-                self.line(line);
             } else {
-                if !body.is_empty() {
-                    body.push('\n');
-                }
-                body.push_str(&line);
+                add_line(&mut body, &line);
                 self.part = Some((kind, body));
             }
             return;
@@ -236,21 +319,6 @@ impl Order {
                 self.settle_err();
             }
             self.part = Some((kind, String::new()));
-        } else if line == COMPLETE {
-            self.settle_err();
-            for (kind, body) in std::mem::take(&mut self.value) {
-                self.push(&format!("{BEGIN}{kind}\n{body}\n{END}"));
-            }
-            self.push(COMPLETE);
-        } else if line == FAILED || line == PANIC {
-            self.settle_value();
-            let text = std::mem::take(&mut self.err);
-            self.unwinding = 0;
-            self.note(&match line == PANIC {
-                true => Note::Panicked(text),
-                false => Note::Failed(text),
-            });
-            self.push(&line);
         } else if let Some(display) = line.strip_prefix(DISPLAY) {
             self.settle();
             let object: Value = serde_json::from_str(display).unwrap_or_default();
@@ -261,6 +329,12 @@ impl Order {
             } else {
                 self.note(&Note::Stdout(format!("{line}\n")));
             }
+        } else if let Some(prompt) = line.strip_prefix(ASKS) {
+            // By the crate evcxr_input, which reads stdin next.
+            self.settle();
+            let prompt = prompt.split_once(':').map_or("", |(_, prompt)| prompt);
+            let note = format!("a cell cannot ask its reader (\"{prompt}\"): it gets no answer\n");
+            self.note(&Note::Stderr(note));
         } else {
             self.settle();
             match Note::is_like(&line) {
@@ -270,12 +344,75 @@ impl Order {
         }
     }
 
+    /// A line that only looks like one of evcxr's.
+    fn text(&mut self, line: String) {
+        match &mut self.part {
+            Some((_, body)) => add_line(body, &line),
+            None => {
+                self.settle();
+                self.note(&Note::Stdout(line + "\n"));
+            }
+        }
+    }
+
+    /// The cell is over, well or after its failure.
+    fn cell_ended(&mut self) {
+        self.end_part();
+        self.settle_err();
+        for (kind, body) in std::mem::take(&mut self.value) {
+            self.push(&format!("{BEGIN}{kind}\n{body}\n{END}"));
+        }
+        self.push(COMPLETE);
+    }
+
+    fn cell_failed(&mut self, mark: &str) {
+        self.end_part();
+        self.settle_value();
+        let text = std::mem::take(&mut self.err);
+        self.unwinding = 0;
+        self.note(&match mark == PANIC {
+            true => Note::Panicked(text),
+            false => Note::Failed(text),
+        });
+        self.push(mark);
+    }
+
+    /// The process is no more: what it has left goes on.
+    fn process_ended(&mut self) {
+        self.end_err();
+        self.end_part();
+        self.settle();
+        self.settle_err();
+        let text = self.out.end();
+        if !text.is_empty() {
+            self.note(&Note::Stdout(text));
+        }
+    }
+
+    /// A result that was begun and never ended is text.
+    fn end_part(&mut self) {
+        if let Some((kind, body)) = self.part.take() {
+            let line = if body.is_empty() { "" } else { "\n" };
+            self.note(&Note::Stdout(format!("{BEGIN}{kind}\n{body}{line}")));
+        }
+    }
+
+    /// Half a letter on stderr, of which no more comes.
+    fn end_err(&mut self) {
+        let text = self.letter.end();
+        self.err.push_str(&text);
+    }
+
     /// Nothing more belongs to what waits.
     fn nothing_came(&mut self) {
         if self.is_panicking() && self.unwinding < UNWINDING {
             self.unwinding += 1;
         } else {
             self.settle_err();
+        }
+        // What follows the cell's end comes at once, however busy the machine is.
+        if self.guard.is_ending() {
+            return;
         }
         self.settle_value();
         if self.part.is_none() {
@@ -420,6 +557,20 @@ mod tests {
             ended,
             [Note::Stdout("abc".into()).line(), COMPLETE.to_owned()]
         );
+    }
+
+    #[test]
+    fn a_result_that_is_never_ended_is_text() {
+        let order = &mut Order::default();
+        let ended = through(order, "", &format!("{BEGIN}text/html\na\nb{COMPLETE}\n"));
+        let note = Note::Stdout(format!("{BEGIN}text/html\na\nb\n")).line();
+        assert_eq!(ended, [note.clone(), COMPLETE.to_owned()]);
+        order
+            .out
+            .push(format!("{BEGIN}text/html\na\nb\n").as_bytes());
+        through(order, "", "");
+        order.process_ended();
+        assert_eq!(through(order, "", ""), [note]);
     }
 
     #[test]

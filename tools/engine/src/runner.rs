@@ -1,15 +1,42 @@
 //! Runs a cell: from its code to the events that tell of it.
 
 use std::collections::BTreeSet;
-use std::sync::mpsc::Receiver;
-use std::sync::{Mutex, PoisonError};
 
-use evcxr::{CommandContext, EvalCallbacks};
+use evcxr::CommandContext;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
 use crate::gone::Gone;
 use crate::outputs::{Failed, Outputs, parsed};
+
+/// The kernel's own command that lays our `Cargo.lock` into the session, as evcxr runs it.
+const READY: &str = "!\"$EVCXR_TRANSFER_KERNEL\" ready";
+
+/// The cell with [`READY`] behind its last `:dep`: evcxr has asked cargo about the new crate alone, in the session's
+/// folder, and cargo has dropped every other version from the lock file. Without it all crates would be built anew,
+/// in other versions.
+fn with_our_versions(code: &str) -> String {
+    let is_command = |line: &str| {
+        line.trim().is_empty()
+            || [":", "!", "//"]
+                .iter()
+                .any(|c| line.trim_start().starts_with(c))
+    };
+    let commands = code
+        .split_inclusive('\n')
+        .take_while(|line| is_command(line));
+    let mut place = 0;
+    let last = commands
+        .filter_map(|line| {
+            place += line.len();
+            line.trim_start().starts_with(":dep").then_some(place)
+        })
+        .last();
+    match last.map(|place| code.split_at(place)) {
+        Some((deps, rest)) => format!("{}\n{READY}\n{rest}", deps.trim_end_matches('\n')),
+        None => code.to_owned(),
+    }
+}
 
 /// evcxr with what is known of its variables.
 pub struct Runner {
@@ -17,8 +44,6 @@ pub struct Runner {
     pub context: CommandContext,
     outputs: Outputs,
     gone: Gone,
-    /// What the reader answers to a cell's question.
-    answers: Mutex<Receiver<String>>,
 }
 
 impl Runner {
@@ -27,7 +52,7 @@ impl Runner {
     /// # Errors
     ///
     /// The compiler's text, or evcxr's.
-    pub fn start(outputs: Outputs, answers: Receiver<String>) -> Result<Self, String> {
+    pub fn start(outputs: Outputs) -> Result<Self, String> {
         let describe = |error| crate::prepare::describe(&error);
         let (mut context, evcxr_outputs) = CommandContext::new().map_err(describe)?;
         outputs.hand_on(evcxr_outputs);
@@ -36,23 +61,16 @@ impl Runner {
             context,
             outputs,
             gone: Gone::default(),
-            answers: Mutex::new(answers),
         })
     }
 
     /// Runs a cell with its number. Its last event says that it is done.
     pub fn run(&mut self, code: &str, cell: u64) {
+        // As the compiler reads it.
+        let code = &with_our_versions(&code.replace("\r\n", "\n"));
         let before = self.variables();
         let _ = self.outputs.failed();
-        let (outputs, answers) = (self.outputs.clone(), &self.answers);
-        let mut callbacks = EvalCallbacks {
-            input_reader: &|request| {
-                outputs.send(&json!({"ask": request.prompt, "is_password": request.is_password}));
-                let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-                answers.recv().unwrap_or_default()
-            },
-        };
-        let result = self.context.execute_with_callbacks(code, &mut callbacks);
+        let result = self.context.execute(code);
         let is_over = matches!(result, Err(evcxr::Error::SubprocessTerminated(_)));
         let ended = is_over.then(|| self.outputs.ended());
         let after = self.variables();
@@ -93,5 +111,22 @@ impl Runner {
     fn variables(&self) -> BTreeSet<String> {
         let variables = self.context.variables_and_types();
         variables.map(|(name, _)| name.to_owned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_crate_is_built_beside_our_versions() {
+        let with = |code| with_our_versions(code);
+        assert_eq!(with(":dep a"), format!(":dep a\n{READY}\n"));
+        assert_eq!(
+            with("// x\n:dep a = \"1\"\n:dep b\n\na::f()"),
+            format!("// x\n:dep a = \"1\"\n:dep b\n{READY}\n\na::f()")
+        );
+        assert_eq!(with("f();\n:dep a"), "f();\n:dep a");
+        assert_eq!(with(""), "");
     }
 }

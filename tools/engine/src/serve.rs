@@ -1,12 +1,11 @@
 //! A session: requests on stdin, a JSON object a line, and events on stdout.
 //!
 //! ```text
-//! {"run": CODE, "cell": N}         -> {"stdout": ..}, {"stderr": ..}, {"display": .., "id": ..}, {"ask": ..},
+//! {"run": CODE, "cell": N}         -> {"stdout": ..}, {"stderr": ..}, {"display": .., "id": ..},
 //!                                     {"result": ..}; at last {"done": true} or
 //!                                     {"failed": {..}, "is_end": whether the variables are lost}
 //! {"complete": CODE, "cursor": N, "id": ID}  -> {"answer": content, "id": ID}
 //! {"inspect": CODE, "cursor": N, "id": ID}   -> {"answer": content, "id": ID}
-//! {"input": TEXT}                  what the reader answers to "ask"
 //! {"kill": true}                   ends the process that holds the variables
 //! ```
 //! The first event is `{"ready": true}`. Cells run one after the other; a question that comes while one runs
@@ -34,17 +33,15 @@ const SOURCE: &str = "EVCXR_TRANSFER_SOURCE";
 /// Why it cannot begin: the compiler's text, or evcxr's.
 pub fn run() -> Result<(), String> {
     let outputs = Outputs::default();
-    let (answers, answered) = channel();
     let (requests, asked) = channel();
     let is_busy = Arc::new(AtomicBool::new(false));
     let listener = Listener {
         outputs: outputs.clone(),
         requests,
-        answers,
         is_busy: is_busy.clone(),
     };
     std::thread::spawn(move || listener.listen());
-    let mut runner = Runner::start(outputs.clone(), answered)?;
+    let mut runner = Runner::start(outputs.clone())?;
     outputs.send(&json!({"ready": true}));
     let mut known: Option<Help> = None;
     for request in asked {
@@ -77,7 +74,6 @@ fn cursor(request: &Value) -> usize {
 struct Listener {
     outputs: Outputs,
     requests: Sender<Value>,
-    answers: Sender<String>,
     is_busy: Arc<AtomicBool>,
 }
 
@@ -96,8 +92,6 @@ impl Listener {
     fn hear(&self, request: Value) {
         if request["kill"] == true {
             self.outputs.kill();
-        } else if let Some(text) = request["input"].as_str() {
-            let _ = self.answers.send(text.to_owned());
         } else if request["run"].is_string() {
             self.is_busy.store(true, Ordering::Release);
             let _ = self.requests.send(request);

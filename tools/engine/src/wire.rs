@@ -8,6 +8,10 @@ use serde_json::{Value, json};
 /// The beginning of a line that is no plain text; the rest is one JSON object.
 const MARK: &str = "EVCXR_TRANSFER_EVENT ";
 
+/// evcxr's mark of a result, and the same as JSON may write it.
+const BEGIN: &str = "EVCXR_BEGIN_CONTENT";
+const BEGIN_IN_JSON: &str = "\\u0045VCXR_BEGIN_CONTENT";
+
 /// What is not a plain line of stdout.
 #[derive(Debug, PartialEq)]
 pub enum Note {
@@ -42,7 +46,9 @@ impl Note {
             Self::Panicked(text) => json!({"panicked": text}),
             Self::Ended(how) => json!({"ended": how}),
         };
-        format!("{MARK}{object}")
+        // evcxr looks for its mark of a result anywhere in a line; JSON has another way to write a letter.
+        let text = object.to_string().replace(BEGIN, BEGIN_IN_JSON);
+        format!("{MARK}{text}")
     }
 
     /// What a line says, if it is no plain text.
@@ -77,6 +83,7 @@ mod tests {
     fn every_note_survives_the_way() {
         for note in [
             Note::Stdout("a\r".into()),
+            Note::Stdout("EVCXR_BEGIN_CONTENT text/html\n".into()),
             Note::Stderr("ä\n".into()),
             Note::Display {
                 data: json!({"text/plain": "x\ny"}),
@@ -88,6 +95,10 @@ mod tests {
         ] {
             let line = note.line();
             assert!(!line.contains('\n') && Note::is_like(&line));
+            assert!(
+                !line.contains("EVCXR_BEGIN_CONTENT"),
+                "evcxr would wait for its end"
+            );
             assert_eq!(Note::of(&line), Some(note));
         }
         assert_eq!(Note::of("EVCXR_TRANSFER_EVENT "), None);

@@ -3,15 +3,18 @@
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use checkout::place::Place;
 use serde_json::{Value, json};
 
 use crate::compiler;
 use crate::janitor;
-use crate::session::Session;
+use crate::session::{self, Session};
+use crate::sessions;
 use crate::surroundings::Surroundings;
 
 /// How much of what the engine writes to stderr is kept for the reader.
@@ -45,6 +48,7 @@ impl Engine {
             .spawn()
             .map_err(no_engine)?;
         session.remember_engine(child.id());
+        watch(session.folder().to_owned(), child.id());
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(no_engine(io::ErrorKind::BrokenPipe.into()));
@@ -100,16 +104,19 @@ impl Engine {
         let (mut requests, mut front) = (BufReader::new(front.try_clone()?), front);
         let mut surroundings = String::new();
         requests.read_line(&mut surroundings)?;
+        let wanted = Surroundings::read(&surroundings);
+        sessions::name(session.folder(), wanted.notebook());
         if is_ready {
-            let wanted = Surroundings::read(&surroundings);
             // What the engine itself is given is not the front's to change.
             let engine = session.engine(place);
             let fixed = engine
                 .get_envs()
                 .map(|(name, _)| name.to_owned())
                 .collect::<Vec<_>>();
-            let change = Surroundings::own()
-                .change_to(&wanted, &|name| fixed.iter().any(|fixed| *fixed == *name));
+            let change = Surroundings::own().change_to(&wanted, &|name| {
+                // Only the engine has a temporary folder of its own.
+                name != "TMPDIR" && fixed.iter().any(|fixed| *fixed == *name)
+            });
             if !change.is_empty() && !self.runs(&change) {
                 // The reader's next cell starts another one.
                 return writeln!(
@@ -148,9 +155,26 @@ impl Engine {
             writeln!(front, "{line}")?;
         }
         let how = self.child.wait()?.to_string();
-        let ended = json!({"ended": last_words(&words, &how)});
+        let ended = match session.is_there() {
+            true => last_words(&words, &how),
+            false => format!(
+                "the folder of this kernel's session, {}, was removed while the kernel ran",
+                session.folder().display()
+            ),
+        };
+        let ended = json!({ "ended": ended });
         writeln!(front, "{ended}")
     }
+}
+
+/// Ends the engine when its session's folder is gone: it could build nothing more, and nobody would find it.
+fn watch(folder: PathBuf, engine: u32) {
+    std::thread::spawn(move || {
+        while session::is_there(&folder) {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        janitor::stop_group(engine);
+    });
 }
 
 /// The line of stderr that a line to the front tells of.
@@ -167,10 +191,12 @@ fn forward(
     told: impl Fn(String) -> String + Send + 'static,
 ) {
     std::thread::spawn(move || {
+        // Split at bytes: a file's name in what cargo says may be no text.
         for line in BufReader::with_capacity(1 << 16, pipe)
-            .lines()
+            .split(b'\n')
             .map_while(Result::ok)
         {
+            let line = String::from_utf8_lossy(&line).into_owned();
             if lines.send(told(line)).is_err() {
                 break;
             }

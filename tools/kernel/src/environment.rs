@@ -2,7 +2,7 @@
 //! or cargo would build everything again.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use checkout::environment::forget_package;
@@ -14,6 +14,14 @@ use crate::view::{self, ANALYSIS};
 
 /// Where a session looks for the sign that its copy is complete.
 pub const SESSION: &str = "EVCXR_TRANSFER_SESSION";
+
+/// Where the engine finds the temporary folder of its cells; empty where nobody has set one.
+const CELLS_TMPDIR: &str = "EVCXR_TRANSFER_TMPDIR";
+
+/// The temporary folder of the engine that builds in `work`, which goes with it.
+pub fn temporary(work: &Path) -> PathBuf {
+    work.join("tmp")
+}
 
 /// The engine, ready to be started on the folder `work` with the configuration in `config`.
 pub fn engine(place: &Place, work: &Path, config: &Path) -> Command {
@@ -33,6 +41,9 @@ pub fn engine(place: &Place, work: &Path, config: &Path) -> Command {
         .env("EVCXR_TRANSFER_SOURCE", place.root.join("src"))
         // How work shows itself: the front moves results in place.
         .env("EVCXR_TRANSFER_DISPLAY", "live")
+        // Where rust-analyzer leaves its own folders when it is killed; cells get back what was there before.
+        .env("TMPDIR", temporary(work))
+        .env(CELLS_TMPDIR, std::env::var_os("TMPDIR").unwrap_or_default())
         // rust-analyzer allocates a gigabyte in small pieces: fewer, larger pages save 0.3 s.
         .env("MIMALLOC_ALLOW_LARGE_OS_PAGES", "1");
     command
@@ -102,9 +113,35 @@ pub fn program() -> OsString {
     std::env::current_exe().map_or_else(|_| OsString::from("kernel"), OsString::from)
 }
 
-/// What evcxr runs first: a `?`. The first one of a session costs evcxr an extra attempt, in which a
-/// value at a cell's end would lose its picture; here, with no crate loaded, it costs least.
-pub const FIRST_CELL: &str = "let _ = Ok::<(), std::fmt::Error>(())?;\n";
+/// What evcxr runs first: a `?`, and the engine's guard.
+///
+/// The first `?` of a session costs evcxr an extra attempt, in which a value at a cell's end would lose its
+/// picture; here, with no crate loaded, it costs least. The guard is run again before and behind each cell (see
+/// `guard.rs` in `tools/engine`): from its second run on it exchanges stdin, over which evcxr's commands come, with
+/// descriptor 100, where a cell finds the end of a file. 2 and 1 are `F_SETFD` and `FD_CLOEXEC`: no program that a
+/// cell starts has the commands.
+pub const FIRST_CELL: &str = r#"let _ = Ok::<(), std::fmt::Error>(())?;
+{
+    unsafe extern "C" {
+        fn dup(from: i32) -> i32;
+        fn dup2(from: i32, to: i32) -> i32;
+        fn close(descriptor: i32) -> i32;
+        fn fcntl(descriptor: i32, command: i32, ...) -> i32;
+    }
+    static IS_KNOWN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+    if IS_KNOWN.swap(true, std::sync::atomic::Ordering::Relaxed) {
+        // Numbers alone: no memory is touched.
+        unsafe {
+            let kept = dup(0);
+            dup2(100, 0);
+            dup2(kept, 100);
+            fcntl(100, 2, 1);
+            close(kept);
+        }
+    }
+    println!("EVCXR_TRANSFER_GUARD");
+};
+"#;
 
 /// evcxr's configuration: what runs next, before the reader's first cell.
 ///

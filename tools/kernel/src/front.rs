@@ -150,9 +150,6 @@ impl Front {
         match message.kind() {
             "execute_request" => self.cell(message),
             "complete_request" | "inspect_request" => self.question(message),
-            "input_reply" => {
-                self.hand_on(json!({"input": message.content["value"]}));
-            }
             "interrupt_request" => self.interrupted(&message),
             "shutdown_request" => {
                 let restart = message.content["restart"] == true;
@@ -169,10 +166,21 @@ impl Front {
             "comm_info_request" => reply(json!({"status": "ok", "comms": {}})),
             "comm_open" => {
                 let content = json!({"comm_id": message.content["comm_id"], "data": {}});
+                self.jupyter.state(&message.header, "busy");
                 self.jupyter
                     .publish("comm_close", &message.header, &content);
+                self.jupyter.state(&message.header, "idle");
             }
-            _ => {}
+            kind if kind.ends_with("_request") => {
+                let mut content = failure(&format!("this kernel knows no {kind}"));
+                content["status"] = json!("error");
+                reply(content);
+            }
+            // Of a comm that there is not, or an answer to a question that nobody has asked.
+            _ => {
+                self.jupyter.state(&message.header, "busy");
+                self.jupyter.state(&message.header, "idle");
+            }
         }
         false
     }
@@ -304,8 +312,6 @@ impl Front {
             self.done(None, false);
         } else if told["failed"].is_object() {
             self.done(Some(&told["failed"]), told["is_end"] == true);
-        } else if told["ask"].is_string() {
-            self.question_to_reader(&told);
         } else {
             self.show(told);
         }
@@ -345,21 +351,6 @@ impl Front {
             };
             self.jupyter.publish(kind, &self.last, &content);
         }
-    }
-
-    /// A cell wants to know something of its reader.
-    fn question_to_reader(&mut self, told: &Value) {
-        let Some(cell) = self.cells.current() else {
-            return;
-        };
-        if cell.message.content["allow_stdin"] == true {
-            let content = json!({"prompt": told["ask"], "password": told["is_password"]});
-            self.jupyter.ask(&cell.message, &content);
-            return;
-        }
-        let note = "nobody can be asked here: the cell gets an empty line\n";
-        self.jupyter.stream(&self.last, "stderr", note);
-        self.hand_on(json!({"input": ""}));
     }
 
     fn ready(&mut self) {

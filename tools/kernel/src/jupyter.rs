@@ -109,16 +109,8 @@ impl Jupyter {
     /// Answers a question and says nothing else.
     pub fn answer(&self, channel: Channel, question: &Message, content: &Value) {
         let kind = question.kind().replace("_request", "_reply");
-        self.write(channel, question, &kind, content);
-    }
-
-    /// Asks whoever sent the cell for a line of text.
-    pub fn ask(&self, cell: &Message, content: &Value) {
-        self.write(Channel::Stdin, cell, "input_request", content);
-    }
-
-    fn write(&self, channel: Channel, to: &Message, kind: &str, content: &Value) {
-        let message = self.signer.write(&to.identities, kind, &to.header, content);
+        let (to, parent) = (&question.identities, &question.header);
+        let message = self.signer.write(to, &kind, parent, content);
         if let Some(message) = message {
             self.send(channel, message);
         }

@@ -24,7 +24,6 @@ use checkout::place::Place;
 
 use crate::engine::Engine;
 use crate::environment;
-use crate::janitor;
 use crate::session::Session;
 use crate::sessions;
 use crate::template;
@@ -142,8 +141,7 @@ fn has_room() -> bool {
 pub fn run(place: &Place, folder: &Path, is_spare: bool) -> Result<(), String> {
     let session = Session::open(place, folder)?;
     let outcome = keep(place, &session, is_spare);
-    janitor::stop_engine(folder);
-    janitor::remove(folder);
+    session.end();
     outcome
 }
 
@@ -165,9 +163,10 @@ fn keep(place: &Place, session: &Session, is_spare: bool) -> Result<(), String> 
         fs::write(folder.join("waiting.new"), stamp)
             .and_then(|()| fs::rename(folder.join("waiting.new"), waiting(folder)))
             .map_err(failed)?;
-        wait(&listener, LONG, &|| template::is_fresh(place))
+        let is_wanted = || session.is_there() && template::is_fresh(place);
+        wait(&listener, LONG, &is_wanted)
     } else {
-        wait(&listener, SOON, &|| true)
+        wait(&listener, SOON, &|| session.is_there())
     };
     match front {
         Some(front) => engine
@@ -191,7 +190,7 @@ fn wait(
             front.set_nonblocking(false).ok()?;
             return Some(front);
         }
-        if checked.elapsed() > Duration::from_secs(10) {
+        if checked.elapsed() > Duration::from_secs(2) {
             if !is_wanted() {
                 return None;
             }

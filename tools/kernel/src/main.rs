@@ -67,6 +67,7 @@ const USAGE: &str = "\
 usage: kernel CONNECTION_FILE   started by Jupyter: serves one notebook
        kernel prepare           builds the crate as cells need it (`cargo lab setup` does this)
        kernel check             whether that is done
+       kernel running           names the notebooks whose kernels run
        kernel warm              has an engine started that waits for the next notebook
        kernel ready | keep      for the kernel's own use";
 
@@ -79,6 +80,9 @@ fn main() -> ExitCode {
             place().and_then(|place| keep::run(&place, Path::new(folder), true))
         }
         ["warm"] => place().map(|place| keep::start_spare(&place)),
+        ["running"] => place()
+            .and_then(|place| sessions::running(&place))
+            .map(|notebooks| notebooks.iter().for_each(say::line)),
         ["ready"] => place().and_then(|place| session::ready(&place)),
         ["check"] => place().and_then(|place| {
             template::is_fresh(&place)

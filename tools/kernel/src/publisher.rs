@@ -22,6 +22,9 @@ use crate::zmtp;
 /// figures.
 const MOST: usize = 32 << 20;
 
+/// How many bytes are written to a reader at once.
+const PIECE: usize = 1 << 16;
+
 /// How long a reader with a full queue may take nothing before nobody waits for it any more: longer than a
 /// busy Jupyter server pauses.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -169,10 +172,14 @@ impl Reader {
         moved: &Notify,
     ) -> io::Result<()> {
         while let Some(bytes) = messages.recv().await {
-            outgoing.write_all(&bytes).await?;
-            self.waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
-            self.is_stopped.store(false, Ordering::Relaxed);
-            moved.notify_one();
+            // In pieces: a figure of 50 MB takes longer than the patience with its reader on a busy machine, and
+            // whoever takes a part of it does read.
+            for piece in bytes.chunks(PIECE) {
+                outgoing.write_all(piece).await?;
+                self.waiting.fetch_sub(piece.len(), Ordering::Relaxed);
+                self.is_stopped.store(false, Ordering::Relaxed);
+                moved.notify_one();
+            }
         }
         Ok(())
     }
@@ -185,6 +192,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::AsyncReadExt;
     use tokio::time::timeout;
     use zeromq::{Socket, SocketRecv, SubSocket};
 
@@ -258,6 +266,41 @@ mod tests {
         let waiting = readers[0].waiting.load(Ordering::Relaxed);
         assert!(waiting < MOST + (2 << 20), "{waiting}");
         assert_eq!(readers[1].waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn who_takes_long_for_a_large_figure_is_not_taken_for_one_who_reads_nothing() {
+        let (publisher, _) = publisher().await;
+        let (mut slow, outgoing) = tokio::io::duplex(PIECE);
+        let (queue, messages) = unbounded_channel();
+        let reader = Arc::new(Reader {
+            topics: Mutex::new(vec![Vec::new()]),
+            queue,
+            waiting: AtomicUsize::new(0),
+            is_stopped: AtomicBool::new(false),
+        });
+        locked(&publisher.readers).push(reader.clone());
+        let moved = publisher.moved.clone();
+        tokio::spawn(async move { reader.feed(outgoing, messages, &moved).await });
+        let figure = message("display_data", vec![0; MOST + 1]);
+        let idle = message("status", vec![1]);
+        publisher.publish(&figure);
+        let next = async {
+            publisher.room().await;
+            publisher.publish(&idle);
+        };
+        let all = zmtp::encoded(&figure).len() + zmtp::encoded(&idle).len();
+        let read = async {
+            let mut bytes = vec![0; all];
+            // Three times as long as a reader is waited for that takes nothing.
+            for piece in bytes.chunks_mut(all / 15 + 1) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                slow.read_exact(piece).await.unwrap();
+            }
+        };
+        timeout(SOON, async { tokio::join!(next, read) })
+            .await
+            .expect("the message behind the figure was lost");
     }
 
     #[tokio::test]

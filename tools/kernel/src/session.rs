@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use checkout::lock::Lock;
@@ -24,6 +25,8 @@ use crate::template;
 #[derive(Debug)]
 pub struct Session {
     folder: PathBuf,
+    /// The engine's process group.
+    engine: OnceLock<u32>,
     /// Held as long as the keeper lives.
     _lock: Lock,
 }
@@ -40,10 +43,11 @@ impl Session {
             .and_then(|()| Lock::take(&folder.join("lock")))
             .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         environment::write_configuration(place, &folder.join("config"))
-            .and_then(|()| fs::create_dir(folder.join("work")))
+            .and_then(|()| fs::create_dir_all(environment::temporary(&folder.join("work"))))
             .map_err(|error| format!("cannot write into {}: {error}", folder.display()))?;
         Ok(Self {
             folder: folder.to_owned(),
+            engine: OnceLock::new(),
             _lock: lock,
         })
     }
@@ -70,8 +74,22 @@ impl Session {
 
     /// Writes down which process group is to be stopped with the session.
     pub fn remember_engine(&self, process: u32) {
+        let _ = self.engine.set(process);
         // Without the file an engine whose keeper is killed ends when it finds its stdin closed.
         let _ = fs::write(self.folder.join("engine"), process.to_string());
+    }
+
+    /// Whether the folder is still there: somebody may have removed it.
+    pub fn is_there(&self) -> bool {
+        is_there(&self.folder)
+    }
+
+    /// Kills the engine, with all that it has started, and removes the folder.
+    pub fn end(&self) {
+        if let Some(process) = self.engine.get() {
+            janitor::stop_group(*process);
+        }
+        janitor::remove(&self.folder);
     }
 
     /// Gives the session its copy of the template: the spare one at once, or a new one that is made beside
@@ -103,6 +121,11 @@ impl Session {
     }
 }
 
+/// Whether the folder of a session is one still.
+pub fn is_there(folder: &Path) -> bool {
+    folder.join("lock").exists()
+}
+
 /// Waits until the session's copy is complete.
 ///
 /// # Errors
@@ -115,6 +138,9 @@ pub fn await_copy(folder: &Path) -> Result<(), String> {
         }
         if let Ok(error) = fs::read_to_string(folder.join("failed")) {
             return Err(error);
+        }
+        if !is_there(folder) {
+            return Err(format!("{} was removed", folder.display()));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -145,6 +171,11 @@ mod tests {
     #[test]
     fn a_failed_copy_is_told_to_the_one_who_waits() {
         let folder = tempfile::tempdir().unwrap();
+        assert!(
+            await_copy(folder.path())
+                .unwrap_err()
+                .ends_with("was removed")
+        );
         fs::write(folder.path().join("failed"), "disk full").unwrap();
         assert_eq!(await_copy(folder.path()).unwrap_err(), "disk full");
         fs::write(folder.path().join("filled"), "").unwrap();

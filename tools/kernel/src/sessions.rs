@@ -37,6 +37,38 @@ pub fn folder(place: &Place) -> Result<PathBuf, String> {
     Ok(own)
 }
 
+/// Notes whose the session in `folder` is: a notebook's path, or the folder that it runs in.
+pub fn name(folder: &Path, notebook: &str) {
+    // Without it, it is one without a name.
+    let _ = fs::write(folder.join("notebook"), notebook);
+}
+
+/// The notebooks whose kernels run.
+///
+/// # Errors
+///
+/// What is wrong with the sessions' folder.
+pub fn running(place: &Place) -> Result<Vec<String>, String> {
+    let entries = fs::read_dir(folder(place)?);
+    let folders = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    // An engine that waits for its notebook is nobody's loss.
+    let is_taken = |folder: &Path| !folder.join("spare").exists() || folder.join("taken").exists();
+    let is_held = |folder: &Path| {
+        fs::File::open(folder.join("lock")).is_ok_and(|lock| lock.try_lock().is_err())
+    };
+    Ok(folders
+        .filter(|folder| is_taken(folder) && is_held(folder))
+        .map(|folder| {
+            fs::read_to_string(folder.join("notebook"))
+                .unwrap_or_else(|_| "a notebook whose kernel is starting".to_owned())
+        })
+        .collect())
+}
+
 /// Makes a folder that only this user can enter, or makes sure that the one that is there is such a one:
 /// where everybody may make folders, somebody else can have made it before, to read what sessions hold or
 /// to have their programs run.
@@ -76,6 +108,7 @@ fn is_plain(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use checkout::lock::Lock;
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
     const SOMEBODY: u32 = 12_345;
@@ -95,6 +128,28 @@ mod tests {
         let here = tempfile::tempdir().unwrap();
         let root = here.path().to_str().unwrap();
         assert!(folder(&place(root)).unwrap().starts_with(here.path()));
+    }
+
+    #[test]
+    fn the_notebooks_whose_kernels_run_are_known() {
+        let root = tempfile::tempdir().unwrap();
+        let place = Place {
+            root: root.path().to_owned(),
+        };
+        let all = folder(&place).unwrap();
+        let session = |name: &str| {
+            let session = all.join(name);
+            fs::create_dir(&session).unwrap();
+            (Lock::take(&session.join("lock")).unwrap(), session)
+        };
+        let (_lock, mine) = session("a");
+        assert!(running(&place).unwrap()[0].contains("starting"));
+        name(&mine, "lesson.ipynb");
+        let (lock, _) = session("killed");
+        drop(lock);
+        let (_spare, waiting) = session("spare");
+        fs::write(waiting.join("spare"), "").unwrap();
+        assert_eq!(running(&place).unwrap(), ["lesson.ipynb"]);
     }
 
     #[test]

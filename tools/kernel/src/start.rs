@@ -14,8 +14,10 @@ use tokio::sync::mpsc::Sender;
 use crate::backend::Backend;
 use crate::compiler;
 use crate::event::Event;
+use crate::janitor;
 use crate::keep;
 use crate::publisher::Publisher;
+use crate::sessions;
 use crate::surroundings::Surroundings;
 use crate::template;
 
@@ -128,6 +130,14 @@ impl Start {
                 return Ok(());
             }
         }
+        // Its keeper was killed, which would have tidied up.
+        let place = self.place.clone();
+        let sweep = tokio::task::spawn_blocking(move || {
+            if let Ok(sessions) = sessions::folder(&place) {
+                janitor::sweep(&sessions, &place.program("engine"));
+            }
+        });
+        let _ = sweep.await;
         Err("the process that compiles and runs cells was ended".to_owned())
     }
 }

@@ -37,6 +37,13 @@ impl Surroundings {
         json!({"folder": self.folder, "variables": self.variables}).to_string()
     }
 
+    /// The notebook, as Jupyter names it to its kernel, or where it runs.
+    pub fn notebook(&self) -> &str {
+        self.variables
+            .get("JPY_SESSION_NAME")
+            .unwrap_or(&self.folder)
+    }
+
     /// From one line; empty where it says something else.
     pub fn read(line: &str) -> Self {
         let told: Value = serde_json::from_str(line).unwrap_or_default();
@@ -111,6 +118,9 @@ mod tests {
             ]
         );
         assert_eq!(own.change_to(&own, &|_| false), "");
+        assert_eq!(own.notebook(), "/a");
+        let lesson = surroundings("/a", &[("JPY_SESSION_NAME", "/a/lesson.ipynb")]);
+        assert_eq!(lesson.notebook(), "/a/lesson.ipynb");
         assert_eq!(Surroundings::read(&wanted.line()), wanted);
         assert!(!Surroundings::own().folder.is_empty());
     }

@@ -63,7 +63,9 @@ pub fn prepare(place: &Place, say: &dyn Fn(&str)) -> Result<(), String> {
     let sources = sources(place);
     view::write(place)?;
     let config = place.lab().join("template-config");
-    fs::create_dir_all(place.template())
+    let temporary = environment::temporary(&place.template());
+    tree::remove(&temporary)
+        .and_then(|()| fs::create_dir_all(&temporary))
         .and_then(|()| environment::write_configuration(place, &config))
         .map_err(|error| format!("cannot write into {}: {error}", config.display()))?;
     first_cells::run(place, &config, say)?;

@@ -22,6 +22,7 @@ use crate::libtorch;
 use crate::programs;
 use crate::python;
 use crate::registration;
+use crate::root;
 use crate::standard_sources;
 use crate::trouble::{Result, Trouble};
 use crate::venv;
@@ -34,6 +35,7 @@ const ROOMY: u64 = 8_000_000_000;
 /// Prints the table. The exit code is 1 if something essential is missing.
 pub fn command(place: &Place) -> Result<ExitCode> {
     let findings = [
+        checkout(place),
         rust(place),
         rust_sources(place),
         cxx(),
@@ -73,6 +75,14 @@ pub fn command(place: &Place) -> Result<ExitCode> {
     };
     say::line(format!("{missing} essential {are} missing"));
     Ok(ExitCode::FAILURE)
+}
+
+fn checkout(place: &Place) -> Finding {
+    const TITLE: &str = "checkout";
+    match root::check(place) {
+        Ok(()) => Finding::ok(TITLE, place.root.display().to_string()),
+        Err(trouble) => Finding::missing(TITLE, trouble),
+    }
 }
 
 fn rust(place: &Place) -> Finding {

@@ -91,6 +91,17 @@ pub fn warm(place: &Place) {
     }
 }
 
+/// The notebooks whose kernels run.
+pub fn running(place: &Place) -> Vec<String> {
+    // Where no kernel is installed none runs.
+    let output = kernel(place, "running").stderr(Stdio::null()).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    text.unwrap_or_default()
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
 /// A command of the installed kernel.
 fn kernel(place: &Place, word: &str) -> Command {
     let mut command = Command::new(place.program("kernel"));

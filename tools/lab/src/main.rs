@@ -42,6 +42,7 @@ mod programs;
 mod python;
 mod references;
 mod registration;
+mod root;
 mod run;
 mod setup;
 mod standard_sources;

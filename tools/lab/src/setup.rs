@@ -19,6 +19,7 @@ use crate::link;
 use crate::lock;
 use crate::packages;
 use crate::registration;
+use crate::root;
 use crate::standard_sources;
 use crate::step::{Plan, Step};
 use crate::trouble::{Result, Trouble};
@@ -126,6 +127,7 @@ pub fn for_tests(place: &Place) -> Result<()> {
 
 fn run(place: &Place, use_python: Option<&str>, steps: &[&[Step]]) -> Result<()> {
     // First what takes no time and would make everything after it useless.
+    root::check(place)?;
     compiler::find()?;
     let lock = lock::take(place)?;
     let choice = Choice::new(place, use_python)?;
