@@ -91,7 +91,7 @@ fn every_way<'a>(
     for name in ["figure.png", "figure.svg"] {
         ways.push((
             name,
-            Box::new(|path| histogram(&[1.0, 2.0], 3)?.save(path).map(drop)),
+            Box::new(|path| histogram([1.0, 2.0], 3)?.save(path).map(drop)),
         ));
     }
     ways
