@@ -7,7 +7,6 @@ use std::rc::Rc;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::network::folding::over_zeros;
 use crate::network::fused_convolution::{FusedConvolution, Fusing, Moves};
 use crate::network::graph::Graph;
 use crate::network::operation::{Activation, Operation};
@@ -60,7 +59,7 @@ impl FastConvolutions {
     ) -> Result<Option<FastConvolution>, TchError> {
         let own = || (graph.layers()[number].operation, number);
         // With the zeros before it, as `forward` computes it.
-        let (operation, first) = over_zeros(graph, number).unwrap_or_else(own);
+        let (operation, first) = graph.over_zeros(number).unwrap_or_else(own);
         let Operation::Conv2D { window, activation } = operation else {
             return Ok(None);
         };

@@ -1,10 +1,9 @@
-//! Layers folded into the convolution beside them: the normalisation after it, the zeros before it.
+//! Batch normalisation folded into the convolution before it.
 //!
 //! In inference mode a normalisation multiplies each channel by a number and adds another; a convolution
 //! without anything after it may as well have channels that are so multiplied, and a bias that is so much
 //! larger. One pass over memory then does for two. `forward` takes the folded kernel and bias where nobody
-//! asks for what lies between. A convolution of a picture with zeros around it is one with padding, which needs no
-//! copy of the picture.
+//! asks for what lies between.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -26,20 +25,6 @@ pub(super) fn before(graph: &Graph, number: usize) -> Option<usize> {
         }
     );
     (is_normalisation && is_plain).then_some(before)
-}
-
-/// Convolution number `number` over the zeros that the layer before it adds, and the number of that layer; none for
-/// another layer, or where none comes before it.
-pub(super) fn over_zeros(graph: &Graph, number: usize) -> Option<(Operation, usize)> {
-    let layer = &graph.layers()[number];
-    let before = *layer.inputs.first()?;
-    match (layer.operation, graph.layers()[before].operation) {
-        (Operation::Conv2D { window, activation }, Operation::ZeroPadding2D { rows, columns }) => {
-            let window = window.over_zeros(rows, columns)?;
-            Some((Operation::Conv2D { window, activation }, before))
-        }
-        _ => None,
-    }
 }
 
 /// For each layer the number of the convolution that it usually computes: its own, or as a normalisation that of

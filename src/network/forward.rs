@@ -49,7 +49,9 @@ pub(crate) fn outputs<'a>(
     // The zeros that a convolution adds itself.
     let zeros = |number: usize| {
         let convolution = within(number).unwrap_or(number);
-        folding::over_zeros(graph, convolution).filter(|(_, zeros)| is_its_own(zeros))
+        graph
+            .over_zeros(convolution)
+            .filter(|(_, zeros)| is_its_own(zeros))
     };
     let is_computed = |number: &usize| uses[*number] > 0 && !given.contains(number);
     let mut is_done = vec![false; layers.len()];

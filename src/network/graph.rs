@@ -7,6 +7,7 @@
 use crate::error::{Error, Result};
 use crate::network::layer::{Layer, LayerId};
 use crate::network::layers::Layers;
+use crate::network::operation::Operation;
 
 /// The layers of a network and how they hang together. `table` says how one is made.
 #[derive(Debug, Clone)]
@@ -37,6 +38,23 @@ impl Graph {
                 || number + 1 == self.layers.len()
         };
         (0..border).filter(is_used).collect()
+    }
+
+    /// Convolution number `number` over the zeros that the layer before it adds, which needs no copy of the picture,
+    /// and the number of that layer; none for another layer, or where none comes before it.
+    pub(crate) fn over_zeros(&self, number: usize) -> Option<(Operation, usize)> {
+        let layer = &self.layers[number];
+        let before = *layer.inputs.first()?;
+        match (layer.operation, self.layers[before].operation) {
+            (
+                Operation::Conv2D { window, activation },
+                Operation::ZeroPadding2D { rows, columns },
+            ) => {
+                let window = window.over_zeros(rows, columns)?;
+                Some((Operation::Conv2D { window, activation }, before))
+            }
+            _ => None,
+        }
     }
 
     /// The number of the layer with this name, counted from 0.

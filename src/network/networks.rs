@@ -82,7 +82,8 @@ impl Base {
     }
 
     /// ResNet50 without its top: (5, 5, 2048) at 150 pixels, 23,587,712 parameters. Its batch normalisation
-    /// keeps the means and variances that it was trained with, whatever learns.
+    /// keeps the means and variances that it was trained with, whatever learns, unless a classifier says
+    /// [`train_batch_norm(true)`](crate::Classifier::train_batch_norm).
     ///
     /// Keras: `ResNet50(weights=..., include_top=False, input_shape=(150, 150, 3))`, called with
     /// `training=False`.
