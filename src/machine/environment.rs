@@ -9,6 +9,7 @@
 //! | `EVCXR_TRANSFER_STOP` | a file: while it exists, long work ends at its next batch. The kernel makes it when a cell is interrupted |
 //! | `EVCXR_TRANSFER_DISPLAY` | `live`: whoever reads stdout understands displays whose content changes, as our kernel does |
 //! | `KERAS_HOME`, `TORCH_HOME`, `XDG_CACHE_HOME`, `HOME` | where Keras and PyTorch keep what they have downloaded |
+//! | `TMPDIR` | where temporary files belong |
 
 use std::env::var_os;
 use std::ffi::OsString;
@@ -22,6 +23,11 @@ pub(crate) fn data_folder() -> Option<PathBuf> {
 /// The weight file that somebody names, or the folder with some.
 pub(crate) fn weights() -> Option<PathBuf> {
     said("EVCXR_TRANSFER_WEIGHTS").map(PathBuf::from)
+}
+
+/// Where temporary files belong, if somebody says so.
+pub(crate) fn temporary_folder() -> Option<PathBuf> {
+    said("TMPDIR").map(PathBuf::from)
 }
 
 /// What somebody names in place of the official download sites.

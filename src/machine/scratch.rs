@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::environment;
 use crate::machine::memory::has_room;
 
 /// Where temporary files lie that are too large for memory: `/tmp` often lies in memory itself.
@@ -42,7 +43,7 @@ pub(crate) fn room_for(shape: &[i64], options: (Kind, Device), what: &str) -> Re
 /// # Errors
 /// As [`room_for`].
 pub(crate) fn in_file(shape: &[i64], kind: Kind, what: &str) -> Result<Tensor> {
-    let own = std::env::var_os("TMPDIR").map(PathBuf::from);
+    let own = environment::temporary_folder();
     let usual = Some(PathBuf::from(LARGE_FILES)).filter(|folder| folder.is_dir());
     let folder = own.or(usual).unwrap_or_else(std::env::temp_dir);
     in_folder(&folder, shape, kind, what)

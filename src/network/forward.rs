@@ -252,12 +252,11 @@ pub(crate) fn compute(
 fn by_batch(x: &Tensor, epsilon: f64, weights: &LayerWeights) -> Result<Tensor> {
     let none = None::<&Tensor>;
     let (gamma, beta) = (weights.get(Role::Gamma), weights.get(Role::Beta));
-    let (output, mean, deviation) =
-        x.f_native_batch_norm(gamma, beta, none, none, true, 0.0, epsilon)?;
+    let (output, ..) = x.f_native_batch_norm(gamma, beta, none, none, true, 0.0, epsilon)?;
     let _no_grad = tch::no_grad_guard();
-    // libtorch gives 1 / sqrt(variance + epsilon). Its own averages would follow the variance of n - 1 values; Keras'
-    // follow that of n.
-    let variance = deviation.f_pow_tensor_scalar(-2)?.f_sub_scalar(epsilon)?;
+    // libtorch's own averages would follow the variance of n - 1 values; Keras' follow that of n. And what it gives
+    // back, 1 / sqrt(variance + epsilon), has lost the digits of a small variance.
+    let (variance, mean) = x.f_var_mean_dim([0_i64, 2, 3].as_slice(), false, false)?;
     for (role, now) in [(Role::MovingMean, mean), (Role::MovingVariance, variance)] {
         let mut average = weights.tensor(role)?.f_detach()?;
         let _ = average.f_lerp_(&now.f_to_kind(average.f_kind()?)?, 1.0 - MOMENTUM)?;

@@ -21,7 +21,7 @@ WITH_TOP = ["resnet50", "inception_v3"]
 TRAINED = {
     "resnet50": ("conv5_block1_1_conv", 1e-4, 1e-5),
     "resnet50v2": ("conv5_block1_preact_bn", 1e-4, 1e-4),
-    "inception_v3": ("mixed9", 0.1, 0.01),
+    "inception_v3": ("mixed9", 0.1, 1e-3),
 }
 STEPS = 3
 # Where heat maps are made: sizes that leave some places, the last layer, ends of blocks and a convolution in one. Before
