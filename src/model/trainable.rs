@@ -40,7 +40,7 @@ impl Classifier {
     /// with it. Shows what is trainable now.
     ///
     /// # Errors
-    /// [`Error::UnknownLayer`] lists the layers.
+    /// [`Error::UnknownLayer`](crate::Error::UnknownLayer) lists the layers.
     #[doc(alias("trainable", "requires_grad", "unfreeze"))]
     pub fn unfreeze_from(&mut self, layer: &str) -> Result<Table> {
         self.trainable_from = self.base.graph().number(layer)?;

@@ -2,7 +2,7 @@
 //!
 //! This file picks the command; each command has a file of its own. The order in which a fresh
 //! machine meets them: [`setup`] (`.venv`, libtorch and the kernel), [`run`] or [`notebook`] for the
-//! lesson, [mod@test], [`references`] where golden numbers are to change, [`bench`] where time matters, and [`doctor`] when something does not work.
+//! lesson, [mod@test], [`references`] where golden numbers are to change, [mod@bench] where time matters, and [`doctor`] when something does not work.
 //!
 //! ```text
 //! cargo lab
