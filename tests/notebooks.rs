@@ -95,6 +95,11 @@ fn fresh(name: &str) -> Vec<Value> {
         page.contains("image/png;base64"),
         "{name}.html has no picture"
     );
+    // What nbconvert says of a picture that has no words.
+    assert!(
+        !page.contains("No description has been provided"),
+        "{name}.html: pictures without a text"
+    );
 
     let cells = code_cells(&out.join(name));
     let committed = code_cells(&committed);

@@ -48,6 +48,18 @@ except ImportError as missing:
 
 WIDTH = 100
 
+# A picture's text in words for who cannot see it: the text that pages without pictures show. nbconvert's "lab" has no
+# place for one.
+PAGE = """
+{%- extends 'lab/index.html.j2' -%}
+{%- macro described(picture, output) -%}
+{%- set words = (output.data.get('text/plain') or '') | escape_html | replace('"', '&quot;') -%}
+{{ picture | replace('<img ', '<img alt="' ~ words ~ '" ', 1) if words else picture }}
+{%- endmacro -%}
+{% block data_png scoped %}{{ described(super(), output) }}{% endblock %}
+{% block data_jpg scoped %}{{ described(super(), output) }}{% endblock %}
+"""
+
 # How long a cell that has ended may stay silent before the next one starts. Text on stderr may come after the end:
 # within milliseconds from evcxr. There is more patience where a failure is in sight, and after the last cell.
 SHORT, LONG = 0.1, 0.3
@@ -330,7 +342,7 @@ def write(path, text):
 def keep(notebook, name, folder, result):
     """Writes what there is of the notebook, for JupyterLab and for any browser."""
     write(f"{result}.ipynb", nbformat.writes(notebook) + "\n")
-    exporter = HTMLExporter(template_name="lab", embed_images=True)
+    exporter = HTMLExporter(template_name="lab", raw_template=PAGE, embed_images=True)
     page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": name, "path": folder}})
     write(f"{result}.html", page)
 
