@@ -255,8 +255,10 @@ fn by_batch(x: &Tensor, epsilon: f64, weights: &LayerWeights) -> Result<Tensor> 
     let (output, ..) = x.f_native_batch_norm(gamma, beta, none, none, true, 0.0, epsilon)?;
     let _no_grad = tch::no_grad_guard();
     // libtorch's own averages would follow the variance of n - 1 values; Keras' follow that of n. And what it gives
-    // back, 1 / sqrt(variance + epsilon), has lost the digits of a small variance.
-    let (variance, mean) = x.f_var_mean_dim([0_i64, 2, 3].as_slice(), false, false)?;
+    // back, 1 / sqrt(variance + epsilon), has lost the digits of a small variance. Not in bf16, whose 8 bits would
+    // hardly move an average.
+    let exact = x.f_to_kind(Kind::Float)?;
+    let (variance, mean) = exact.f_var_mean_dim([0_i64, 2, 3].as_slice(), false, false)?;
     for (role, now) in [(Role::MovingMean, mean), (Role::MovingVariance, variance)] {
         let mut average = weights.tensor(role)?.f_detach()?;
         let _ = average.f_lerp_(&now.f_to_kind(average.f_kind()?)?, 1.0 - MOMENTUM)?;

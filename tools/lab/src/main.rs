@@ -63,6 +63,8 @@ const USAGE: &str = "\
 cargo lab: sets this project up and runs it
 
   cargo lab                             set up what is missing, then open JupyterLab on notebooks/
+  cargo lab notebook [PATH] [ARGS...]   the same on a folder or notebook of your own; ARGS are JupyterLab's, such as
+                                        --no-browser or --port 9999
   cargo lab run [NOTEBOOK...]           set up what is missing, then run notebooks (default: the lesson) without a
                                         browser; the results, .ipynb and .html, lie in .lab/run (or --out DIR)
   cargo lab test                        set up what is missing, then format check, lints, documentation and tests
@@ -76,7 +78,6 @@ cargo lab: sets this project up and runs it
   cargo lab convert IN.pth [OUT]        rewrite a PyTorch state dict as OUT (default: IN.safetensors)
   cargo lab clean                       remove .venv, .lab and target; data/ stays
   cargo lab help                        this text
-`cargo lab notebook [ARGS...]` is `cargo lab` with arguments for JupyterLab, such as --no-browser or --port 9999.
 
 Which libtorch is used, first match wins:
   --use-python PATH       the PyTorch 2.11 of that Python
