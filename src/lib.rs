@@ -111,6 +111,7 @@ pub use network::base::Base;
 pub use network::layer::{Layer, LayerId};
 pub use network::layers::Layers;
 pub use network::operation::LayerKind;
+pub use network::pooling::Pooling;
 pub use network::weights::layer_weights::LayerWeights;
 pub use network::weights::weights::Weights;
 pub use pictures::augment::Augment;
@@ -155,8 +156,8 @@ pub mod prelude {
     pub use crate::{
         ActivationMaximization, Architecture, Augment, Base, Classifier, Data, Dataset, Device,
         Error, Features, Fill, Fit, GradCam, Head, HeadModel, History, Interpolation, Lab,
-        Occlusion, Optimizer, Photo, Precision, Progress, Scaling, Schedule, Target, Tensor,
-        Weights, display, heatmap, histogram, plot_lines, plot_xy, show_images, train_head,
+        Occlusion, Optimizer, Photo, Pooling, Precision, Progress, Scaling, Schedule, Target,
+        Tensor, Weights, display, heatmap, histogram, plot_lines, plot_xy, show_images, train_head,
     };
     pub use crate::{ndarray, tch};
 }

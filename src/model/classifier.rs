@@ -76,7 +76,7 @@ impl Classifier {
     /// # Errors
     /// As [`Classifier::new`].
     pub fn seeded(base: &Base, head: Head, classes: &[impl AsRef<str>], seed: u64) -> Result<Self> {
-        if base.output_shape().len() != 3 {
+        if base.has_top() {
             return Err(Error::Mismatch {
                 what: "the base of a classifier".into(),
                 expected: "one without its top".into(),
@@ -170,9 +170,11 @@ impl Classifier {
 
     /// What comes after the base, as a summary has it.
     pub(super) fn rows_after_the_base(&self) -> Vec<[String; 3]> {
-        let width = self.base.output_shape().iter().product::<usize>();
-        let flat = ["flatten (Flatten)", &format!("(None, {width})"), "0"].map(str::to_owned);
-        let mut rows = vec![flat];
+        let mut rows = Vec::new();
+        if let shape @ [_, _, _] = self.base.output_shape() {
+            let width = shape.iter().product::<usize>();
+            rows.push(["flatten (Flatten)", &format!("(None, {width})"), "0"].map(str::to_owned));
+        }
         rows.extend(self.head.summary_rows());
         rows
     }

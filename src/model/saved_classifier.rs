@@ -17,6 +17,7 @@ use crate::model::head_model::HeadModel;
 use crate::network::architecture::Architecture;
 use crate::network::base::Base;
 use crate::network::origin::Origin;
+use crate::network::pooling::Pooling;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::pictures::resize::Interpolation;
 use crate::show::ending;
@@ -100,6 +101,7 @@ impl Classifier {
             ("architecture", json!(self.base.architecture())),
             ("size", json!(self.base.size())),
             ("origin", json!(self.base.origin())),
+            ("pooling", json!(self.base.pooling_used())),
             ("precision", json!(self.base.precision())),
             (
                 "trainable_from",
@@ -134,6 +136,7 @@ impl Classifier {
         let origin: Origin = store.read_json("origin", path, WHAT)?;
         let precision: Precision = store.read_json("precision", path, WHAT)?;
         let from: Option<String> = store.read_json("trainable_from", path, WHAT)?;
+        let pooling: Option<Pooling> = store.read_optional("pooling", path, WHAT)?.flatten();
         let trains_batch_norm = store.read_optional("trains_batch_norm", path, WHAT)?;
         let trains_batch_norm = trains_batch_norm.unwrap_or(false);
         let history: History = store.read_json("history", path, WHAT)?;
@@ -149,7 +152,10 @@ impl Classifier {
                 &mut store, name, parameters, path, WHAT,
             )?);
         }
-        let base = Base::from_parts(architecture, graph, weights, device, precision, origin)?;
+        let mut base = Base::from_parts(architecture, graph, weights, device, precision, origin)?;
+        if let Some(pooling) = pooling {
+            base = base.pooled(pooling);
+        }
         let trainable_from = match from {
             None => base.layers().len(),
             Some(name) => base

@@ -24,7 +24,9 @@ use crate::network::fast_convolution::PICTURES_AT_ONCE;
 use crate::network::graph::Graph;
 use crate::network::layer::{Layer, LayerId, shape_with_batch};
 use crate::network::layers::Layers;
+use crate::network::operation::LayerKind;
 use crate::network::origin::Origin;
+use crate::network::pooling::Pooling;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::network::weights::seeded::glorot;
 use crate::network::weights::weights::Weights;
@@ -49,6 +51,8 @@ pub struct Base {
     batch_size: usize,
     /// Whether frozen layers may be computed Winograd's way.
     winograd: bool,
+    /// What becomes of the places at its end.
+    pooling: Option<Pooling>,
     progress: Progress,
 }
 
@@ -132,6 +136,7 @@ impl Base {
                 PICTURES_AT_ONCE
             },
             winograd: false,
+            pooling: None,
             progress: Progress::default(),
         })
     }
@@ -151,6 +156,7 @@ impl Base {
             class_names: self.class_names.clone(),
             batch_size: self.batch_size,
             winograd: self.winograd,
+            pooling: self.pooling,
             progress: self.progress.clone(),
         }
     }
@@ -182,6 +188,27 @@ impl Base {
         self.winograd = winograd;
         self.computing = self.computing_from(&self.loaded, 0, self.precision)?;
         Ok(self)
+    }
+
+    /// The same with one more layer, which has no weights.
+    pub(crate) fn pooled(mut self, pooling: Pooling) -> Self {
+        pooling.append(self.architecture, &mut self.graph);
+        self.computing.push(LayerWeights::default());
+        self.loaded.push(LayerWeights::default());
+        self.pooling = Some(pooling);
+        self
+    }
+
+    /// What becomes of the places at its end; none where they stay, or where it has its top.
+    pub(crate) fn pooling_used(&self) -> Option<Pooling> {
+        self.pooling
+    }
+
+    /// Whether it ends in classes.
+    pub(crate) fn has_top(&self) -> bool {
+        self.layers()
+            .last()
+            .is_some_and(|layer| layer.kind == LayerKind::Dense)
     }
 
     /// These weights, but for those of the first layers, as the device computes with them in this precision.
@@ -236,7 +263,8 @@ impl Base {
         self.layers()[0].output_shape[0]
     }
 
-    /// What one picture becomes: (H, W, C), (4, 4, 512) at 150 pixels; with top (1000,).
+    /// What one picture becomes: (H, W, C), (4, 4, 512) at 150 pixels; (C,) where it
+    /// [pools](Base::pooling); with top (1000,).
     pub fn output_shape(&self) -> &[usize] {
         self.layers()
             .last()

@@ -156,6 +156,10 @@ fn node_of(
             let mean = onnx.node(&format!("{name}/mean"), "GlobalAveragePool", inputs, &[]);
             Ok(onnx.node(name, "Flatten", &[&mean], &[]))
         }
+        Operation::GlobalMaxPooling2D => {
+            let largest = onnx.node(&format!("{name}/largest"), "GlobalMaxPool", inputs, &[]);
+            Ok(onnx.node(name, "Flatten", &[&largest], &[]))
+        }
         Operation::ZeroPadding2D { rows, columns } => {
             let before = [0, 0, rows[0], columns[0]];
             let after = [0, 0, rows[1], columns[1]];

@@ -237,6 +237,7 @@ pub(crate) fn compute(
         }
         Operation::AveragePooling2D(window) => average_pool(x, window),
         Operation::GlobalAveragePooling2D => x.f_mean_dim([2i64, 3].as_slice(), false, None),
+        Operation::GlobalMaxPooling2D => x.f_amax([2i64, 3].as_slice(), false),
         Operation::ZeroPadding2D { rows, columns } => {
             let [top, bottom, left, right] =
                 [rows[0], rows[1], columns[0], columns[1]].map(|n| n as i64);

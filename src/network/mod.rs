@@ -22,6 +22,7 @@ pub(crate) mod order;
 pub(crate) mod origin;
 pub(crate) mod outputs;
 pub(crate) mod parameter;
+pub(crate) mod pooling;
 pub(crate) mod resnet;
 pub(crate) mod resnet_v2;
 pub(crate) mod small_conv_net;

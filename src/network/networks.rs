@@ -2,10 +2,11 @@
 
 use tch::Device;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::machine::precision::Precision;
 use crate::network::architecture::Architecture;
 use crate::network::base::Base;
+use crate::network::pooling::Pooling;
 use crate::network::weights::weights::Weights;
 
 impl Base {
@@ -177,5 +178,26 @@ impl Base {
         precision: Precision,
     ) -> Result<Self> {
         Self::without_top(Architecture::InceptionV3, size, weights, device, precision)
+    }
+}
+
+impl Base {
+    /// The same base with one number for each channel at its end, (N, C) instead of (N, H, W, C): the usual way for
+    /// residual and Inception networks, whose maps make heads very large otherwise.
+    ///
+    /// Keras: `ResNet50(include_top=False, pooling="avg")`.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] if it has its top or pools already.
+    pub fn pooling(self, pooling: Pooling) -> Result<Self> {
+        if self.output_shape().len() != 3 {
+            return Err(Error::Mismatch {
+                what: "the base that is to pool".into(),
+                expected: "one that ends in maps, (H, W, C)".into(),
+                found: format!("one that ends in {:?}", self.output_shape()),
+                remedy: "Use `lab.resnet50(150)?.pooling(Pooling::Average)?`".into(),
+            });
+        }
+        Ok(self.pooled(pooling))
     }
 }

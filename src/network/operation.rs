@@ -36,6 +36,8 @@ pub(crate) enum Operation {
     AveragePooling2D(Window),
     /// The mean of each channel.
     GlobalAveragePooling2D,
+    /// The largest value of each channel.
+    GlobalMaxPooling2D,
     /// Rows and columns of zeros, before and after.
     ZeroPadding2D {
         rows: [usize; 2],
@@ -60,6 +62,7 @@ impl Operation {
             Self::MaxPooling2D(_) => LayerKind::MaxPooling2D,
             Self::AveragePooling2D(_) => LayerKind::AveragePooling2D,
             Self::GlobalAveragePooling2D => LayerKind::GlobalAveragePooling2D,
+            Self::GlobalMaxPooling2D => LayerKind::GlobalMaxPooling2D,
             Self::ZeroPadding2D { .. } => LayerKind::ZeroPadding2D,
             Self::Flatten => LayerKind::Flatten,
             Self::Add => LayerKind::Add,
@@ -95,6 +98,8 @@ pub enum LayerKind {
     AveragePooling2D,
     /// The mean of each channel.
     GlobalAveragePooling2D,
+    /// The largest value of each channel.
+    GlobalMaxPooling2D,
     /// Rows and columns of zeros around the picture.
     ZeroPadding2D,
     /// Batch normalisation.
@@ -119,6 +124,7 @@ impl fmt::Display for LayerKind {
             Self::MaxPooling2D => "MaxPooling2D",
             Self::AveragePooling2D => "AveragePooling2D",
             Self::GlobalAveragePooling2D => "GlobalAveragePooling2D",
+            Self::GlobalMaxPooling2D => "GlobalMaxPooling2D",
             Self::ZeroPadding2D => "ZeroPadding2D",
             Self::BatchNormalization => "BatchNormalization",
             Self::Activation => "Activation",

@@ -209,6 +209,12 @@ impl Graph {
         self.push(name, Operation::GlobalAveragePooling2D, &[x], &channels)
     }
 
+    /// The largest value of each channel.
+    pub(crate) fn global_max_pool(&mut self, name: &str, x: usize) -> usize {
+        let channels = [self.channels(x)];
+        self.push(name, Operation::GlobalMaxPooling2D, &[x], &channels)
+    }
+
     /// Zeros around the picture: rows above and below, columns left and right.
     pub(crate) fn zero_pad(
         &mut self,

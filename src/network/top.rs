@@ -29,7 +29,7 @@ impl Base {
     /// How many classes the top tells apart; 0 without one.
     pub(crate) fn num_outputs(&self) -> usize {
         match *self.output_shape() {
-            [outputs] => outputs,
+            [outputs] if self.has_top() => outputs,
             _ => 0,
         }
     }

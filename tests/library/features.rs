@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use evcxr_transfer::{
-    Base, Data, Dataset, Device, Error, Features, Fit, Head, HeadModel, Interpolation, Precision,
-    Progress, Scaling, Tensor, Weights, train_head,
+    Architecture, Augment, Base, Classifier, Data, Dataset, Device, Error, Features, Fit, GradCam,
+    Head, HeadModel, Interpolation, Pooling, Precision, Progress, Scaling, Tensor, Weights,
+    train_head,
 };
 use ndarray::Array4;
 
@@ -42,7 +43,7 @@ fn features_are_keras_features_for_both_scalings() {
     let out = folder.path().join("features.safetensors");
     let mut arguments = vec![weights.as_path(), out.as_path()];
     arguments.extend(pictures.files().iter().map(|file| file.as_path()));
-    crate::common::python("keras_features.py", &arguments);
+    let names = crate::common::python("keras_features.py", &arguments);
     let keras = Tensor::read_safetensors(&out).unwrap();
     let expected = |name: &str| {
         keras
@@ -68,6 +69,19 @@ fn features_are_keras_features_for_both_scalings() {
         difference < RELATIVE_TOLERANCE,
         "preprocess_input: {difference}"
     );
+
+    let mut found = Vec::new();
+    for (pooling, name) in [(Pooling::Average, "avg"), (Pooling::Max, "max")] {
+        let pooled = base(&weights, Precision::F32).pooling(pooling).unwrap();
+        let features = pooled.extract_features(&pictures).unwrap();
+        let difference = relative_difference(&tensor(&features), &expected(name));
+        assert!(difference < RELATIVE_TOLERANCE, "{name}: {difference}");
+        let (network, seeded) = (Architecture::ResNet50, Weights::seeded(0));
+        let residual = Base::without_top(network, 32, &seeded, Device::Cpu, Precision::F32);
+        let residual = residual.unwrap().pooling(pooling).unwrap();
+        found.extend([pooled, residual].map(|base| base.layers().last().unwrap().name.clone()));
+    }
+    assert_eq!(found, names.split_whitespace().collect::<Vec<_>>());
 
     // The same bytes as an array, in the lesson's order (N, H, W, C).
     let array = unit.array().unwrap();
@@ -343,4 +357,40 @@ fn after_part_1_the_head_shows_its_mistakes_and_features_their_likes() {
         error.starts_with("https://example.org/cat.jpg: ") && error.contains("Download it"),
         "{error}"
     );
+}
+
+#[test]
+fn a_classifier_on_a_base_that_pools_is_trained_saved_and_exported_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32).unwrap();
+    let base = base.progress(Progress::quiet());
+    let pooled = base.pooling(Pooling::Average).unwrap();
+    let data = samples().take(8, 4);
+    let mut model = Classifier::new(&pooled, Head::dense(8), &["cats", "dogs"]).unwrap();
+    // No layer flattens what is a row already; 512 x 8 + 8 and 8 + 1 weights.
+    let summary = model.summary().to_string();
+    assert!(!summary.contains("flatten"), "{summary}");
+    assert_eq!(
+        model.num_parameters() - pooled.num_parameters(),
+        512 * 8 + 8 + 9
+    );
+    let fit = Fit::default().epochs(1).batch_size(4);
+    let fit = fit.progress(Progress::quiet());
+    model
+        .fine_tune("block5_conv3", &data, &Augment::none(), &fit)
+        .unwrap();
+    let path = folder.path().join("pooled.safetensors");
+    model.save(&path).unwrap();
+    let loaded = Classifier::load(&path, Device::Cpu).unwrap();
+    assert_eq!(loaded.base().output_shape(), [512]);
+    let photo = &data.validation.files()[0];
+    let [mine, again] = [&model, &loaded].map(|model| model.predict(photo).unwrap());
+    assert_eq!(mine.probabilities(), again.probabilities());
+    model.grad_cam(photo, GradCam::default()).unwrap();
+    model.save(folder.path().join("pooled.onnx")).unwrap();
+    // It has no top, and pools once.
+    let error = loaded.base().classify(photo, 1).unwrap_err();
+    assert!(error.to_string().contains("with its top"), "{error}");
+    let error = pooled.pooling(Pooling::Max).unwrap_err();
+    assert!(error.to_string().contains("[512]"), "{error}");
 }

@@ -18,7 +18,10 @@ const LESSON: &str = "01_transfer_learning.ipynb";
 pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
     let (page, options) = match arguments.split_first() {
         Some((path, options)) if !path.starts_with('-') => (page(Path::new(path))?, options),
-        _ => ((place.root.join("notebooks"), Some(LESSON.to_owned())), arguments),
+        _ => (
+            (place.root.join("notebooks"), Some(LESSON.to_owned())),
+            arguments,
+        ),
     };
     let (folder, opened) = page;
     setup::for_notebooks(place)?;
@@ -71,7 +74,10 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         assert_eq!(page(folder)?, (folder.to_owned(), None));
         let opened = Some("Cargo.toml".to_owned());
-        assert_eq!(page(&folder.join("Cargo.toml"))?, (folder.to_owned(), opened));
+        assert_eq!(
+            page(&folder.join("Cargo.toml"))?,
+            (folder.to_owned(), opened)
+        );
         let error = page(Path::new("no_such_folder")).err();
         assert!(error.is_some_and(|error| error.to_string().contains("no_such_folder")));
         Ok(())
