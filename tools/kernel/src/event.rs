@@ -6,13 +6,14 @@ use zeromq::ZmqMessage;
 
 use crate::backend::Backend;
 use crate::message::Channel;
+use crate::publisher::Coming;
 
 /// What the front has to deal with.
 pub enum Event {
     /// Jupyter has sent something.
     Asked(Channel, ZmqMessage),
-    /// The engine of this number has told something: see its `serve`.
-    Told(u32, Value),
+    /// The engine of this number has told something: see its `serve`. There is room for it until it is dealt with.
+    Told(u32, Value, Coming),
     /// What the engine of this number is being waited for: one line.
     Progress(u32, String),
     /// The engine of this number runs, and will say when it is ready.

@@ -105,7 +105,7 @@ impl Front {
                         break;
                     }
                 }
-                Event::Told(number, told) if number == self.number => self.told(told),
+                Event::Told(number, told, _coming) if number == self.number => self.told(told),
                 Event::Progress(number, line) if number == self.number => self.progress(line),
                 Event::Started(number, backend) if number == self.number => {
                     self.engine = Engine::Starting(Some(backend));

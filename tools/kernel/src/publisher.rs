@@ -33,10 +33,28 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Publisher {
     readers: Arc<Mutex<Vec<Arc<Reader>>>>,
-    /// A reader has taken something, or has gone.
+    /// The bytes that are on their way here: see [`Coming`].
+    coming: Arc<AtomicUsize>,
+    /// A reader has taken something, or has gone; or something has come.
     moved: Arc<Notify>,
     /// [`PATIENCE`], but in tests.
     patience: Duration,
+}
+
+/// Room for what will be published soon. Until this is dropped it counts as if it were: between a figure that is on
+/// its way and what follows it there would be room, and behind the figure none.
+#[derive(Debug)]
+pub struct Coming {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+    moved: Arc<Notify>,
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.moved.notify_one();
+    }
 }
 
 /// One reader.
@@ -65,6 +83,7 @@ impl Publisher {
     fn listen(listener: TcpListener, patience: Duration) -> Self {
         let publisher = Self {
             readers: Arc::default(),
+            coming: Arc::default(),
             moved: Arc::default(),
             patience,
         };
@@ -94,9 +113,9 @@ impl Publisher {
         }
     }
 
-    /// Waits until a reader has room, so that whoever floods iopub is slowed down to the pace of its
-    /// quickest reader, and one that reads loses nothing. A stopped reader is waited for once.
-    pub async fn room(&self) {
+    /// Waits until a reader has room for `bytes` that will be published, so that whoever floods iopub is slowed down
+    /// to the pace of its quickest reader, and one that reads loses nothing. A stopped reader is waited for once.
+    pub async fn room(&self, bytes: usize) -> Coming {
         while self.is_full() {
             let moved = tokio::time::timeout(self.patience, self.moved.notified());
             if moved.await.is_err() {
@@ -105,13 +124,21 @@ impl Publisher {
                 }
             }
         }
+        self.coming.fetch_add(bytes, Ordering::Relaxed);
+        Coming {
+            bytes,
+            all: self.coming.clone(),
+            moved: self.moved.clone(),
+        }
     }
 
     /// Whether all readers have full queues, and one of them still reads. Half of a queue stays free
     /// for what the kernel itself has to say.
     fn is_full(&self) -> bool {
         let readers = locked(&self.readers);
-        let is_behind = |reader: &Reader| reader.waiting.load(Ordering::Relaxed) >= MOST / 2;
+        let coming = self.coming.load(Ordering::Relaxed);
+        let is_behind =
+            |reader: &Reader| reader.waiting.load(Ordering::Relaxed) + coming >= MOST / 2;
         readers.iter().all(|reader| is_behind(reader))
             && readers
                 .iter()
@@ -255,7 +282,7 @@ mod tests {
         let mut quick = reader(&publisher, &address, "").await;
         let all = async {
             for number in 0..100_u8 {
-                publisher.room().await;
+                let _coming = publisher.room(0).await;
                 publisher.publish(&message("stream", vec![number; 1 << 20]));
                 let got = quick.recv().await.unwrap();
                 assert_eq!(got.get(1).unwrap()[0], number);
@@ -286,7 +313,7 @@ mod tests {
         let idle = message("status", vec![1]);
         publisher.publish(&figure);
         let next = async {
-            publisher.room().await;
+            let _coming = publisher.room(0).await;
             publisher.publish(&idle);
         };
         let all = zmtp::encoded(&figure).len() + zmtp::encoded(&idle).len();
@@ -310,7 +337,7 @@ mod tests {
         let mut slow = reader(&publisher, &address, "").await;
         let flood = async {
             for number in 0..100_u8 {
-                publisher.room().await;
+                let _coming = publisher.room(0).await;
                 publisher.publish(&message("stream", vec![number; 1 << 20]));
             }
         };
@@ -327,10 +354,33 @@ mod tests {
         // From here on it reads nothing.
         let flood = async {
             for number in 0..100_u8 {
-                publisher.room().await;
+                let _coming = publisher.room(0).await;
                 publisher.publish(&message("stream", vec![number; 1 << 20]));
             }
         };
         timeout(SOON, flood).await.expect("it was waited for once");
+    }
+
+    #[tokio::test]
+    async fn what_is_on_its_way_counts_like_what_waits() {
+        let (publisher, address) = publisher().await;
+        let mut socket = reader(&publisher, &address, "").await;
+        let figure = message("display_data", vec![0; MOST + 1]);
+        let coming = publisher.room(MOST + 1).await;
+        let idle = message("status", vec![1]);
+        // Nothing is published yet, and yet there is no room behind it.
+        let early = timeout(Duration::from_millis(100), publisher.room(1)).await;
+        assert!(early.is_err());
+        publisher.publish(&figure);
+        drop(coming);
+        let next = async {
+            let _coming = publisher.room(1).await;
+            publisher.publish(&idle);
+        };
+        let read = async { (socket.recv().await.unwrap(), socket.recv().await.unwrap()) };
+        let (_, (_, last)) = timeout(SOON, async { tokio::join!(next, read) })
+            .await
+            .expect("the message behind the figure was lost");
+        assert_eq!(last.into_vec(), idle.into_vec());
     }
 }

@@ -120,8 +120,8 @@ impl Start {
             } else if let Some(why) = told["ended"].as_str() {
                 return Err(why.to_owned());
             } else if told.is_object() {
-                self.readers.room().await;
-                Event::Told(self.number, told)
+                let coming = self.readers.room(line.len()).await;
+                Event::Told(self.number, told, coming)
             } else {
                 say::error(line);
                 continue;
