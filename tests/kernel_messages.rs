@@ -247,7 +247,9 @@ const TRIVIAL: usize = 50;
 
 /// Runs the steps in one kernel; their answers by their names.
 fn steps(steps: &Value) -> Value {
-    let mut answer = common::on_kernels("kernel_messages.py", &json!({ "steps": steps }));
+    // What they bear and how long they take is measured: with nothing beside them.
+    let _alone = common::alone();
+    let mut answer = common::talk("kernel_messages.py", &json!({ "steps": steps }));
     assert_eq!(answer["left"], 0, "processes have outlived the kernel");
     answer["steps"].take()
 }

@@ -84,6 +84,12 @@ pub fn alone() -> Turn {
 #[allow(dead_code, reason = "not every test file needs it")]
 pub fn on_kernels(script: &str, order: &Value) -> Value {
     let _turn = turn();
+    talk(script, order)
+}
+
+/// The same for a test that has its [`turn`] or is [`alone`] already.
+#[allow(dead_code, reason = "not every test file needs it")]
+pub fn talk(script: &str, order: &Value) -> Value {
     let mut child = Command::new(repository(".venv/bin/python"))
         .arg(repository("tests/references").join(script))
         .env("PYTHONDONTWRITEBYTECODE", "1")
