@@ -33,7 +33,6 @@ mod pixels;
 mod quick_looks;
 mod rooms;
 mod saving;
-mod sizes;
 mod stream;
 mod targets;
 mod training;

@@ -2,6 +2,15 @@
 //!
 //! A process of its own, so that the memory which it takes can be told.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
 use evcxr_transfer::{
     ActivationMaximization, Augment, Base, Classifier, Data, Device, Error, Features, Fit, Head,
     Occlusion, Precision, Progress, Weights, histogram,
@@ -62,7 +71,7 @@ fn an_archive_with_a_changed_byte_is_refused_before_it_takes_memory() {
 fn arguments_beyond_any_memory_are_refused_or_cut_to_what_there_is() {
     let base = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32).unwrap();
     let base = base.progress(Progress::quiet());
-    let data = Data::open(crate::common::repository("data/samples")).unwrap();
+    let data = Data::open(common::repository("data/samples")).unwrap();
     let picture = &data.train.files()[0];
     let filters = base.filters("block1_conv1").unwrap();
     let all = filters.first(64).to_string();
