@@ -4,11 +4,12 @@
 //! when others need it. The file has no name any more once it is open, so that its space is free again when the
 //! tensor goes, however the program ends.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, TchError, Tensor};
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 use crate::machine::environment;
@@ -16,9 +17,6 @@ use crate::machine::memory::has_room;
 
 /// Where temporary files lie that are too large for memory: `/tmp` often lies in memory itself.
 const LARGE_FILES: &str = "/var/tmp";
-
-/// How many names are tried for a file before the folder is given up.
-const MOST_NAMES: usize = 10_000;
 
 /// How many bytes of zeros are written at once.
 const AT_ONCE: usize = 1 << 20;
@@ -62,33 +60,16 @@ fn in_folder(folder: &Path, shape: &[i64], kind: Kind, what: &str) -> Result<Ten
             "keep what is too large for memory (set TMPDIR to a folder with more room) in",
         )
     };
-    let (path, file) = new_file(folder).map_err(doing())?;
+    // Gone when this function ends: the mapping keeps the space, and nobody else needs the name.
+    let file = NamedTempFile::new_in(folder).map_err(doing())?;
     let bytes = values.unsigned_abs() as usize * kind.elt_size_in_bytes();
-    let mapped = filled(file, bytes).map_err(doing()).and_then(|()| {
-        map(&path, shape, kind).map_err(Error::compute(format!("keeping {what} in a file")))
-    });
-    // The mapping keeps the space; nobody else needs the name.
-    let _ = fs::remove_file(&path);
-    mapped
-}
-
-/// A file that was not there before.
-fn new_file(folder: &Path) -> io::Result<(PathBuf, File)> {
-    let process = std::process::id();
-    for number in 0..MOST_NAMES {
-        let path = folder.join(format!("evcxr_transfer-{process}-{number}.values"));
-        match File::options().write(true).create_new(true).open(&path) {
-            Ok(file) => return Ok((path, file)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
+    filled(file.as_file(), bytes).map_err(doing())?;
+    map(file.path(), shape, kind).map_err(Error::compute(format!("keeping {what} in a file")))
 }
 
 /// Takes the space on the disk at once: a full disk is an error here, and would be the end of the program when a
 /// mapped page is written.
-fn filled(mut file: File, bytes: usize) -> io::Result<()> {
+fn filled(mut file: &File, bytes: usize) -> io::Result<()> {
     let zeros = vec![0; AT_ONCE.min(bytes)];
     let mut left = bytes;
     while left > 0 {

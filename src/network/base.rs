@@ -51,8 +51,6 @@ pub struct Base {
     batch_size: usize,
     /// Whether frozen layers may be computed Winograd's way.
     winograd: bool,
-    /// What becomes of the places at its end.
-    pooling: Option<Pooling>,
     progress: Progress,
 }
 
@@ -136,7 +134,6 @@ impl Base {
                 PICTURES_AT_ONCE
             },
             winograd: false,
-            pooling: None,
             progress: Progress::default(),
         })
     }
@@ -156,7 +153,6 @@ impl Base {
             class_names: self.class_names.clone(),
             batch_size: self.batch_size,
             winograd: self.winograd,
-            pooling: self.pooling,
             progress: self.progress.clone(),
         }
     }
@@ -195,13 +191,16 @@ impl Base {
         pooling.append(self.architecture, &mut self.graph);
         self.computing.push(LayerWeights::default());
         self.loaded.push(LayerWeights::default());
-        self.pooling = Some(pooling);
         self
     }
 
     /// What becomes of the places at its end; none where they stay, or where it has its top.
     pub(crate) fn pooling_used(&self) -> Option<Pooling> {
-        self.pooling
+        match self.layers().last()?.kind {
+            LayerKind::GlobalAveragePooling2D => Some(Pooling::Average),
+            LayerKind::GlobalMaxPooling2D => Some(Pooling::Max),
+            _ => None,
+        }
     }
 
     /// Whether it ends in classes.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use checkout::place::Place;
 use checkout::say;
@@ -60,8 +60,7 @@ pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
             "the lines above say why",
         ));
     }
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH);
-    let date = date(seconds.map_or(0, |time| time.as_secs()));
+    let date = date();
     let facts = [
         ("date", format!("{date} UTC")),
         ("machine", hardware.line()),

@@ -72,20 +72,9 @@ fn processor(cpuinfo: &str) -> (Option<String>, Vec<String>) {
     (value("model name"), found.collect())
 }
 
-/// The day and time in UTC: "2026-03-07 14:05".
-pub fn date(seconds_since_1970: u64) -> String {
-    let (days, seconds) = (seconds_since_1970 / 86_400, seconds_since_1970 % 86_400);
-    // Years are counted from March, so that a leap day is a year's last: 146,097 days are 400 of them.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let date = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + u64::from(month <= 2);
-    let (hour, minute) = (seconds / 3600, seconds / 60 % 60);
-    format!("{year:04}-{month:02}-{date:02} {hour:02}:{minute:02}")
+/// The day and time in UTC, as the system tells it: "2026-03-07 14:05".
+pub fn date() -> String {
+    programs::answer(Command::new("date").args(["-u", "+%F %H:%M"])).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -109,11 +98,11 @@ mod tests {
     }
 
     #[test]
-    fn days_are_counted_from_1970() {
-        // `date -u -d @N "+%F %H:%M"` says the same.
-        assert_eq!(date(0), "1970-01-01 00:00");
-        assert_eq!(date(951_782_400), "2000-02-29 00:00");
-        assert_eq!(date(1_709_251_199), "2024-02-29 23:59");
-        assert_eq!(date(4_102_444_800), "2100-01-01 00:00");
+    fn the_date_has_a_day_and_a_minute() {
+        let date = date();
+        let signs = date
+            .chars()
+            .map(|sign| if sign.is_ascii_digit() { '0' } else { sign });
+        assert_eq!(signs.collect::<String>(), "0000-00-00 00:00");
     }
 }
