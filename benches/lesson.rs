@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! bench_lesson --data DIR --weights FILE|seed:N --train N --validation M --batch B --epochs E
-//!     --device cpu|cuda --precision f32|bf16 --parts extraction,forward,head,frozen,tuned,decode
+//!     --device cpu|cuda --precision f32|f32-winograd|bf16 --parts extraction,forward,head,frozen,tuned,decode
 //! ```
 
 #![allow(

@@ -2,14 +2,13 @@
 //!
 //! ```text
 //! cargo run --example lesson -- --data DIR --weights FILE|seed:N --part features|frozen|finetune
-//!     --train N --validation M --epochs E --batch 20 --seed S --device cpu|cuda --precision f32|bf16|auto
+//!     --train N --validation M --epochs E --batch 20 --seed S --device cpu|cuda --precision f32|f32-winograd|bf16|auto
 //! ```
 //!
 //! Part `finetune` first trains the head on a frozen base, as `frozen` does; the line has the numbers of
 //! the fine-tuning. `--save FILE` keeps the model of these two; `--checkpoint FILE` saves it after every epoch
 //! of the last run, and `--resume FILE` goes on with such a run, given the same arguments. `--model FILE`
-//! takes a model that was saved and has it learn `--part`, without what comes before. `--winograd` computes frozen
-//! layers faster, rounded a little differently: see `Base::winograd`.
+//! takes a model that was saved and has it learn `--part`, without what comes before.
 //!
 //! Without arguments: the machine's best device, the lesson's pictures and weights where they can be
 //! had (drawn pictures and seeded weights otherwise), and as much of the lesson as the machine allows.
@@ -30,8 +29,8 @@ use serde_json::json;
 const USAGE: &str = "\
 usage: lesson [--data DIR] [--weights FILE|seed:N] [--part features|frozen|finetune] [--train N]
               [--validation M] [--epochs E] [--batch B] [--seed S] [--device cpu|cuda]
-              [--precision f32|bf16|auto] [--plot FILE.png|FILE.svg] [--save FILE]
-              [--checkpoint FILE] [--resume FILE] [--model FILE] [--samples] [--winograd]";
+              [--precision f32|f32-winograd|bf16|auto] [--plot FILE.png|FILE.svg]
+              [--save FILE] [--checkpoint FILE] [--resume FILE] [--model FILE] [--samples]";
 
 /// The arguments, by name.
 struct Arguments(Vec<(String, String)>);
@@ -61,7 +60,7 @@ impl Arguments {
             let name = match word.strip_prefix("--") {
                 // The short form that a quick hand types.
                 Some("val") => "validation",
-                Some(flag @ ("samples" | "winograd")) => {
+                Some(flag @ "samples") => {
                     found.push((flag.into(), String::new()));
                     continue;
                 }
@@ -121,7 +120,6 @@ fn lesson() -> Result<(), Box<dyn Error>> {
 
     // Section 1: VGG16 without its top.
     let base = lab.vgg16(150)?;
-    let base = base.winograd(arguments.get("winograd").is_some())?;
     println!("{}", base.summary());
 
     // Section 2: the pictures.

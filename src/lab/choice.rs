@@ -57,13 +57,17 @@ pub(crate) fn device() -> Choice<Device> {
     }
 }
 
-/// bf16 where the hardware has it.
+/// bf16 where the hardware has it, else f32 by the way that is fastest there.
 pub(crate) fn precision_for(device: Device) -> Choice<Precision> {
     match device {
         Device::Cpu => match device::cpu_has_bf16() {
             Some(reason) => Choice::new(
                 Precision::BFloat16,
                 format!("the processor has it ({reason})"),
+            ),
+            None if device::gains_by_winograd(device) => Choice::new(
+                Precision::F32Winograd,
+                "the processor has no bf16 instructions; f32 by the fastest way for AVX2",
             ),
             None => Choice::new(Precision::F32, "the processor has no bf16 instructions"),
         },

@@ -49,8 +49,6 @@ pub struct Base {
     /// What the outputs of the top are called; empty without a top, or where nobody knows.
     pub(super) class_names: Vec<String>,
     batch_size: usize,
-    /// Whether frozen layers may be computed Winograd's way.
-    winograd: bool,
     progress: Progress,
 }
 
@@ -118,7 +116,7 @@ impl Base {
         origin: Origin,
     ) -> Result<Self> {
         crate::machine::device::check(device)?;
-        let computing = computing(&graph, &loaded, 0, device, precision, false)?;
+        let computing = computing(&graph, &loaded, 0, device, precision)?;
         Ok(Self {
             architecture,
             graph,
@@ -133,7 +131,6 @@ impl Base {
             } else {
                 PICTURES_AT_ONCE
             },
-            winograd: false,
             progress: Progress::default(),
         })
     }
@@ -152,7 +149,6 @@ impl Base {
             origin: self.origin.clone(),
             class_names: self.class_names.clone(),
             batch_size: self.batch_size,
-            winograd: self.winograd,
             progress: self.progress.clone(),
         }
     }
@@ -164,26 +160,6 @@ impl Base {
             self.precision = precision;
         }
         Ok(())
-    }
-
-    /// Whether frozen layers are computed Winograd's way, with a quarter of the multiplications, in f32 on processors
-    /// with AVX2 and without AVX-512. VGG16 then extracts 1.35 to 1.6 times as many pictures a second (measured on two
-    /// cores of an AMD EPYC: 15.1 instead of 10.9) and takes 235 MB more. Each number is rounded a little
-    /// differently, some 5e-6 of the largest after VGG16's convolutions, which a training run makes larger; so by
-    /// default it is not. Elsewhere it changes nothing.
-    ///
-    /// ```
-    /// use evcxr_transfer::{Base, Device, Precision, Weights};
-    /// let base = Base::vgg16(150, &Weights::seeded(0), Device::Cpu, Precision::F32)?.winograd(true)?;
-    /// # Ok::<(), evcxr_transfer::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Compute`] if the weights cannot be put in order for it.
-    pub fn winograd(mut self, winograd: bool) -> Result<Self> {
-        self.winograd = winograd;
-        self.computing = self.computing_from(&self.loaded, 0, self.precision)?;
-        Ok(self)
     }
 
     /// The same with one more layer, which has no weights.
@@ -218,7 +194,7 @@ impl Base {
         precision: Precision,
     ) -> Result<Vec<LayerWeights>> {
         let (graph, device) = (&self.graph, self.device);
-        computing(graph, loaded, first, device, precision, self.winograd)
+        computing(graph, loaded, first, device, precision)
     }
 
     /// How pixels are scaled before the first layer. Keras weights and seeded ones get the lesson's

@@ -18,10 +18,9 @@ pub(super) fn computing(
     first: usize,
     device: Device,
     precision: Precision,
-    winograd: bool,
 ) -> Result<Vec<LayerWeights>> {
     let kind = precision.kind();
-    let convolutions = FastConvolutions::on(device, kind, winograd);
+    let convolutions = FastConvolutions::on(device, precision);
     let does = convolutions_done(graph);
     let placed = (first..loaded.len()).map(|number| {
         let own = loaded[number].shared();

@@ -5,8 +5,10 @@
 
 use std::rc::Rc;
 
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 
+use crate::machine::device::gains_by_winograd;
+use crate::machine::precision::Precision;
 use crate::network::fused_convolution::{FusedConvolution, Fusing, Moves};
 use crate::network::graph::Graph;
 use crate::network::operation::{Activation, Operation};
@@ -41,11 +43,11 @@ pub(crate) struct FastConvolutions {
 }
 
 impl FastConvolutions {
-    /// What is possible on a device in a kind of number; Winograd's way only where it may be taken.
-    pub(crate) fn on(device: Device, kind: Kind, may_round: bool) -> Self {
+    /// What is possible on a device in a precision.
+    pub(crate) fn on(device: Device, precision: Precision) -> Self {
         Self {
-            fusing: Fusing::on(device, kind),
-            winograd_pays: may_round && Winograd::pays(device, kind),
+            fusing: Fusing::on(device, precision.kind()),
+            winograd_pays: precision == Precision::F32Winograd && gains_by_winograd(device),
         }
     }
 

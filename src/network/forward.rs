@@ -618,8 +618,7 @@ mod tests {
         let mut loaded = vec![LayerWeights::default(), LayerWeights::default(), own];
         loaded.push(LayerWeights::new(roles.map(ones)));
         let (cpu, f32) = (Device::Cpu, crate::machine::precision::Precision::F32);
-        let weights =
-            crate::network::computing::computing(&graph, &loaded, 0, cpu, f32, false).unwrap();
+        let weights = crate::network::computing::computing(&graph, &loaded, 0, cpu, f32).unwrap();
         let of = |wanted: &[usize]| {
             let inputs = [x.shallow_clone()];
             outputs(&graph, &[0], &inputs, wanted, &|number| weights.get(number)).unwrap()

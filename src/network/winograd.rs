@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use crate::files::tensors;
 
@@ -71,24 +71,6 @@ struct Pictures {
 }
 
 impl Winograd {
-    /// Whether this processor gains by it in this kind of number. With AVX-512 libtorch's convolutions are twice as
-    /// fast, and the products of matrices here are not.
-    pub(crate) fn pays(device: Device, kind: Kind) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        {
-            device == Device::Cpu
-                && kind == Kind::Float
-                && std::arch::is_x86_feature_detected!("avx2")
-                && std::arch::is_x86_feature_detected!("fma")
-                && !std::arch::is_x86_feature_detected!("avx512f")
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        {
-            let _ = (device, kind);
-            false
-        }
-    }
-
     /// For a kernel [out, in, 3, 3] over pictures of this size; none where it would gain nothing.
     pub(crate) fn new(
         kernel: &Tensor,
@@ -399,6 +381,8 @@ fn outputs_transformed([a, b, c, d, e, f]: [Lanes; 6]) -> [Lanes; 4] {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failing test may stop")]
 mod tests {
+    use tch::{Device, Kind};
+
     use super::*;
 
     /// Numbers from -1 to 1, in channels_last memory.

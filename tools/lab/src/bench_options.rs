@@ -136,7 +136,7 @@ impl Options {
             Some("f32") => vec!["f32"],
             Some("bf16") => vec!["bf16"],
             Some(_) => vec!["f32", "bf16"],
-            None if self.device == "cuda" || hardware.has_bf16() => vec!["f32", "bf16"],
+            None if self.on_gpu() || hardware.has_bf16() => vec!["f32", "bf16"],
             None => {
                 notes.insert(
                     "bf16 was not measured: this processor has no instructions for it".into(),
@@ -144,6 +144,11 @@ impl Options {
                 vec!["f32"]
             }
         }
+    }
+
+    /// Whether all of them compute on a GPU.
+    pub fn on_gpu(&self) -> bool {
+        self.device == "cuda"
     }
 
     /// The arguments of each program, but for its precision.
