@@ -1,14 +1,15 @@
 //! The lesson as a plain program; the last line that it prints is one JSON object.
 //!
 //! ```text
-//! cargo run --example lesson -- --data DIR --weights FILE|seed:N --part features|frozen|finetune
+//! cargo run --example lesson -- --data DIR --weights FILE|seed:N --part features|frozen|finetune|scratch
 //!     --train N --validation M --epochs E --batch 20 --seed S --device cpu|cuda --precision f32|f32-winograd|bf16|auto
 //! ```
 //!
 //! Part `finetune` first trains the head on a frozen base, as `frozen` does; the line has the numbers of
 //! the fine-tuning. `--save FILE` keeps the model of these two; `--checkpoint FILE` saves it after every epoch
 //! of the last run, and `--resume FILE` goes on with such a run, given the same arguments. `--model FILE`
-//! takes a model that was saved and has it learn `--part`, without what comes before.
+//! takes a model that was saved and has it learn `--part`, without what comes before. Part `scratch` trains the small
+//! network that the lesson compares with, from random weights.
 //!
 //! Without arguments: the machine's best device, the lesson's pictures and weights where they can be
 //! had (drawn pictures and seeded weights otherwise), and as much of the lesson as the machine allows.
@@ -27,7 +28,7 @@ use evcxr_transfer::prelude::*;
 use serde_json::json;
 
 const USAGE: &str = "\
-usage: lesson [--data DIR] [--weights FILE|seed:N] [--part features|frozen|finetune] [--train N]
+usage: lesson [--data DIR] [--weights FILE|seed:N] [--part features|frozen|finetune|scratch] [--train N]
               [--validation M] [--epochs E] [--batch B] [--seed S] [--device cpu|cuda]
               [--precision f32|f32-winograd|bf16|auto] [--plot FILE.png|FILE.svg]
               [--save FILE] [--checkpoint FILE] [--resume FILE] [--model FILE] [--samples]";
@@ -112,8 +113,9 @@ fn lesson() -> Result<(), Box<dyn Error>> {
     }
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let part = arguments.get("part").unwrap_or("features");
-    if !["features", "frozen", "finetune"].contains(&part) {
-        return Err(format!("--part is {part:?}; it must be features, frozen or finetune").into());
+    if !["features", "frozen", "finetune", "scratch"].contains(&part) {
+        let expected = "it must be features, frozen, finetune or scratch";
+        return Err(format!("--part is {part:?}; {expected}").into());
     }
     let lab = open_lab(&arguments)?;
     println!("{lab}");
@@ -142,6 +144,7 @@ fn lesson() -> Result<(), Box<dyn Error>> {
 
     let (history, images_per_s) = match part {
         "features" => features(&base, &data, &fit)?,
+        "scratch" => scratch(&lab, &data, &fit)?,
         part => end_to_end(&lab, &base, &data, &fit, part == "finetune", &arguments)?,
     };
     // Reported at the end: a picture that cannot be written must not cost the numbers.
@@ -177,6 +180,23 @@ fn features(base: &Base, data: &Data, fit: &Fit) -> Result<(History, f64), Box<d
     let (head, history) = train_head(&train, &validation, fit)?;
     println!("{}", head.summary());
     Ok((history, (train.len() + validation.len()) as f64 / seconds))
+}
+
+/// The small network from random weights, on pictures as they are: at a larger rate, since nothing there could be
+/// spoiled. Gives the training pictures of a second, too.
+fn scratch(lab: &Lab, data: &Data, fit: &Fit) -> Result<(History, f64), Box<dyn Error>> {
+    let mut model = lab.small_conv_net(150, data.train.classes())?;
+    println!("{}", model.summary());
+    let fit = fit.clone().learning_rate(3e-4);
+    let history = model.fit(data, &Augment::none(), &fit)?;
+    let rate = pictures_a_second(&history, data);
+    Ok((history, rate))
+}
+
+/// By the quickest epoch, with its validation: other programs slow single epochs down.
+fn pictures_a_second(history: &History, data: &Data) -> f64 {
+    let seconds = history.epochs.iter().map(|epoch| epoch.seconds);
+    data.train.len() as f64 / seconds.fold(f64::INFINITY, f64::min)
 }
 
 /// Sections 4 and 5: base and head as one model, on augmented pictures; first with the base frozen,
@@ -219,10 +239,8 @@ fn end_to_end(
     if let Some(path) = arguments.get("save") {
         println!("{}", model.save(path)?);
     }
-    // By the quickest epoch, with its validation: other programs slow single epochs down.
-    let seconds = history.epochs.iter().map(|epoch| epoch.seconds);
-    let quickest = seconds.fold(f64::INFINITY, f64::min);
-    Ok((history, data.train.len() as f64 / quickest))
+    let rate = pictures_a_second(&history, data);
+    Ok((history, rate))
 }
 
 fn from_the_start(
