@@ -145,6 +145,11 @@ impl Progress {
         self
     }
 
+    /// The same progress, showing nothing: it hears the same wish to stop.
+    pub(crate) fn silent(&self) -> Self {
+        Self::quiet().stop(&self.stop)
+    }
+
     /// Whether the work should end at the next batch.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.is_requested()
