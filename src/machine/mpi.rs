@@ -59,7 +59,7 @@ impl Exchange for Mpi {
         let all = self.all();
         let mut counts = vec![0; all.size().unsigned_abs() as usize];
         all.all_gather_into(&(own.len() as i32), &mut counts[..]);
-        let mut end = 0;
+        let mut end: i32 = 0;
         let starts = counts.iter().map(|&count| {
             end += count;
             end - count

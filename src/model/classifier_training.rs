@@ -295,16 +295,7 @@ impl Classifier {
             .head
             .targets(dataset.all_labels(), &fit.class_weights)?;
         let base = &self.base;
-        sources::pictures(
-            base,
-            trainable_from,
-            name,
-            dataset,
-            augment,
-            targets,
-            (fit.cache, &fit.progress),
-            &fit.world,
-        )
+        sources::pictures(base, trainable_from, name, dataset, augment, targets, fit)
     }
 
     /// What a run with the layers from `trainable_from` on is called.

@@ -2,6 +2,7 @@
 //! are threads here; tests/mpi.rs has true ones.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tch::Device;
 
@@ -9,10 +10,11 @@ use crate::error::Result;
 use crate::machine::precision::Precision;
 use crate::machine::stop::Stop;
 use crate::machine::world::World;
-use crate::machine::world::tests::in_a_world;
+use crate::machine::world::tests::{in_a_slow_world, in_a_world};
 use crate::model::classifier::Classifier;
 use crate::model::features::Features;
 use crate::model::head::Head;
+use crate::model::head_training::train_head;
 use crate::network::base::Base;
 use crate::network::weights::weights::Weights;
 use crate::pictures::augment::Augment;
@@ -271,4 +273,25 @@ fn a_stop_of_one_stops_all_at_the_same_step() {
     });
     let expected = (0, Some("stopped before epoch 1".to_owned()));
     assert_eq!(endings, [expected.clone(), expected]);
+}
+
+#[test]
+fn a_step_waits_for_the_network_once() {
+    const DELAY: Duration = Duration::from_millis(40);
+    let values = ndarray::Array4::from_shape_fn((12, 1, 1, 6), |(n, _, _, c)| (n * c % 5) as f32);
+    let learn = |world: &World| {
+        let labels = [0, 1].repeat(6);
+        let features = Features::from_array(&values, &labels, &["cats", "dogs"]).unwrap();
+        let fit = fit(world).epochs(1);
+        let (_, history) = train_head(&features, &features, &fit).unwrap();
+        history.epochs[0].seconds
+    };
+    let quick = in_a_world(2, learn)[0];
+    let slow = in_a_slow_world(2, DELAY, learn)[0];
+    // Three steps, one before them, two behind the validation. How busy the machine is comes on top.
+    let predicted = 6.0 * DELAY.as_secs_f64();
+    println!(
+        "{quick:.3} s, with 40 ms for each message {slow:.3} s, of which {predicted:.3} s are predicted"
+    );
+    assert!(slow >= predicted, "{quick} {slow}");
 }

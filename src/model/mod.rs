@@ -16,7 +16,11 @@ pub(crate) mod head;
 pub(crate) mod head_model;
 pub(crate) mod head_training;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failing test may stop, and a test may print what it measured"
+)]
 mod in_a_world;
 pub(crate) mod learner;
 pub(crate) mod mistakes;

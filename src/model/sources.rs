@@ -15,7 +15,7 @@ use crate::pictures::augment::Augment;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::plan::Plan;
 use crate::pictures::stream::Pixels;
-use crate::show::progress::Progress;
+use crate::training::fit::Fit;
 use crate::training::loss::Targets;
 use crate::training::order::Draws;
 use crate::training::source::{Batch, Failure, Source};
@@ -236,14 +236,10 @@ fn joined(mut parts: Vec<Vec<Tensor>>) -> std::result::Result<Vec<Tensor>, TchEr
 /// The pictures of `dataset` for a base that learns from layer number `trainable_from` on, prepared for
 /// a whole run as far as they can be: what is never augmented passes the frozen layers once, if their
 /// outputs are no more than the pixels; everything else is kept as bytes. What does not fit into memory, or is not to
-/// be kept there (`keep`), comes from the disk in each epoch. `name` is "training" or "validation".
+/// be kept there ([`Fit::cache`]), comes from the disk in each epoch. `name` is "training" or "validation".
 ///
 /// The processes of `world` share the passage through the frozen layers. What is kept as bytes one process keeps; of
 /// several each reads its own pictures in each epoch.
-#[allow(
-    clippy::too_many_arguments,
-    reason = "two sources are made of it, each with its own"
-)]
 pub(crate) fn pictures<'a>(
     base: &'a Base,
     trainable_from: usize,
@@ -251,9 +247,9 @@ pub(crate) fn pictures<'a>(
     dataset: &Dataset,
     augment: &'a Augment,
     targets: Targets,
-    (keep, progress): (bool, &Progress),
-    world: &World,
+    fit: &Fit,
 ) -> Result<Box<dyn Source + 'a>> {
+    let (keep, progress, world) = (fit.cache, &fit.progress, &fit.world);
     let _no_grad = tch::no_grad_guard();
     let frozen = &base.weights()[..trainable_from];
     let is_frozen = frozen.iter().any(|weights| weights.num_parameters() > 0);
