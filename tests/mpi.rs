@@ -75,7 +75,8 @@ fn mpirun() -> Command {
 }
 
 fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr)
+    let both = [&output.stdout, &output.stderr];
+    both.map(|bytes| String::from_utf8_lossy(bytes)).concat()
 }
 
 /// The line of JSON that the first process ends with, and nobody else.
