@@ -11,6 +11,10 @@
 //! takes a model that was saved and has it learn `--part`, without what comes before. Part `scratch` trains the small
 //! network that the lesson compares with, from random weights.
 //!
+//! Started several times at once it is one program: `mpirun -n 4 target/debug/examples/lesson ...`, built with `--features mpi`. The
+//! processes share every batch, and the first prints; the features of part 1 lie in `--shards DIR`, a folder that all of
+//! them see (`.lab/features`), and are kept there. One process leaves none unless the folder is named.
+//!
 //! Without arguments: the machine's best device, the lesson's pictures and weights where they can be
 //! had (drawn pictures and seeded weights otherwise), and as much of the lesson as the machine allows.
 
@@ -21,6 +25,7 @@
 )]
 
 use std::error::Error;
+use std::path::Path;
 use std::time::Instant;
 
 use evcxr_transfer::Epoch;
@@ -31,14 +36,15 @@ const USAGE: &str = "\
 usage: lesson [--data DIR] [--weights FILE|seed:N] [--part features|frozen|finetune|scratch] [--train N]
               [--validation M] [--epochs E] [--batch B] [--seed S] [--device cpu|cuda]
               [--precision f32|f32-winograd|bf16|auto] [--plot FILE.png|FILE.svg]
-              [--save FILE] [--checkpoint FILE] [--resume FILE] [--model FILE] [--samples]";
+              [--save FILE] [--checkpoint FILE] [--resume FILE] [--model FILE]
+              [--shards DIR] [--samples]";
 
 /// The arguments, by name.
 struct Arguments(Vec<(String, String)>);
 
 impl Arguments {
     fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
-        const NAMES: [&str; 15] = [
+        const NAMES: [&str; 16] = [
             "data",
             "weights",
             "part",
@@ -54,6 +60,7 @@ impl Arguments {
             "checkpoint",
             "resume",
             "model",
+            "shards",
         ];
         let mut words = words;
         let mut found = Vec::new();
@@ -94,21 +101,30 @@ impl Arguments {
 }
 
 fn main() -> std::process::ExitCode {
-    match lesson() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
+    match World::open().map(|world| (lesson(&world), world)) {
+        Ok((Ok(()), _)) => return std::process::ExitCode::SUCCESS,
+        Ok((Err(error), world)) => {
             eprintln!("error: {error}");
-            std::process::ExitCode::FAILURE
+            world.abort();
         }
+        Err(error) => eprintln!("error: {error}"),
+    }
+    std::process::ExitCode::FAILURE
+}
+
+/// Prints what the first process has to say, which is what all of them have.
+fn say(world: &World, text: impl std::fmt::Display) {
+    if world.rank() == 0 {
+        println!("{text}");
     }
 }
 
-fn lesson() -> Result<(), Box<dyn Error>> {
+fn lesson(world: &World) -> Result<(), Box<dyn Error>> {
     if std::env::args()
         .skip(1)
         .any(|word| word == "--help" || word == "-h")
     {
-        println!("{USAGE}");
+        say(world, USAGE);
         return Ok(());
     }
     let arguments = Arguments::parse(std::env::args().skip(1))?;
@@ -117,12 +133,12 @@ fn lesson() -> Result<(), Box<dyn Error>> {
         let expected = "it must be features, frozen, finetune or scratch";
         return Err(format!("--part is {part:?}; {expected}").into());
     }
-    let lab = open_lab(&arguments)?;
-    println!("{lab}");
+    let lab = open_lab(&arguments)?.world(world);
+    say(world, &lab);
 
     // Section 1: VGG16 without its top.
     let base = lab.vgg16(150)?;
-    println!("{}", base.summary());
+    say(world, base.summary());
 
     // Section 2: the pictures.
     let data = match arguments.get("data") {
@@ -133,7 +149,7 @@ fn lesson() -> Result<(), Box<dyn Error>> {
         arguments.number("train")?.unwrap_or(usize::MAX),
         arguments.number("validation")?.unwrap_or(usize::MAX),
     );
-    println!("{data}");
+    say(world, &data);
 
     let mut fit = lab.fit();
     fit.epochs = arguments.number("epochs")?.unwrap_or(fit.epochs);
@@ -143,12 +159,13 @@ fn lesson() -> Result<(), Box<dyn Error>> {
     fit.check()?;
 
     let (history, images_per_s) = match part {
-        "features" => features(&base, &data, &fit)?,
+        "features" => features(&base, &data, &fit, arguments.get("shards"))?,
         "scratch" => scratch(&lab, &data, &fit)?,
         part => end_to_end(&lab, &base, &data, &fit, part == "finetune", &arguments)?,
     };
     // Reported at the end: a picture that cannot be written must not cost the numbers.
-    let plotted = arguments.get("plot").map(|path| history.save(path));
+    let plot = arguments.get("plot").filter(|_| world.rank() == 0);
+    let plotted = plot.map(|path| history.save(path));
 
     let list =
         |value: fn(&Epoch) -> Option<f64>| history.epochs.iter().map(value).collect::<Vec<_>>();
@@ -163,22 +180,34 @@ fn lesson() -> Result<(), Box<dyn Error>> {
         "loss": list(|epoch| Some(epoch.loss)),
         "val_loss": list(|epoch| epoch.val_loss),
         "peak_rss_mb": peak_rss_mb(),
+        "processes": world.size(),
     });
-    println!("{report}");
+    say(world, report);
     plotted.transpose()?;
     Ok(())
 }
 
 /// Section 3: every picture once through the base, then a head on what comes out. Gives the pictures
 /// that pass the base in a second, too.
-fn features(base: &Base, data: &Data, fit: &Fit) -> Result<(History, f64), Box<dyn Error>> {
+fn features(
+    base: &Base,
+    data: &Data,
+    fit: &Fit,
+    shards: Option<&str>,
+) -> Result<(History, f64), Box<dyn Error>> {
+    let world = &fit.world;
+    let several = (world.size() > 1).then_some(".lab/features");
+    let extract = |dataset: &Dataset, part: &str| match shards.or(several) {
+        None => base.extract_features(dataset),
+        Some(folder) => base.extract_shards(dataset, Path::new(folder).join(part), world),
+    };
     let start = Instant::now();
-    let train = base.extract_features(&data.train)?;
-    let validation = base.extract_features(&data.validation)?;
+    let train = extract(&data.train, "train")?;
+    let validation = extract(&data.validation, "validation")?;
     let seconds = start.elapsed().as_secs_f64();
-    println!("{train}\n{validation}");
+    say(world, format!("{train}\n{validation}"));
     let (head, history) = train_head(&train, &validation, fit)?;
-    println!("{}", head.summary());
+    say(world, head.summary());
     Ok((history, (train.len() + validation.len()) as f64 / seconds))
 }
 
@@ -186,7 +215,7 @@ fn features(base: &Base, data: &Data, fit: &Fit) -> Result<(History, f64), Box<d
 /// spoiled. Gives the training pictures of a second, too.
 fn scratch(lab: &Lab, data: &Data, fit: &Fit) -> Result<(History, f64), Box<dyn Error>> {
     let mut model = lab.small_conv_net(150, data.train.classes())?;
-    println!("{}", model.summary());
+    say(&fit.world, model.summary());
     let fit = fit.clone().learning_rate(3e-4);
     let history = model.fit(data, &Augment::none(), &fit)?;
     let rate = pictures_a_second(&history, data);
@@ -235,8 +264,8 @@ fn end_to_end(
             None => from_the_start(base, data, &augment, fit, &last, tunes)?,
         },
     };
-    println!("{}", model.summary());
-    if let Some(path) = arguments.get("save") {
+    say(&fit.world, model.summary());
+    if let Some(path) = arguments.get("save").filter(|_| fit.world.rank() == 0) {
         println!("{}", model.save(path)?);
     }
     let rate = pictures_a_second(&history, data);
@@ -254,17 +283,20 @@ fn from_the_start(
     let mut model = Classifier::new(base, Head::dense(256), data.train.classes())?;
     let trainable = model.trainable_weights().len();
     model.freeze_base();
-    println!(
-        "{}\ntrainable weight tensors before freezing: {trainable}, after: {}",
-        model.summary(),
-        model.trainable_weights().len()
+    let frozen = model.trainable_weights().len();
+    let summary = model.summary();
+    say(
+        &fit.world,
+        format!(
+            "{summary}\ntrainable weight tensors before freezing: {trainable}, after: {frozen}"
+        ),
     );
     if !tunes {
         let history = model.train_frozen(data, augment, last)?;
         return Ok((model, history));
     }
     model.train_frozen(data, augment, fit)?;
-    println!("{}", model.unfreeze_from("block5_conv1")?);
+    say(&fit.world, model.unfreeze_from("block5_conv1")?);
     let history = model.fine_tune("block5_conv1", data, augment, last)?;
     Ok((model, history))
 }

@@ -196,6 +196,19 @@ pub enum Error {
         message: String,
     },
 
+    /// One of several processes has failed, and all of them have ended with it.
+    #[error("process {rank} of {size} (on {node}): {problem}")]
+    Process {
+        /// Its number, counted from 0.
+        rank: usize,
+        /// How many there are.
+        size: usize,
+        /// The computer that it runs on.
+        node: String,
+        /// What it has failed with, and what to do next.
+        problem: String,
+    },
+
     /// A figure could not be drawn.
     #[error("the figure cannot be drawn: {problem}")]
     Figure {

@@ -60,7 +60,7 @@
 //! | room | what it holds |
 //! | --- | --- |
 //! | `error` | what can go wrong, and what to do about it |
-//! | `machine` | devices and precision, memory, the disk, random numbers, the wish to stop |
+//! | `machine` | devices and precision, memory, the disk, random numbers, the wish to stop, other processes |
 //! | `show` | cells' results, progress, tables, figures and how they are drawn |
 //! | `files` | named tensors, downloads, archives |
 //! | `pictures` | picture files, class folders and tables of labels: decoded, resized, checked, augmented |
@@ -96,6 +96,7 @@ pub use lab::durations::Durations;
 pub use lab::lab::Lab;
 pub use machine::precision::Precision;
 pub use machine::stop::Stop;
+pub use machine::world::World;
 pub use model::class_scores::ClassScores;
 pub use model::classifier::Classifier;
 pub use model::features::Features;
@@ -157,7 +158,8 @@ pub mod prelude {
         ActivationMaximization, Architecture, Augment, Base, Classifier, Data, Dataset, Device,
         Error, Features, Fill, Fit, GradCam, Head, HeadModel, History, Interpolation, Lab,
         Occlusion, Optimizer, Photo, Pooling, Precision, Progress, Scaling, Schedule, Target,
-        Tensor, Weights, display, heatmap, histogram, plot_lines, plot_xy, show_images, train_head,
+        Tensor, Weights, World, display, heatmap, histogram, plot_lines, plot_xy, show_images,
+        train_head,
     };
     pub use crate::{ndarray, tch};
 }

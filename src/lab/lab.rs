@@ -27,6 +27,7 @@ use crate::lab::official;
 use crate::lab::pretrained::Pretrained;
 use crate::lab::weights_source::WeightsSource;
 use crate::machine::precision::Precision;
+use crate::machine::world::World;
 use crate::machine::{device, environment};
 use crate::show::display::displayed;
 use crate::show::progress::Progress;
@@ -50,6 +51,7 @@ pub struct Lab {
     pub(crate) durations: Option<Durations>,
     pub(crate) samples_only: bool,
     pub(crate) progress: Progress,
+    pub(crate) world: World,
 }
 
 impl Lab {
@@ -85,6 +87,7 @@ impl Lab {
             durations: None,
             samples_only: false,
             progress: Progress::default(),
+            world: World::alone(),
         };
         if !environment::is_offline() {
             lab.online = lab.look_for_network();
@@ -176,6 +179,23 @@ impl Lab {
         self
     }
 
+    /// Works as one of the processes of `world`: on a GPU of its own where there are several and none is asked for, and
+    /// silently unless it is the first. The options of [`Lab::fit`] share each batch among them ([`Fit::world`](crate::Fit::world)).
+    pub fn world(mut self, world: &World) -> Self {
+        if let (Device::Cuda(_), false) = (self.device.value, self.device.is_asked_for)
+            && !world.is_alone()
+        {
+            let devices = tch::Cuda::device_count().max(1) as usize;
+            let own = Device::Cuda(world.local_rank() % devices);
+            self.device = Choice::new(own, "a GPU for each process");
+        }
+        if world.rank() > 0 {
+            self.progress = self.progress.silent();
+        }
+        self.world = world.clone();
+        self
+    }
+
     /// Each choice with its reason.
     pub fn table(&self) -> Table {
         let weights = self.weights_for(Pretrained::LESSON);
@@ -223,6 +243,14 @@ impl Lab {
         }
         rows.push(("pictures".into(), pictures));
         rows.push(("run".into(), self.full.named(run.into())));
+        if !self.world.is_alone() {
+            let processes = format!(
+                "{} processes, this is number {}",
+                self.world.size(),
+                self.world.rank()
+            );
+            rows.push(("world".into(), Choice::new(processes, "started together")));
+        }
         let mut table = Table::new("Lab", &["", "choice", "why"]);
         for (what, choice) in rows {
             table.push([what, choice.value, choice.reason]);

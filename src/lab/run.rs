@@ -22,6 +22,7 @@ impl Lab {
     /// The lesson's training options; fewer epochs for a quick run.
     pub fn fit(&self) -> Fit {
         let fit = Fit::default().progress(self.progress.clone());
+        let fit = fit.world(&self.world);
         if self.full.value { fit } else { fit.epochs(10) }
     }
 

@@ -10,6 +10,7 @@
 //! | `EVCXR_TRANSFER_DISPLAY` | `live`: whoever reads stdout understands displays whose content changes, as our kernel does |
 //! | `KERAS_HOME`, `TORCH_HOME`, `XDG_CACHE_HOME`, `HOME` | where Keras and PyTorch keep what they have downloaded |
 //! | `TMPDIR` | where temporary files belong |
+//! | `OMPI_COMM_WORLD_SIZE`, `PMI_SIZE`, `SLURM_STEP_NUM_TASKS` | how many processes `mpirun` or `srun` started at once |
 
 use std::env::var_os;
 use std::ffi::OsString;
@@ -68,6 +69,14 @@ pub(crate) fn is_offline() -> bool {
 /// The file that stands for the wish to stop, where the program runs under our kernel.
 pub(crate) fn stop_file() -> Option<PathBuf> {
     var_os("EVCXR_TRANSFER_STOP").map(PathBuf::from)
+}
+
+/// How many processes were started at once, as those tell who start them: Open MPI, MPICH and Slurm. 1 where nobody says.
+pub(crate) fn processes_started() -> usize {
+    let variables = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
+    let said = variables.iter().filter_map(|variable| said(variable));
+    let counts = said.filter_map(|count| count.to_str()?.trim().parse().ok());
+    counts.max().unwrap_or(1)
 }
 
 /// Whether the program runs under our kernel, which understands displays whose content changes.

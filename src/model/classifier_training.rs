@@ -6,17 +6,23 @@
 //! passes the frozen layers once for the whole run. Weights that learn are f32, whatever the base
 //! computes in.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::machine::world::World;
 use crate::model::classifier::{Classifier, Unfinished};
 use crate::model::learner::ModelLearner;
+use crate::model::provenance::{Provenance, hash_of_weights};
 use crate::model::sources;
 use crate::network::architecture::Architecture;
+use crate::network::operation::LayerKind;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::pictures::augment::Augment;
 use crate::pictures::data::Data;
 use crate::pictures::dataset::Dataset;
+use crate::training::beginning::beginning;
 use crate::training::checkpoint::{Checkpoint, no_run};
 use crate::training::fit::Fit;
 use crate::training::history::History;
@@ -120,6 +126,8 @@ impl Classifier {
         fit.check()?;
         augment.check()?;
         self.check_pictures(&data.train, &data.validation)?;
+        // Each process tries all rates by itself, on whole batches.
+        let fit = &fit.of_this_process().world(&World::alone());
         let from = self.trainable_from;
         let learner = ModelLearner::of_classifier(self, from, augment, json!(null))?;
         let mut source = self.source(from, "training", &data.train, augment, fit)?;
@@ -135,14 +143,14 @@ impl Classifier {
         from: Option<&Checkpoint>,
         before: Option<&History>,
     ) -> Result<History> {
-        fit.check()?.check_place()?;
-        augment.check()?;
-        self.check_pictures(&data.train, &data.validation)?;
+        let fit = &fit.of_this_process();
         // Before minutes are spent on the pictures.
-        let unknown = match from {
-            Some(run) => run.check(fit, &self.facts(data, fit))?,
-            None => None,
-        };
+        let unknown = self.check_run(trainable_from, data, augment, fit, from);
+        let unknown = fit.world.agree(unknown)?;
+        if !fit.world.is_alone() {
+            let own = self.told(trainable_from, data, augment, fit);
+            fit.world.check_same(&fit.world.agree(own)?)?;
+        }
         let precision = self.base.precision();
         self.base
             .set_precision(fit.precision.unwrap_or(precision))?;
@@ -185,6 +193,59 @@ impl Classifier {
         outcome.map(|()| history)
     }
 
+    /// Refuses what no run can use; what cannot be told from the checkpoint that it goes on from comes back as a note.
+    fn check_run(
+        &self,
+        trainable_from: usize,
+        data: &Data,
+        augment: &Augment,
+        fit: &Fit,
+        from: Option<&Checkpoint>,
+    ) -> Result<Option<String>> {
+        fit.check()?.check_place()?;
+        augment.check()?;
+        self.check_pictures(&data.train, &data.validation)?;
+        fit.check_world(data.train.len(), data.validation.len())?;
+        let mut open = self.base.layers().iter().skip(trainable_from);
+        if !fit.world.is_alone()
+            && self.trains_batch_norm
+            && open.any(|layer| layer.kind == LayerKind::BatchNormalization)
+        {
+            return Err(Error::Argument {
+                argument: "train_batch_norm",
+                value: "true".into(),
+                expected: "several processes see a share of each batch each, whose means are not those of the                            batch: let batch normalisation keep its averages, or train with one process"
+                    .into(),
+            });
+        }
+        from.map_or(Ok(None), |run| run.check(fit, &self.facts(data, fit)))
+    }
+
+    /// What all processes must begin with alike.
+    fn told(
+        &self,
+        trainable_from: usize,
+        data: &Data,
+        augment: &Augment,
+        fit: &Fit,
+    ) -> Result<BTreeMap<String, Value>> {
+        let base = Provenance::new(&self.base, data.train.interpolation)?;
+        let more = [
+            ("augmentation", json!(augment)),
+            ("base", json!(base)),
+            (
+                "weights of the head",
+                json!(hash_of_weights(&self.head.layers)?),
+            ),
+            ("first layer that learns", json!(trainable_from)),
+            (
+                "epochs that the model has learned",
+                json!(self.head.epochs()),
+            ),
+        ];
+        Ok(beginning(fit, &self.facts(data, fit), &more))
+    }
+
     /// Trains copies of the layers that learn: what has become of them, and how the run has ended.
     fn learn(
         &self,
@@ -198,19 +259,24 @@ impl Classifier {
         let none = Augment::none();
         let facts = self.facts(data, fit);
         let learner = ModelLearner::of_classifier(self, trainable_from, augment, facts)?;
+        let world = &fit.world;
+        // A process has its share of the validation pictures for itself.
         let validation = Fit {
             class_weights: Vec::new(),
+            world: World::alone(),
             ..fit.clone()
         };
+        let share = world.share(data.validation.len()).collect::<Vec<_>>();
+        let share = data.validation.select(&share);
         let mut sources = Sources {
             train: self.source(trainable_from, "training", &data.train, augment, fit)?,
-            validation: self.source(
+            validation: world.agree(self.source(
                 trainable_from,
                 "validation",
-                &data.validation,
+                &share,
                 &none,
                 &validation,
-            )?,
+            ))?,
         };
         let outcome = run::run(fit, &learner, &mut sources, history, from);
         Ok((learner.trained_layers()?, outcome))
@@ -229,15 +295,7 @@ impl Classifier {
             .head
             .targets(dataset.all_labels(), &fit.class_weights)?;
         let base = &self.base;
-        sources::pictures(
-            base,
-            trainable_from,
-            name,
-            dataset,
-            augment,
-            targets,
-            (fit.cache, &fit.progress),
-        )
+        sources::pictures(base, trainable_from, name, dataset, augment, targets, fit)
     }
 
     /// What a run with the layers from `trainable_from` on is called.

@@ -1,14 +1,17 @@
 //! Training a head on features, and measuring it on others.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::machine::world::World;
 use crate::model::features::Features;
 use crate::model::head::Head;
 use crate::model::head_model::HeadModel;
 use crate::model::learner::ModelLearner;
+use crate::model::provenance::hash_of_weights;
 use crate::model::sources::Stored;
 use crate::show::progress::Progress;
+use crate::training::beginning::beginning;
 use crate::training::checkpoint::{Checkpoint, no_run};
 use crate::training::evaluation::Evaluation;
 use crate::training::fit::Fit;
@@ -57,9 +60,8 @@ impl HeadModel {
         fit: &Fit,
         from: Option<&Checkpoint>,
     ) -> Result<History> {
-        self.check(train, "training features")?;
-        self.check(validation, "validation features")?;
-        fit.check()?.check_place()?;
+        let fit = &fit.of_this_process();
+        let world = &fit.world;
         let mut facts = json!({
             "training pictures": train.len(),
             "validation pictures": validation.len(),
@@ -70,16 +72,24 @@ impl HeadModel {
                 facts[format!("files of the {name} pictures")] = digest.into();
             }
         }
-        let unknown = match from {
-            Some(run) => run.check(fit, &facts)?,
-            None => None,
-        };
+        let unknown = world.agree(self.check_run(train, validation, fit, from, &facts))?;
+        if !world.is_alone() {
+            let weights = world.agree(hash_of_weights(&self.layers))?;
+            let more = [
+                ("weights of the head", json!(weights)),
+                ("epochs that the head has learned", json!(self.epochs())),
+            ];
+            world.check_same(&beginning(fit, &facts, &more))?;
+        }
         let notes = train.notes().iter().chain(validation.notes());
         let mut history = History::new(notes.chain(&self.notes).chain(&unknown));
         let learner = ModelLearner::of_head(self, facts, validation.len());
+        let whole = self.source(train, &fit.class_weights);
+        let share = self.source(validation, &[]);
+        let share = share.and_then(|all| all.narrow(world.share(validation.len())));
         let mut sources = Sources {
-            train: Box::new(self.source(train, &fit.class_weights)?),
-            validation: Box::new(self.source(validation, &[])?),
+            train: Box::new(world.agree(whole)?),
+            validation: Box::new(world.agree(share)?),
         };
         let outcome = run::run(fit, &learner, &mut sources, &mut history, from);
         // The epochs of an earlier run that this one goes on with were counted when it was loaded.
@@ -90,6 +100,22 @@ impl HeadModel {
             self.unfinished = None;
         }
         outcome.map(|()| history)
+    }
+
+    /// Refuses what no run can use; what cannot be told from the checkpoint that it goes on from comes back as a note.
+    fn check_run(
+        &self,
+        train: &Features,
+        validation: &Features,
+        fit: &Fit,
+        from: Option<&Checkpoint>,
+        facts: &Value,
+    ) -> Result<Option<String>> {
+        self.check(train, "training features")?;
+        self.check(validation, "validation features")?;
+        fit.check()?.check_place()?;
+        fit.check_world(train.len(), validation.len())?;
+        from.map_or(Ok(None), |run| run.check(fit, facts))
     }
 
     /// Features as a source of batches.
@@ -110,6 +136,8 @@ impl HeadModel {
     pub fn lr_find(&self, train: &Features, fit: &Fit) -> Result<LearningRates> {
         self.check(train, "training features")?;
         fit.check()?;
+        // Each process tries all rates by itself, on whole batches.
+        let fit = &fit.of_this_process().world(&World::alone());
         let learner = ModelLearner::of_head(self, json!(null), train.len());
         rate_finder::find(fit, &learner, &mut self.source(train, &fit.class_weights)?)
     }
@@ -123,6 +151,7 @@ impl HeadModel {
         let learner = ModelLearner::of_head(self, json!(null), features.len());
         let mut source = self.source(features, &[])?;
         evaluate(
+            &World::alone(),
             &learner,
             &mut source,
             &Progress::quiet(),

@@ -15,6 +15,13 @@ pub(crate) mod features;
 pub(crate) mod head;
 pub(crate) mod head_model;
 pub(crate) mod head_training;
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failing test may stop, and a test may print what it measured"
+)]
+mod in_a_world;
 pub(crate) mod learner;
 pub(crate) mod mistakes;
 pub(crate) mod number_report;
@@ -29,6 +36,7 @@ pub(crate) mod roc_curve;
 pub(crate) mod saved_classifier;
 pub(crate) mod saved_features;
 pub(crate) mod saved_head;
+pub(crate) mod shards;
 pub(crate) mod sources;
 pub(crate) mod thresholds;
 pub(crate) mod trainable;

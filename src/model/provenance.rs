@@ -2,12 +2,13 @@
 //! make. VGG16's and VGG19's have one shape, and so have those of every scaling.
 
 use serde::{Deserialize, Serialize};
-use tch::{TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::machine::random::hash_of;
 use crate::network::architecture::Architecture;
 use crate::network::base::Base;
+use crate::network::weights::layer_weights::LayerWeights;
 use crate::pictures::resize::Interpolation;
 use crate::pictures::scaling::Scaling;
 
@@ -31,7 +32,7 @@ impl Provenance {
     pub(crate) fn new(base: &Base, interpolation: Interpolation) -> Result<Self> {
         Ok(Self {
             architecture: base.architecture(),
-            weights: hash_of_weights(base).map_err(Error::compute("telling weights apart"))?,
+            weights: hash_of_weights(base.weights())?,
             size: base.size(),
             scaling: base.origin().scaling,
             interpolation,
@@ -77,19 +78,19 @@ impl Provenance {
     }
 }
 
-fn hash_of_weights(base: &Base) -> std::result::Result<String, TchError> {
+/// What tells these weights from others.
+pub(crate) fn hash_of_weights(layers: &[LayerWeights]) -> Result<String> {
     let mut bytes = Vec::new();
-    for layer in base.weights() {
-        for (_, tensor) in layer.iter() {
-            let values = tensor.f_reshape(-1)?;
-            let some = VALUES.min(values.numel()) as i64;
-            let values: Vec<f32> = first(&values, some)?;
-            bytes.extend(values.into_iter().flat_map(f32::to_le_bytes));
-        }
+    for (_, tensor) in layers.iter().flat_map(LayerWeights::iter) {
+        let values = first(tensor).map_err(Error::compute("telling weights apart"))?;
+        bytes.extend(values.into_iter().flat_map(f32::to_le_bytes));
     }
     Ok(format!("{:016x}", hash_of(bytes)))
 }
 
-fn first(values: &Tensor, count: i64) -> std::result::Result<Vec<f32>, TchError> {
-    Vec::<f32>::try_from(&values.f_narrow(0, 0, count)?)
+/// The first values of a tensor on any device.
+fn first(tensor: &Tensor) -> std::result::Result<Vec<f32>, TchError> {
+    let values = tensor.f_reshape(-1)?;
+    let some = VALUES.min(values.numel()) as i64;
+    Vec::<f32>::try_from(&values.f_narrow(0, 0, some)?.f_to_device(Device::Cpu)?)
 }

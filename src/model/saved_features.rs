@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::files::tensors;
 use crate::files::tensors::Store;
 use crate::model::features::Features;
+use crate::model::shards;
 use crate::pictures::labels::Labels;
 use crate::pictures::target::Target;
 use crate::show::ending;
@@ -24,6 +25,11 @@ impl Features {
     /// [`Error::Argument`] for a name with another ending, [`Error::File`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Saved> {
         ending::check_tensors(path.as_ref(), "a block of features")?;
+        self.store().save(path.as_ref())
+    }
+
+    /// The features as they are written.
+    pub(super) fn store(&self) -> Store {
         let files = self.files.iter().map(|file| file.to_string_lossy());
         let files = files.collect::<Vec<_>>();
         let labels = match self.target() {
@@ -57,18 +63,22 @@ impl Features {
             ),
         ]);
         let tensors = BTreeMap::from([("features".to_owned(), self.tensor())]);
-        Store { tensors, metadata }.save(path.as_ref())
+        Store { tensors, metadata }
     }
 
-    /// Reads what [`Features::save`] wrote, onto the CPU or a GPU.
+    /// Reads what [`Features::save`] wrote, or the folder of shards that [`Base::extract_shards`](crate::Base::extract_shards) wrote, onto the CPU or a
+    /// GPU.
     ///
     /// # Errors
-    /// [`Error::File`] if the file cannot be read, [`Error::Weights`] if it holds something else
+    /// [`Error::File`] if the file cannot be read, [`Error::Weights`] if it holds something else, if a shard is missing
     /// or values that are no finite numbers,
     /// [`Error::Device`] if the device cannot be used.
     pub fn load(path: impl AsRef<Path>, device: Device) -> Result<Self> {
         crate::machine::device::check(device)?;
         let path = path.as_ref();
+        if path.is_dir() {
+            return shards::load(path, device);
+        }
         let mut store = Store::load(path, "features")?;
         let tensor = store
             .tensors

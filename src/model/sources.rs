@@ -1,18 +1,21 @@
 //! Pictures and features in memory as the sources of batches.
 
-use tch::{TchError, Tensor};
+use std::ops::Range;
+
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::machine::fitting_batch::FittingBatch;
 use crate::machine::memory::has_room;
 use crate::machine::scratch;
+use crate::machine::world::World;
 use crate::network::base::Base;
 use crate::network::outputs::lesson_order;
 use crate::pictures::augment::Augment;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::plan::Plan;
 use crate::pictures::stream::Pixels;
-use crate::show::progress::Progress;
+use crate::training::fit::Fit;
 use crate::training::loss::Targets;
 use crate::training::order::Draws;
 use crate::training::source::{Batch, Failure, Source};
@@ -20,6 +23,9 @@ use crate::training::source::{Batch, Failure, Source};
 /// Outputs of the frozen layers are kept where they take no more than this: block 4's for the lesson's
 /// 1,000 validation pictures take 166 MB in f32, block 1's would take 1.4 GB.
 const MOST_OUTPUT_BYTES: usize = 1 << 30;
+
+/// So many values of them go from process to process at once.
+const MOST_HANDED: usize = 1 << 24;
 
 /// An epoch's pictures and how many of them have been handed over.
 #[derive(Default)]
@@ -100,6 +106,18 @@ impl Stored {
             epoch: Epoch::default(),
         }
     }
+
+    /// The rows of some pictures that lie side by side; they share the memory.
+    pub(crate) fn narrow(&self, pictures: Range<usize>) -> Result<Self> {
+        let (first, count) = (pictures.start, pictures.len());
+        let part = || -> std::result::Result<Self, TchError> {
+            let inputs = self.inputs.iter();
+            let inputs = inputs.map(|input| input.f_narrow(0, first as i64, count as i64));
+            let inputs = inputs.collect::<std::result::Result<_, _>>()?;
+            Ok(Self::new(inputs, self.targets.narrow(first, count)?))
+        };
+        part().map_err(Error::compute("sharing out pictures"))
+    }
 }
 
 impl Source for Stored {
@@ -157,7 +175,13 @@ impl Source for Pictures<'_> {
         if let Some(draws) = draws.filter(|_| !self.augment.is_none()) {
             let size = (self.base.size(), self.base.size());
             let mut random = draws.random("augmentation");
-            let transforms = self.augment.draw(draws.pictures, size, &mut random);
+            let mut transforms = self.augment.draw(draws.pictures, size, &mut random);
+            if let Some(places) = draws.places() {
+                let own = places
+                    .iter()
+                    .filter_map(|&place| transforms.get(place as usize));
+                transforms = own.cloned().collect();
+            }
             let plan = self.augment.plan(&transforms, size, self.base.device());
             self.plan = Some(plan.map_err(Error::compute("drawing the augmentation of an epoch"))?);
         }
@@ -212,7 +236,10 @@ fn joined(mut parts: Vec<Vec<Tensor>>) -> std::result::Result<Vec<Tensor>, TchEr
 /// The pictures of `dataset` for a base that learns from layer number `trainable_from` on, prepared for
 /// a whole run as far as they can be: what is never augmented passes the frozen layers once, if their
 /// outputs are no more than the pixels; everything else is kept as bytes. What does not fit into memory, or is not to
-/// be kept there (`keep`), comes from the disk in each epoch. `name` is "training" or "validation".
+/// be kept there ([`Fit::cache`]), comes from the disk in each epoch. `name` is "training" or "validation".
+///
+/// The processes of `world` share the passage through the frozen layers. What is kept as bytes one process keeps; of
+/// several each reads its own pictures in each epoch.
 pub(crate) fn pictures<'a>(
     base: &'a Base,
     trainable_from: usize,
@@ -220,8 +247,9 @@ pub(crate) fn pictures<'a>(
     dataset: &Dataset,
     augment: &'a Augment,
     targets: Targets,
-    (keep, progress): (bool, &Progress),
+    fit: &Fit,
 ) -> Result<Box<dyn Source + 'a>> {
+    let (keep, progress, world) = (fit.cache, &fit.progress, &fit.world);
     let _no_grad = tch::no_grad_guard();
     let frozen = &base.weights()[..trainable_from];
     let is_frozen = frozen.iter().any(|weights| weights.num_parameters() > 0);
@@ -234,7 +262,13 @@ pub(crate) fn pictures<'a>(
     let pixels = dataset.len() * base.size() * base.size() * 3;
     if !augment.is_none() || !is_frozen || bytes > pixels.max(MOST_OUTPUT_BYTES) {
         return Ok(Box::new(Pictures {
-            pixels: Pixels::new(dataset, base.size(), base.device(), keep, progress)?,
+            pixels: Pixels::new(
+                dataset,
+                base.size(),
+                base.device(),
+                keep && world.is_alone(),
+                progress,
+            )?,
             targets,
             base,
             trainable_from,
@@ -256,18 +290,25 @@ pub(crate) fn pictures<'a>(
                 false => scratch::in_file(&size, options.0, &what),
             }
         })
-        .collect::<Result<Vec<_>>>()?;
+        .collect::<Result<Vec<_>>>();
+    let stored = world.agree(stored)?;
     let doing = format!("{name} pictures through the frozen layers, once");
-    let task = progress.task(&doing, "pictures", Some(dataset.len()));
+    let share = world.share(dataset.len());
+    let own = match world.is_alone() {
+        true => dataset.clone(),
+        false => dataset.select(&share.clone().collect::<Vec<_>>()),
+    };
+    let task = progress.task(&doing, "pictures", Some(own.len()));
     let mut task = task.shown_at_once();
     let at_once = base.pictures_at_once();
     let mut fitting = FittingBatch::new(at_once);
-    dataset.for_each_tensor(base.size(), at_once, |first, pixels| {
+    let passed = own.for_each_tensor(base.size(), at_once, |first, pixels| {
         progress.check(&doing)?;
         let store = &mut |place: i64, pixels: &Tensor| {
             let outputs = base.outputs_before(&base.input(pixels)?, trainable_from)?;
             for (stored, output) in stored.iter().zip(&outputs) {
-                let mut rows = stored.f_narrow(0, first as i64 + place, pixels.size()[0])?;
+                let place = (share.start + first) as i64 + place;
+                let mut rows = stored.f_narrow(0, place, pixels.size()[0])?;
                 rows.f_copy_(&lesson_order(output)?)?;
             }
             Ok(())
@@ -277,7 +318,38 @@ pub(crate) fn pictures<'a>(
             .map_err(Error::batch(doing.clone(), at_once))?;
         task.done(first + pixels.size()[0] as usize);
         Ok(())
-    })?;
+    });
+    world.agree(passed)?;
     task.finish();
+    for stored in &stored {
+        hand_round(world, stored, share.clone()).map_err(Error::compute(&doing))?;
+    }
     Ok(Box::new(Stored::new(stored, targets)))
+}
+
+/// Gives each process the rows of all others; `own` are filled.
+fn hand_round(
+    world: &World,
+    stored: &Tensor,
+    own: Range<usize>,
+) -> std::result::Result<(), TchError> {
+    let rows = stored.size()[0] as usize;
+    if world.is_alone() || rows == 0 {
+        return Ok(());
+    }
+    for others in [0..own.start, own.end..rows] {
+        let mut others = stored.f_narrow(0, others.start as i64, others.len() as i64)?;
+        let _ = others.f_zero_()?;
+    }
+    // A sum in which all but one are zero.
+    let at_once = (MOST_HANDED / (stored.numel() / rows).max(1)).max(1);
+    for first in (0..rows).step_by(at_once) {
+        let count = at_once.min(rows - first);
+        let mut some = stored.f_narrow(0, first as i64, count as i64)?;
+        let flat = some.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?;
+        let mut values = Vec::<f32>::try_from(&flat.f_reshape(-1)?)?;
+        world.sum(&mut values);
+        some.f_copy_(&Tensor::f_from_slice(&values)?.f_view_as(&some)?)?;
+    }
+    Ok(())
 }

@@ -27,6 +27,7 @@ impl Classifier {
     pub fn transfer(base: &Base, data: &Data, fit: &Fit) -> Result<(Self, History)> {
         let head = Head::dense(256).target(data.train.target());
         let mut model = Self::new(base, head, data.train.classes())?;
+        let fit = &fit.of_this_process();
         let first = Fit {
             checkpoint: None,
             ..fit.clone()

@@ -76,6 +76,12 @@ impl Labels {
         }
     }
 
+    /// Adds those of more pictures, which are labelled with the same.
+    pub(crate) fn extend(&mut self, more: &Self) {
+        self.classes.extend(&more.classes);
+        self.rows.extend_from_slice(&more.rows);
+    }
+
     /// What a picture is labelled with, in words: "cats", "red, square", "age 3.5".
     pub(crate) fn words(&self, names: &[String], picture: usize) -> String {
         let Some(row) = self.rows.get(picture) else {

@@ -68,11 +68,11 @@ impl Progress {
     }
 
     /// What suits the place: [`Progress::live`] in a notebook with the kernel "Rust (transfer)", [`Progress::bar`] where
-    /// stdout is a terminal, [`Progress::lines`] elsewhere. The default.
+    /// stdout is a terminal, [`Progress::lines`] elsewhere, as under `mpirun`, which passes lines on. The default.
     pub fn auto() -> Self {
         if environment::is_live() {
             Self::live()
-        } else if stdout().is_terminal() {
+        } else if stdout().is_terminal() && environment::processes_started() == 1 {
             Self::bar()
         } else {
             Self::lines()
@@ -143,6 +143,11 @@ impl Progress {
     pub fn stop(mut self, stop: &Stop) -> Self {
         self.stop = stop.clone();
         self
+    }
+
+    /// The same progress, showing nothing: it hears the same wish to stop.
+    pub(crate) fn silent(&self) -> Self {
+        Self::quiet().stop(&self.stop)
     }
 
     /// Whether the work should end at the next batch.

@@ -16,7 +16,7 @@ pub(crate) struct Dropout {
 }
 
 impl Dropout {
-    /// What is kept in an epoch: a row of `units` for each picture that it shows, 1 = kept. All at
+    /// What is kept in an epoch: a row of `units` for each picture that this process takes, 1 = kept. All at
     /// once, so that a GPU is not made to wait for the host in every step. Nothing at a rate of 0.
     pub(crate) fn masks(self, draws: &Draws, device: Device) -> Result<Option<Tensor>> {
         if self.rate == 0.0 {
@@ -34,7 +34,14 @@ impl Dropout {
             .map(|_| u8::from(f64::from(random.uniform()) >= self.rate))
             .collect::<Vec<_>>();
         Tensor::f_from_slice(&kept)
-            .and_then(|masks| masks.f_view([-1, self.units as i64])?.f_to_device(device))
+            .and_then(|masks| {
+                let masks = masks.f_view([-1, self.units as i64])?;
+                let own = match draws.places() {
+                    Some(places) => masks.f_index_select(0, &Tensor::f_from_slice(places)?)?,
+                    None => masks,
+                };
+                own.f_to_device(device)
+            })
             .map(Some)
             .map_err(Error::compute("drawing the dropout of an epoch"))
     }
@@ -51,7 +58,7 @@ impl Dropout {
     }
 }
 
-/// The masks of a batch, `count` pictures from number `first` of the epoch on.
+/// The masks of a batch, `count` of the epoch's masks from number `first` on.
 pub(crate) fn rows_of(
     masks: Option<&Tensor>,
     first: usize,

@@ -4,6 +4,7 @@ use std::fmt;
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::machine::world::World;
 use crate::pictures::target::Target;
 use crate::show::display::displayed;
 use crate::show::notebook::Bundle;
@@ -104,14 +105,18 @@ impl Sums {
 
     /// Loss and measure over all batches; both 0 without any.
     pub(crate) fn read(&self) -> std::result::Result<Evaluation, TchError> {
+        self.read_with(&World::alone())
+    }
+
+    /// The same over the batches of all processes.
+    pub(crate) fn read_with(&self, world: &World) -> std::result::Result<Evaluation, TchError> {
         let sums = match &self.total {
             None => vec![0.0; 2],
             Some(total) => Vec::<f64>::try_from(&total.f_to_device(Device::Cpu)?)?,
         };
-        let pictures = self.pictures.max(1) as f64;
-        Ok(self
-            .target
-            .evaluation(sums[0] / pictures, sums[1] / pictures))
+        let [loss, measure, pictures] = world.sum_few([sums[0], sums[1], self.pictures as f64]);
+        let pictures = pictures.max(1.0);
+        Ok(self.target.evaluation(loss / pictures, measure / pictures))
     }
 }
 

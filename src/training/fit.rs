@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::machine::disk;
 use crate::machine::precision::Precision;
 use crate::machine::stop::Stop;
+use crate::machine::world::World;
 use crate::show::display::displayed;
 use crate::show::ending;
 use crate::show::progress::Progress;
@@ -70,6 +71,8 @@ pub struct Fit {
     pub keep_steps: bool,
     /// How progress is shown, and what may stop the run; as the place allows ([`Progress::auto`]).
     pub progress: Progress,
+    /// The processes that share each batch; this one alone.
+    pub world: World,
 }
 
 impl Default for Fit {
@@ -91,6 +94,7 @@ impl Default for Fit {
             seed: 0,
             keep_steps: false,
             progress: Progress::default(),
+            world: World::alone(),
         }
     }
 }
@@ -214,6 +218,44 @@ impl Fit {
         self
     }
 
+    /// Shares the work with the other processes of `world`. All of them make the same calls with the same arguments; each
+    /// decodes, augments and learns from its share of every batch, and their gradients are added up, so that the weights and
+    /// the history of all are those of one process with the same `batch_size`, up to the order of sums. The first
+    /// shows progress and writes checkpoints.
+    ///
+    /// The batch is that of all processes together, and no learning rate changes by itself. Whoever lets it grow with
+    /// them, `batch_size(20 * world.size())`, makes fewer steps an epoch; a learning rate that grows alike (at first
+    /// little by little: [`Schedule::OneCycle`]) often makes up for that.
+    ///
+    /// PyTorch: `DistributedDataParallel(model)` with a `DistributedSampler`, where `batch_size` is that of each process.
+    #[doc(alias("DistributedDataParallel", "distribute", "mpi"))]
+    pub fn world(mut self, world: &World) -> Self {
+        self.world = world.clone();
+        self
+    }
+
+    /// What this process makes of it: all but the first are silent and write nothing.
+    pub(crate) fn of_this_process(&self) -> Self {
+        let mut own = self.clone();
+        if self.world.rank() > 0 {
+            own.progress = self.progress.silent();
+            own.checkpoint = None;
+        }
+        own
+    }
+
+    /// Refuses batches and pictures that do not suffice for all processes.
+    pub(crate) fn check_world(&self, training: usize, validation: usize) -> Result<()> {
+        for (what, count) in [
+            ("batch_size", self.batch_size),
+            ("training pictures", training),
+            ("validation pictures", validation),
+        ] {
+            self.world.check_enough(what, count)?;
+        }
+        Ok(())
+    }
+
     /// The options and their values.
     pub fn table(&self) -> Table {
         let rate = |rate: f64| format!("{rate:e}");
@@ -254,6 +296,9 @@ impl Fit {
         row("seed", self.seed.to_string());
         if self.keep_steps {
             row("keep_steps", "true".into());
+        }
+        if !self.world.is_alone() {
+            row("world", format!("{} processes", self.world.size()));
         }
         table
     }

@@ -77,18 +77,26 @@ pub(crate) fn step(
     optimizer: &mut OptimizerState,
     rates: &[f64],
 ) -> std::result::Result<Measured, TchError> {
-    // Set here, not left to the caller: a panic that a cell survived may have left it off.
-    let (measured, gradients) = tch::with_grad(|| {
-        let logits = learner.logits(&batch.inputs, Mode::Training(mask))?;
-        let measured = batch.targets.measure(&logits)?;
-        let gradients = Tensor::f_run_backward(&[&measured.loss], variables, false, false)?;
-        Ok::<_, TchError>((measured, gradients))
-    })?;
+    let (measured, gradients) = gradients(learner, batch, mask, variables)?;
     let _no_grad = tch::no_grad_guard();
     optimizer.step(variables, &gradients, rates)?;
-    Ok(Measured {
-        loss: measured.loss.f_detach()?,
-        measure: measured.measure,
+    Ok(measured)
+}
+
+/// Loss and gradients of one batch.
+pub(crate) fn gradients(
+    learner: &dyn Learner,
+    batch: &Batch,
+    mask: Option<&Tensor>,
+    variables: &[Tensor],
+) -> std::result::Result<(Measured, Vec<Tensor>), TchError> {
+    // Set here, not left to the caller: a panic that a cell survived may have left it off.
+    tch::with_grad(|| {
+        let logits = learner.logits(&batch.inputs, Mode::Training(mask))?;
+        let Measured { loss, measure } = batch.targets.measure(&logits)?;
+        let gradients = Tensor::f_run_backward(&[&loss], variables, false, false)?;
+        let loss = loss.f_detach()?;
+        Ok((Measured { loss, measure }, gradients))
     })
 }
 

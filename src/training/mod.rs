@@ -5,6 +5,7 @@
 //! Imports: error, files, machine, pictures, show.
 
 pub(crate) mod averages;
+pub(crate) mod beginning;
 pub(crate) mod checkpoint;
 pub(crate) mod curves;
 pub(crate) mod dropout;
@@ -16,6 +17,7 @@ pub(crate) mod learner;
 pub(crate) mod loss;
 pub(crate) mod optimizer;
 pub(crate) mod order;
+pub(crate) mod pass;
 pub(crate) mod rate_finder;
 pub(crate) mod reporter;
 pub(crate) mod run;
@@ -24,5 +26,6 @@ pub(crate) mod smoothing;
 pub(crate) mod source;
 pub(crate) mod step;
 pub(crate) mod steps;
+pub(crate) mod together;
 pub(crate) mod validation;
 pub(crate) mod variable;

@@ -4,6 +4,7 @@
 //! random state.
 
 use crate::machine::random::Random;
+use crate::machine::world::World;
 use crate::training::fit::Fit;
 
 /// What the random choices of an epoch follow from.
@@ -12,6 +13,8 @@ pub(crate) struct Draws {
     epoch: usize,
     /// How many pictures the epoch shows, counted as often as they come.
     pub(crate) pictures: usize,
+    /// The places in the epoch of those that this process takes; none if it takes all.
+    places: Option<Vec<i64>>,
 }
 
 impl Draws {
@@ -21,12 +24,27 @@ impl Draws {
             seed,
             epoch,
             pictures,
+            places: None,
+        }
+    }
+
+    /// The same for a process that takes the pictures at these places of the epoch alone.
+    pub(crate) fn at(self, places: Vec<i64>) -> Self {
+        Self {
+            places: Some(places),
+            ..self
         }
     }
 
     /// The numbers for one purpose, such as dropout.
     pub(crate) fn random(&self, purpose: &str) -> Random {
         Random::new(self.seed, &format!("{purpose} of epoch {}", self.epoch))
+    }
+
+    /// The places in the epoch of the pictures that this process takes, if they are not all. What is drawn is drawn
+    /// for all pictures, so that it does not follow from the number of processes.
+    pub(crate) fn places(&self) -> Option<&[i64]> {
+        self.places.as_deref()
     }
 }
 
@@ -67,6 +85,28 @@ impl Order {
         order
     }
 
+    /// What one process takes of each step, which may be nothing of a short one, and the places of these pictures in
+    /// the epoch.
+    pub(crate) fn share(&self, world: &World) -> (Self, Vec<i64>) {
+        let mut own = Self {
+            pictures: Vec::new(),
+            sizes: Vec::new(),
+        };
+        let mut places = Vec::new();
+        let mut first = 0;
+        for &size in &self.sizes {
+            let share = world.share(size);
+            own.sizes.push(share.len());
+            places.extend(share.map(|place| (first + place) as i64));
+            first += size;
+        }
+        let pictures = places
+            .iter()
+            .filter_map(|&place| self.pictures.get(place as usize));
+        own.pictures = pictures.copied().collect();
+        (own, places)
+    }
+
     /// Each picture once, one after the other, `at_once` a step.
     pub(crate) fn straight(pictures: usize, at_once: usize) -> Self {
         let at_once = at_once.max(1);
@@ -81,6 +121,7 @@ impl Order {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::world::tests::in_a_world;
 
     #[test]
     fn an_epoch_shows_each_picture_once_and_steps_cut_an_endless_row() {
@@ -106,6 +147,25 @@ mod tests {
         assert_ne!(all[..10], all[10..], "each pass has an order of its own");
         let again = Order::shuffled(&fit, 10, 0, 3).pictures;
         assert_ne!(all[..8], again, "and so has each run of the same model");
+    }
+
+    #[test]
+    fn processes_take_every_picture_of_a_step_once() {
+        let whole = Order::shuffled(&Fit::default().batch_size(4), 10, 0, 0);
+        let shares = in_a_world(3, |world| whole.share(world));
+        let sizes = shares.iter().map(|(own, _)| own.sizes.clone());
+        let sizes = sizes.collect::<Vec<_>>();
+        assert_eq!(sizes, [[1, 1, 0], [1, 1, 1], [2, 2, 1]]);
+        let mut taken = [None; 10];
+        for (own, places) in &shares {
+            for (picture, &place) in own.pictures.iter().zip(places) {
+                assert!(taken[place as usize].replace(*picture).is_none());
+            }
+        }
+        assert_eq!(
+            taken.map(Option::unwrap_or_default).as_slice(),
+            whole.pictures
+        );
     }
 
     #[test]

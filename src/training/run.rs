@@ -6,19 +6,18 @@
 
 use std::time::Instant;
 
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use crate::error::{Error, Result};
-use crate::training::averages::{Averages, check_finite, numbers_of, read};
+use crate::training::averages::check_finite;
 use crate::training::checkpoint::{Best, Checkpoint, Run};
-use crate::training::dropout;
 use crate::training::epoch::Epoch;
 use crate::training::evaluation::Evaluation;
 use crate::training::fit::Fit;
 use crate::training::history::History;
 use crate::training::learner::{self, Learner};
 use crate::training::optimizer::OptimizerState;
-use crate::training::order::{Draws, Order};
+use crate::training::pass::Pass;
 use crate::training::reporter::Reporter;
 use crate::training::source::Source;
 use crate::training::step::Step;
@@ -44,7 +43,8 @@ pub(crate) fn run(
     from: Option<&Checkpoint>,
 ) -> Result<()> {
     learner::learning(fit, learner, |variables| {
-        Loop::new(fit, learner, variables, history, from)?.epochs(sources, history)
+        let begun = Loop::new(fit, learner, variables, history, from);
+        fit.world.agree(begun)?.epochs(sources, history)
     })
 }
 
@@ -56,16 +56,6 @@ pub(crate) fn stopped_before(fit: &Fit, history: &mut History, from: Option<&Che
     let ending = format!("stopped before epoch {}", history.epochs.len() + 1);
     fit.progress.line(&format!("Note: {ending}"));
     history.cut(ending);
-}
-
-/// How an epoch went.
-struct Passed {
-    steps: usize,
-    trained: Evaluation,
-    /// What each step gave.
-    each: Vec<Evaluation>,
-    /// After how many steps it was stopped, if it was.
-    stopped_after: Option<usize>,
 }
 
 /// A run between its epochs.
@@ -164,7 +154,17 @@ impl<'a> Loop<'a> {
     ) -> Result<bool> {
         let fit = self.fit;
         let start = Instant::now();
-        let passed = self.train(&mut *sources.train, number)?;
+        let pass = Pass {
+            fit,
+            learner: self.learner,
+            variables: self.variables,
+            tensors: &self.tensors,
+            optimizer: &mut self.optimizer,
+            before: self.before,
+            doing: &self.doing,
+            reporter: &mut self.reporter,
+        };
+        let passed = pass.take(&mut *sources.train, number)?;
         history.steps += passed.steps;
         if fit.keep_steps {
             let each = passed.each.iter().map(|&step| Step::new(number, step));
@@ -182,7 +182,8 @@ impl<'a> Loop<'a> {
         let reporter = &mut self.reporter;
         reporter.begin_validation(passed.trained, source.len());
         let each = |done| reporter.validated(done);
-        let validation = match evaluate(self.learner, source, &fit.progress, "validating", each) {
+        let (world, progress) = (&fit.world, &fit.progress);
+        let validation = match evaluate(world, self.learner, source, progress, "validating", each) {
             Ok(evaluation) => Some(evaluation),
             Err(Error::Stopped { .. }) => None,
             Err(error) => return Err(error),
@@ -191,7 +192,9 @@ impl<'a> Loop<'a> {
             // The last step has gone too far; its own loss was measured before it.
             check_finite(validation.loss, number, passed.steps)?;
         }
-        let epoch = Epoch::new(passed.trained, validation, start.elapsed().as_secs_f64());
+        // The history is the same on all processes, the clock of the first included.
+        let seconds = fit.world.of_first(start.elapsed().as_secs_f64());
+        let epoch = Epoch::new(passed.trained, validation, seconds);
         self.reporter.end_epoch(epoch);
         self.good = copies_of(&tensors_of(&self.state))
             .map_err(Error::compute("keeping the last good weights"))?;
@@ -236,67 +239,6 @@ impl<'a> Loop<'a> {
             Some(_) => "; `fit` goes on from there",
             None => "; the model keeps what it has learned, and its `fit` goes on from there",
         }
-    }
-
-    /// One pass over an epoch's batches. On a GPU reads from the device once, at the end.
-    fn train(&mut self, source: &mut dyn Source, number: usize) -> Result<Passed> {
-        let fit = self.fit;
-        let doing = self.doing.clone();
-        let failed = || Error::batch(doing.clone(), fit.batch_size);
-        let device = self.learner.device();
-        let Order { pictures, sizes } = Order::shuffled(fit, source.len(), number - 1, self.before);
-        let draws = Draws::new(fit.seed, self.before + number, pictures.len());
-        let masks = self.learner.dropout().masks(&draws, device)?;
-        source.begin(&pictures, Some(&draws))?;
-        self.reporter
-            .begin_epoch(number, sizes.len(), pictures.len());
-        let mut first = 0;
-        let mut steps = 0;
-        let mut so_far = Averages::new(self.learner.target());
-        // What was measured on a GPU, until the epoch's end.
-        let mut there = Vec::new();
-        for (done, &count) in sizes.iter().enumerate() {
-            if fit.progress.is_stopped() {
-                break;
-            }
-            let step = (number - 1) * sizes.len() + done;
-            let factor = fit.schedule.factor(step, sizes.len(), fit.epochs);
-            let rates = variable::rates(fit, self.variables, factor);
-            let mask = dropout::rows_of(masks.as_ref(), first, count).map_err(failed())?;
-            let measured = source
-                .next(count)
-                .and_then(|batch| {
-                    let (tensors, optimizer) = (&self.tensors, &mut self.optimizer);
-                    Ok(learner::step(
-                        self.learner,
-                        &batch,
-                        mask.as_ref(),
-                        tensors,
-                        optimizer,
-                        &rates,
-                    )?)
-                })
-                .map_err(|failure| failure.or(failed()))?;
-            steps += 1;
-            first += count;
-            let numbers = numbers_of(&measured).map_err(failed())?;
-            // Free here; on a GPU it would make the host wait in every step.
-            let is_known = device == Device::Cpu;
-            if is_known {
-                so_far.add(&read(&[numbers]).map_err(failed())?, &[count], number)?;
-            } else {
-                there.push(numbers);
-            }
-            self.reporter
-                .step(steps, is_known.then(|| so_far.evaluation()));
-        }
-        so_far.add(&read(&there).map_err(failed())?, &sizes, number)?;
-        Ok(Passed {
-            steps,
-            trained: so_far.evaluation(),
-            each: so_far.each(),
-            stopped_after: (steps < sizes.len()).then_some(steps),
-        })
     }
 
     /// Remembers the best weights for early stopping.

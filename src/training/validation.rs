@@ -4,21 +4,36 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::machine::fitting_batch::FittingBatch;
+use crate::machine::world::World;
 use crate::show::progress::Progress;
 use crate::training::evaluation::{Evaluation, Sums};
 use crate::training::learner::{Learner, Mode};
 use crate::training::order::Order;
 use crate::training::source::{Batch, Source};
 
-/// Loss and measure of `learner` on all pictures of `source`, as they are. `each` hears how many are done, as far
-/// as the host knows: a GPU may be behind.
+/// Loss and measure of `learner` on all pictures of `source`, as they are, together with those of the other processes of
+/// `world`. `each` hears how many are done, as far as the host knows: a GPU may be behind.
 pub(crate) fn evaluate(
+    world: &World,
+    learner: &dyn Learner,
+    source: &mut dyn Source,
+    progress: &Progress,
+    doing: &str,
+    each: impl FnMut(usize),
+) -> Result<Evaluation> {
+    let own = measured(learner, source, progress, doing, each);
+    let failed = Error::batch(doing, learner.pictures_at_once());
+    world.agree(own)?.read_with(world).map_err(failed)
+}
+
+/// What this process measures on its pictures.
+fn measured(
     learner: &dyn Learner,
     source: &mut dyn Source,
     progress: &Progress,
     doing: &str,
     mut each: impl FnMut(usize),
-) -> Result<Evaluation> {
+) -> Result<Sums> {
     let _no_grad = tch::no_grad_guard();
     let at_once = learner.pictures_at_once();
     let order = Order::straight(source.len(), at_once);
@@ -38,7 +53,7 @@ pub(crate) fn evaluate(
         done += count;
         each(done);
     }
-    sums.read().map_err(Error::batch(doing, at_once))
+    Ok(sums)
 }
 
 /// The logits of a batch, in parts where memory does not suffice for the whole.

@@ -19,6 +19,7 @@ use crate::finding::{Finding, State};
 use crate::graphics;
 use crate::kernel;
 use crate::libtorch;
+use crate::mpi;
 use crate::programs;
 use crate::python;
 use crate::registration;
@@ -44,6 +45,7 @@ pub fn command(place: &Place) -> Result<ExitCode> {
         torch(place),
         graphics::torch_cuda(place),
         graphics::gpu(place),
+        mpi::finding(),
         notebook_kernel(place),
         data::weights(place),
         data::pictures(place),

@@ -32,6 +32,7 @@ mod kernel;
 mod libtorch;
 mod link;
 mod lock;
+mod mpi;
 mod notebook;
 mod packages;
 mod peers;

@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use crate::compiler::on_path;
+use crate::mpi;
 use crate::programs;
 use crate::setup;
 use crate::trouble::{Result, Trouble};
@@ -106,6 +107,7 @@ const TESTS: [&str; 7] = [
 /// others cargo would build the dependencies once more.
 const BROWSER_TESTS: [&str; 4] = ["--test", "browser", "--", "--ignored"];
 const LESSON_TESTS: [&str; 4] = ["--test", "lesson", "--", "--ignored"];
+const MPI_TESTS: [&str; 4] = ["--test", "mpi", "--", "--ignored"];
 
 /// The photographs and weights that `tests/lesson.rs` looks for: one of each.
 const PHOTOGRAPHS: [&str; 2] = [
@@ -183,6 +185,14 @@ pub fn command(place: &Place) -> Result<ExitCode> {
              what to do: bring {} and {}",
             PHOTOGRAPHS[0], WEIGHTS[0]
         ));
+    }
+    match mpi::missing() {
+        None => optional("the lesson as several processes", &MPI_TESTS, None)?,
+        Some(missing) => say::line(format!(
+            "skipped: the lesson as several processes (tests/mpi.rs), since there is no {missing} on this machine\n  \
+             what to do: {}",
+            mpi::INSTALL
+        )),
     }
     say::line(counts.closing_line());
     if !passed_all || counts.failed > 0 {
