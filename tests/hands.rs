@@ -66,10 +66,7 @@ const TRIES: &[(&str, Ends)] = &[
     ("model.state_dict()?.len()", Shows("30")),
     ("history.save(\"curves.gif\")?", Names(&[".png", ".svg"])),
     // Nothing is left out without a word.
-    (
-        "Dataset::open(place.join(\"mixed\"))?",
-        Shows("phone.HEIC"),
-    ),
+    ("Dataset::open(place.join(\"mixed\"))?", Shows("phone.HEIC")),
     (
         "println!(\"{:?}\", Dataset::open(place.join(\"mixed\"))?.left_out());",
         Shows("notes.txt"),
@@ -82,7 +79,10 @@ const TRIES: &[(&str, Ends)] = &[
         "Data::split(place.join(\"one\"), 0.5, 42)?",
         Shows("Found 2 images"),
     ),
-    ("Dataset::open(\"no/such/folder\")?", Names(&["no/such/folder"])),
+    (
+        "Dataset::open(\"no/such/folder\")?",
+        Names(&["no/such/folder"]),
+    ),
     (
         "Photo::open(\"https://example.com/cat.jpg\")?",
         Names(&["https://example.com/cat.jpg", "ownload"]),
@@ -104,8 +104,14 @@ const TRIES: &[(&str, Ends)] = &[
     ),
     ("head.report(&validation)?.most_confused(3)", Shows("true")),
     ("head.report(&validation)?.precision_recall()?", Draws),
-    ("println!(\"{:?}\", model.predict(&image)?.top(2));", Shows("cats")),
-    ("head.report(&validation)?.probabilities().shape()", Shows("[8, 2]")),
+    (
+        "println!(\"{:?}\", model.predict(&image)?.top(2));",
+        Shows("cats"),
+    ),
+    (
+        "head.report(&validation)?.probabilities().shape()",
+        Shows("[8, 2]"),
+    ),
     // Each batch, log scale, x values, a figure's size.
     (
         "train_head(&train, &validation, &fit.clone().keep_steps())?.1.plot_steps()?.log_y()",
@@ -136,7 +142,10 @@ const TRIES: &[(&str, Ends)] = &[
     ("train.nearest(&base, &image, 3)?", Draws),
     ("train.pca()?", Draws),
     // Words of the others.
-    ("println!(\"{:?}\", data.class_indices());", Shows("\"dogs\": 1")),
+    (
+        "println!(\"{:?}\", data.class_indices());",
+        Shows("\"dogs\": 1"),
+    ),
     ("println!(\"{:?}\", data.classes());", Shows("\"cats\"")),
     ("model.layers()", Shows("block1_conv1")),
     ("data.class_names()", Names(&["classes"])),
@@ -148,14 +157,18 @@ const TRIES: &[(&str, Ends)] = &[
     ("model.unfreeze()", Names(&["unfreeze_from"])),
     ("model.summary()", Shows("block1_conv1")),
     ("data.train.show_batch()", Names(&["show"])),
-    ("model.unfreeze_from(\"block6_conv1\")?", Names(&["block5_conv1"])),
+    (
+        "model.unfreeze_from(\"block6_conv1\")?",
+        Names(&["block5_conv1"]),
+    ),
     ("lab.load(\"m.h5\")?", Names(&["m.h5"])),
     ("lab.resnet50(16)?", Names(&["16", "32"])),
 ];
 
 /// What a cell says: its error, or its value and what it prints.
 fn said(answer: &Value) -> String {
-    let shown = ["results", "moving"].map(|key| answer[key].as_array().cloned().unwrap_or_default());
+    let shown =
+        ["results", "moving"].map(|key| answer[key].as_array().cloned().unwrap_or_default());
     let texts = shown.concat();
     let texts = texts.iter().filter_map(|data| data["text/plain"].as_str());
     let printed = answer["stdout"].as_str().unwrap_or_default();
@@ -166,7 +179,8 @@ fn said(answer: &Value) -> String {
 }
 
 fn shows_a_picture(answer: &Value) -> bool {
-    let shown = ["results", "moving"].map(|key| answer[key].as_array().cloned().unwrap_or_default());
+    let shown =
+        ["results", "moving"].map(|key| answer[key].as_array().cloned().unwrap_or_default());
     let is_picture = |data: &Value| data["image/png"].is_string() || data["image/jpeg"].is_string();
     shown.concat().iter().any(is_picture)
 }
@@ -174,7 +188,9 @@ fn shows_a_picture(answer: &Value) -> bool {
 #[test]
 fn what_hands_try_ends_as_expected_or_in_words_with_the_right_name() {
     let folder = tempfile::tempdir().unwrap();
-    let cells = [BEGIN].into_iter().chain(TRIES.iter().map(|(typed, _)| *typed));
+    let cells = [BEGIN]
+        .into_iter()
+        .chain(TRIES.iter().map(|(typed, _)| *typed));
     let order = json!({ "notebooks": [cells.collect::<Vec<_>>()], "folder": folder.path() });
     let answers = common::on_kernels("notebook_cells.py", &order);
     let answers = answers["answers"][0].as_array().unwrap();

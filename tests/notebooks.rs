@@ -238,7 +238,10 @@ fn show(cells: &[Value], tables: &[&str], pictures: &[&str]) {
     }
     for id in pictures {
         let data = result(cells, id);
-        assert!(PICTURES.iter().any(|kind| !joined(data, kind).is_empty()), "{id}");
+        assert!(
+            PICTURES.iter().any(|kind| !joined(data, kind).is_empty()),
+            "{id}"
+        );
     }
 }
 

@@ -96,7 +96,10 @@ mod tests {
         });
         let png = encoded(&squares);
         assert_eq!(png.mime, "image/png");
-        assert_eq!(image::load_from_memory(&png.bytes).unwrap().to_rgb8(), squares);
+        assert_eq!(
+            image::load_from_memory(&png.bytes).unwrap().to_rgb8(),
+            squares
+        );
     }
 
     #[test]

@@ -285,9 +285,18 @@ fn curves_have_x_values_of_their_own_and_logarithmic_axes() {
         let figure = plot_xy(&[("a", &x.to_vec(), &y.to_vec())]).unwrap();
         drawn(if points { figure.points() } else { figure })
     };
-    let (one, other) = (([1.0, 2.0, 3.0], [5.0, 9.0, 4.0]), ([3.0, 1.0, 2.0], [4.0, 5.0, 9.0]));
-    assert_eq!(drawn_as(one.0, one.1, true), drawn_as(other.0, other.1, true));
-    assert_ne!(drawn_as(one.0, one.1, false), drawn_as(other.0, other.1, false));
+    let (one, other) = (
+        ([1.0, 2.0, 3.0], [5.0, 9.0, 4.0]),
+        ([3.0, 1.0, 2.0], [4.0, 5.0, 9.0]),
+    );
+    assert_eq!(
+        drawn_as(one.0, one.1, true),
+        drawn_as(other.0, other.1, true)
+    );
+    assert_ne!(
+        drawn_as(one.0, one.1, false),
+        drawn_as(other.0, other.1, false)
+    );
     let error = plot_xy(&[("a", &x, &vec![1.0])]).unwrap_err().to_string();
     assert!(error.contains("3 x and 1 y values"), "{error}");
     // Figures without axes stay what they are.

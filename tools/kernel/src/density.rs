@@ -70,7 +70,11 @@ fn png(head: &[u8]) -> Option<Said> {
 
 /// Of a JPEG file with JFIF's header.
 fn jpeg(head: &[u8]) -> Option<Said> {
-    let number = |place: usize| Some(u16::from_be_bytes(head.get(place..place + 2)?.try_into().ok()?));
+    let number = |place: usize| {
+        Some(u16::from_be_bytes(
+            head.get(place..place + 2)?.try_into().ok()?,
+        ))
+    };
     let is_inches = head.get(13) == Some(&1);
     if !head.starts_with(b"\xff\xd8\xff\xe0") || head.get(6..11)? != b"JFIF\0" || !is_inches {
         return None;

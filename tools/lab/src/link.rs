@@ -1,6 +1,5 @@
 //! The link `.lab/libtorch` to the chosen libtorch, which every build finds through `.cargo/config.toml`.
 
-
 use checkout::lock::Lock;
 use checkout::place::Place;
 use checkout::say;
