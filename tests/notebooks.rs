@@ -133,9 +133,9 @@ fn fresh(name: &str) -> Vec<Value> {
                 _ => "iVBORw0KGgo",
             };
             assert!(picture.starts_with(beginning), "{}: no {kind}", cell["id"]);
-            // 0.5 MB, and a third more as base64.
+            // 1 MB, and a third more as base64.
             assert!(
-                picture.len() < 700_000,
+                picture.len() < 1_400_000,
                 "{}: {} bytes",
                 cell["id"],
                 picture.len()
