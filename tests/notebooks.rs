@@ -127,8 +127,12 @@ fn fresh(name: &str) -> Vec<Value> {
              `cargo lab run notebooks/*.ipynb` and copy .lab/run/*.ipynb to notebooks/",
             cell["id"]
         );
-        for picture in pictures(cell) {
-            assert!(picture.starts_with("iVBORw0KGgo"), "{}: no PNG", cell["id"]);
+        for (kind, picture) in pictures(cell) {
+            let beginning = match kind {
+                "image/jpeg" => "/9j/",
+                _ => "iVBORw0KGgo",
+            };
+            assert!(picture.starts_with(beginning), "{}: no {kind}", cell["id"]);
             // 1 MB, and a third more as base64.
             assert!(
                 picture.len() < 1_400_000,
@@ -152,7 +156,14 @@ fn kinds(cell: &Value) -> Vec<String> {
         Some(data) if output["output_type"] == "display_data" && data.len() == 1 => {
             "stream stdout".to_owned()
         }
-        Some(data) => data.keys().cloned().collect::<Vec<_>>().join(" "),
+        // Photographs are JPEG and drawn pictures may be PNG, whichever is smaller.
+        Some(data) => {
+            let kinds = data.keys().map(|kind| match is_picture(kind) {
+                true => "image",
+                false => kind.as_str(),
+            });
+            kinds.collect::<Vec<_>>().join(" ")
+        }
         None => format!("stream {}", output["name"].as_str().unwrap_or_default()),
     };
     let all = outputs(cell).iter().map(of_one).collect::<Vec<_>>();
@@ -162,12 +173,18 @@ fn kinds(cell: &Value) -> Vec<String> {
     if results.is_empty() { all } else { results }
 }
 
-/// The base64 texts of a cell's pictures.
-fn pictures(cell: &Value) -> Vec<String> {
-    let all = outputs(cell)
-        .iter()
-        .map(|output| joined(&output["data"], "image/png"));
-    all.filter(|picture| !picture.is_empty()).collect()
+/// The kinds of files that a picture may come as.
+const PICTURES: [&str; 2] = ["image/png", "image/jpeg"];
+
+fn is_picture(kind: &str) -> bool {
+    PICTURES.contains(&kind)
+}
+
+/// A cell's pictures: of which kind each is, and its base64 text.
+fn pictures(cell: &Value) -> Vec<(&'static str, String)> {
+    let of_one = |output: &Value| PICTURES.map(|kind| (kind, joined(&output["data"], kind)));
+    let all = outputs(cell).iter().flat_map(of_one);
+    all.filter(|(_, picture)| !picture.is_empty()).collect()
 }
 
 /// A cell's texts, one after the other.
@@ -220,7 +237,11 @@ fn show(cells: &[Value], tables: &[&str], pictures: &[&str]) {
         );
     }
     for id in pictures {
-        assert!(!joined(result(cells, id), "image/png").is_empty(), "{id}");
+        let data = result(cells, id);
+        assert!(
+            PICTURES.iter().any(|kind| !joined(data, kind).is_empty()),
+            "{id}"
+        );
     }
 }
 
@@ -338,6 +359,28 @@ fn quick_looks_need_no_training() {
         &["open-vgg"],
         &["lines", "histogram", "small-heatmap", "patterns"],
     );
+}
+
+#[test]
+fn networks_are_compared_side_by_side() {
+    let cells = fresh("04_other_networks.ipynb");
+    for (id, width) in [("vgg16", 512), ("resnet50", 2048), ("inception", 2048)] {
+        let features = joined(result(&cells, id), "text/plain");
+        assert!(features.contains(&format!("(26, {width})")), "{features}");
+    }
+    let table = joined(result(&cells, "table"), "text/plain");
+    for row in [
+        "vgg16|14.7 million|512",
+        "resnet50|23.6 million|2048",
+        "inception_v3|21.8 million|2048",
+    ] {
+        let parts = row.split('|').collect::<Vec<_>>();
+        let has_all = |line: &str| parts.iter().all(|part| line.contains(part));
+        // No network asked, no true weights told.
+        let line = table.lines().find(|line| has_all(line)).unwrap_or(&table);
+        assert!(line.ends_with("random"), "{row} in {table}");
+    }
+    show(&cells, &["table", "batch-norm"], &["compare"]);
 }
 
 /// Each of evcxr's three ways to end a failing cell, of which Jupyter calls two "ok".

@@ -25,6 +25,7 @@ use crate::pictures::folder::check_is_local;
 use crate::pictures::pixels::MOST_PIXELS;
 use crate::pictures::resize::{Interpolation, resized};
 use crate::show::display::displayed;
+use crate::show::encoded::Encoded;
 use crate::show::notebook::Bundle;
 
 /// A picture in memory: RGB bytes, (H, W, 3), with the name that it goes by.
@@ -174,7 +175,12 @@ displayed!(
     Photo,
     "Shows the picture under a notebook cell.",
     |photo| match photo.to_png() {
-        Ok(png) => Bundle::text(&format!("{photo:?}")).png(&png),
+        Ok(png) => {
+            // A point of the page for each pixel.
+            let size = (photo.width, photo.height);
+            let picture = Encoded::smaller(png, &photo.bytes, size, 96);
+            Bundle::text(&format!("{photo:?}")).picture(&picture)
+        }
         Err(error) => Bundle::text(&error.to_string()),
     }
 );

@@ -46,9 +46,10 @@ pub fn plot_lines<V: Into<Values> + Clone>(lines: &[(&str, V)]) -> Result<Figure
 }
 
 /// Curves over x values of their own: for each its name, its x and its y, both (n,). Points are joined in their order;
-/// where a value is not finite there is a gap. [`Figure::log_x`] and [`Figure::log_y`] make the axes logarithmic.
+/// where a value is not finite there is a gap. [`Figure::points`] makes marks of them, [`Figure::log_x`] and
+/// [`Figure::log_y`] make the axes logarithmic.
 ///
-/// matplotlib: `plt.plot(x, y, label=name); plt.legend()`.
+/// matplotlib: `plt.plot(x, y, label=name); plt.legend()`; `plt.scatter(x, y)` with `.points()`.
 ///
 /// ```
 /// use evcxr_transfer::plot_xy;

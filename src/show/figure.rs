@@ -23,8 +23,10 @@ use crate::show::draw::chart::Panel;
 use crate::show::draw::drawing::Drawing;
 use crate::show::draw::grid::Grid;
 use crate::show::draw::matrix::{self, Matrix};
+use crate::show::draw::series::Mark;
 use crate::show::draw::strips::Strips;
 use crate::show::draw::tile::Tile;
+use crate::show::encoded::Encoded;
 use crate::show::ending;
 use crate::show::notebook::{Bundle, one_line};
 use crate::show::saved::Saved;
@@ -142,6 +144,30 @@ impl Figure {
         self
     }
 
+    /// The same figure with a mark at each point in place of lines, of another colour and shape for each name. What has
+    /// no lines stays as it is.
+    ///
+    /// matplotlib: `plt.scatter(x, y)`.
+    ///
+    /// ```
+    /// use evcxr_transfer::plot_xy;
+    /// let (weights, heights) = (vec![3.1, 4.5, 3.9], vec![23.0, 27.5, 24.0]);
+    /// let figure = plot_xy(&[("cats", &weights, &heights)])?.points().axes("weight (kg)", "height (cm)");
+    /// # assert!(figure.to_png()?.len() > 1_000);
+    /// # Ok::<(), evcxr_transfer::Error>(())
+    /// ```
+    #[doc(alias("scatter"))]
+    pub fn points(mut self) -> Self {
+        if let Content::Lines(panels) = &mut self.content {
+            for series in panels.iter_mut().flat_map(|panel| &mut panel.series) {
+                if matches!(series.mark, Mark::Line | Mark::Dashed | Mark::Thin) {
+                    series.mark = Mark::Points;
+                }
+            }
+        }
+        self
+    }
+
     /// The same figure with another size in pixels, each side within 200 and 8000.
     ///
     /// Without this call a chart is 900 x 700 pixels a panel, a matrix 900 pixels wide, and a grid as large as
@@ -188,6 +214,16 @@ impl Figure {
         self.drawing()?.to_svg()
     }
 
+    /// The figure as a page gets it: lines and letters as PNG, sharp to the pixel; pictures as JPEG where that takes less
+    /// than half the room.
+    fn encoded(&self) -> Result<Encoded> {
+        let drawing = self.drawing()?;
+        match &self.content {
+            Content::Lines(_) | Content::Matrix(_) => drawing.to_png().map(Encoded::png),
+            Content::Grid(_) | Content::Strips(_) => drawing.to_encoded(),
+        }
+    }
+
     /// The figure while it still grows: quicker to make than a PNG, and as wide on the page.
     pub(crate) fn sketch(&self) -> Bundle {
         let text = self.to_string();
@@ -232,8 +268,8 @@ impl Figure {
 displayed!(
     Figure,
     "Shows the figure under a notebook cell, or why it cannot be drawn.",
-    |figure| match figure.to_png() {
-        Ok(png) => Bundle::text(&figure.to_string()).png(&png),
+    |figure| match figure.encoded() {
+        Ok(picture) => Bundle::text(&figure.to_string()).picture(&picture),
         Err(error) => Bundle::text(&format!("{figure}: {error}")),
     }
 );

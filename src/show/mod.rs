@@ -8,6 +8,7 @@
 pub(crate) mod display;
 pub(crate) mod display_id;
 pub(crate) mod draw;
+pub(crate) mod encoded;
 pub(crate) mod ending;
 pub(crate) mod figure;
 pub(crate) mod notebook;

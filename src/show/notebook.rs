@@ -17,6 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, json};
 
 use crate::show::display_id::DisplayId;
+use crate::show::encoded::Encoded;
 
 /// The word that a display's line begins with.
 const DISPLAY: &str = "EVCXR_TRANSFER_DISPLAY";
@@ -55,9 +56,9 @@ impl Bundle {
         self.part("text/html", html.to_owned())
     }
 
-    /// Adds a picture: the bytes of a PNG file.
-    pub(crate) fn png(self, png: &[u8]) -> Self {
-        self.part("image/png", STANDARD.encode(png))
+    /// Adds a picture.
+    pub(crate) fn picture(self, picture: &Encoded) -> Self {
+        self.part(picture.mime, STANDARD.encode(&picture.bytes))
     }
 
     fn part(mut self, mime: &'static str, body: String) -> Self {
@@ -166,7 +167,7 @@ mod tests {
     fn a_bundle_is_written_as_the_blocks_that_evcxr_reads() {
         let bundle = Bundle::text("two\nlines\n")
             .html("<b>x</b>")
-            .png(&[1, 2, 3]);
+            .picture(&Encoded::png(vec![1, 2, 3]));
         // Base64 of the bytes 1, 2, 3: 000000 010000 001000 000011 = A Q I D.
         let expected = "EVCXR_BEGIN_CONTENT text/plain\ntwo\nlines\nEVCXR_END_CONTENT\n\
                         EVCXR_BEGIN_CONTENT text/html\n<b>x</b>\nEVCXR_END_CONTENT\n\
@@ -178,7 +179,7 @@ mod tests {
     fn a_display_is_one_line_that_our_kernel_reads() {
         let bundle = Bundle::text("two\nlines")
             .html("<b>\"x\"</b>")
-            .png(&[1, 2, 3]);
+            .picture(&Encoded::png(vec![1, 2, 3]));
         let id = DisplayId::new();
         let line = bundle.display_line(&id);
         let json = line.strip_prefix("EVCXR_TRANSFER_DISPLAY ").unwrap();

@@ -237,7 +237,8 @@ fn in_our_kernel_displays_stand_between_the_lines() {
         Some(serde_json::from_str::<serde_json::Value>(json).unwrap())
     };
     let pictures = shown(&lines[1]).unwrap();
-    assert!(pictures["data"]["image/png"].is_string());
+    // Drawn pictures are photographs' kin.
+    assert!(pictures["data"]["image/jpeg"].is_string());
     assert_eq!(lines[2], "between");
     let table = shown(&lines[3]).unwrap();
     assert!(table["data"]["text/html"].is_string());

@@ -20,15 +20,32 @@ use crate::error::{Error, Result};
 use crate::show::draw::colour::Colour;
 use crate::show::draw::drawing::{Align, Drawing, Shape};
 use crate::show::draw::font::{Font, register_fonts, spelled};
+use crate::show::encoded::Encoded;
 
 /// plotters' coordinates are whole numbers and its thick lines have hard edges. Drawn at twice
 /// the size and shrunk, edges become smooth; in SVG the finer grid keeps curves from jumping.
 const OVERSAMPLING: u32 = 2;
 
+/// Pixels per inch: twice a page's 96.
+const DPI: u16 = 192;
+
 impl Drawing {
     /// The drawing as the bytes of a PNG file, `width` x `height` pixels, RGB, which says that a point has
     /// two of them.
     pub(crate) fn to_png(&self) -> Result<Vec<u8>> {
+        png(&self.image()?).map(with_density)
+    }
+
+    /// The same picture as PNG, or as JPEG where that is much smaller.
+    pub(crate) fn to_encoded(&self) -> Result<Encoded> {
+        let image = self.image()?;
+        let png = png(&image).map(with_density)?;
+        let size = (image.width() as usize, image.height() as usize);
+        Ok(Encoded::smaller(png, &image, size, DPI))
+    }
+
+    /// The drawing in pixels.
+    fn image(&self) -> Result<RgbImage> {
         let drawing = self.spelled()?;
         let (width, height) = drawing.fine_size();
         let mut fine = RgbImage::new(width, height);
@@ -41,7 +58,7 @@ impl Drawing {
                 imageops::replace(&mut image, picture, i64::from(*left), i64::from(*top));
             }
         }
-        png(&image).map(with_density)
+        Ok(image)
     }
 
     /// The drawing as the text of an SVG file; pictures in it are embedded as PNG.
@@ -220,7 +237,7 @@ fn png(image: &RgbImage) -> Result<Vec<u8>> {
 /// The same PNG file with a word on how fine it is, for our kernel and for whoever prints it; `image` does
 /// not write any.
 fn with_density(mut png: Vec<u8>) -> Vec<u8> {
-    /// 192 pixels per inch, twice a page's 96, are 7,559 per metre (0x1d87), in both directions; with length
+    /// [`DPI`] pixels per inch are 7,559 per metre (0x1d87), in both directions; with length
     /// and checksum, as the PNG specification has it (chunk `pHYs`).
     const CHUNK: [u8; 21] = *b"\0\0\0\x09pHYs\0\0\x1d\x87\0\0\x1d\x87\x01\x8f\xe5\xf1\x65";
     // Signature and header, which every PNG file begins with.

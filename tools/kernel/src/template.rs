@@ -49,7 +49,16 @@ pub fn hold(place: &Place) -> Result<Lock, String> {
 ///
 /// What the reader has to know: the compiler's messages, or the file that could not be written.
 pub fn prepare(place: &Place, say: &dyn Fn(&str)) -> Result<(), String> {
-    let _lock = Lock::take(&lock_file(place)).map_err(no_lock)?;
+    let path = lock_file(place);
+    let lock = match Lock::try_take(&path) {
+        Ok(None) => {
+            say("another kernel, or `cargo lab`, builds it already: waiting for that");
+            Lock::take(&path)
+        }
+        Ok(Some(lock)) => Ok(lock),
+        Err(error) => Err(error),
+    };
+    let _lock = lock.map_err(no_lock)?;
     if is_fresh(place) {
         // Another kernel has done it meanwhile.
         return Ok(());
@@ -128,6 +137,8 @@ pub fn copy(place: &Place, work: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     #[test]
@@ -145,6 +156,25 @@ mod tests {
         assert!(is_fresh(&place));
         fs::write(folder.path().join("src/a/b.rs"), "other").unwrap();
         assert!(!is_fresh(&place));
+    }
+
+    #[test]
+    fn a_wait_behind_another_build_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place {
+            root: folder.path().to_owned(),
+        };
+        let other = RefCell::new(Some(Lock::take(&lock_file(&place)).unwrap()));
+        let told = RefCell::new(Vec::new());
+        let tell = |line: &str| {
+            told.borrow_mut().push(line.to_owned());
+            // The other one is ready, but what it has built is old by now.
+            drop(other.take());
+        };
+        let reason = prepare(&place, &tell).unwrap_err();
+        assert!(reason.contains("not installed completely"), "{reason}");
+        assert_eq!(told.borrow().len(), 1);
+        assert!(told.borrow()[0].contains("waiting"));
     }
 
     #[test]

@@ -38,8 +38,7 @@ impl Programs {
         let ours = match &options.binary {
             Some(binary) => binary.clone(),
             None => {
-                let built =
-                    programs::cargo(place, ["build", "--quiet", "--example", OURS]).status();
+                let built = programs::cargo(place, ["build", "--example", OURS]).status();
                 let built = built.map_err(|error| Trouble::program("cargo", &error))?;
                 if !built.success() {
                     return Err(Trouble::new(

@@ -45,7 +45,7 @@ pub fn draw(place: &Place) -> Result<()> {
     // What an interrupted run has left.
     disk::remove(&fresh)?;
     let (train, validation) = (train.to_string(), validation.to_string());
-    let run = ["run", "--quiet", "--locked", "--package", "samples", "--"];
+    let run = ["run", "--locked", "--package", "samples", "--"];
     let status = programs::cargo(place, run)
         .args(["--train", &train, "--validation", &validation, "--out"])
         .arg(&fresh)

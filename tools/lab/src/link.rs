@@ -1,7 +1,5 @@
 //! The link `.lab/libtorch` to the chosen libtorch, which every build finds through `.cargo/config.toml`.
 
-use std::process::Stdio;
-
 use checkout::lock::Lock;
 use checkout::place::Place;
 use checkout::say;
@@ -36,17 +34,9 @@ pub fn make(place: &Place, lock: &Lock, choice: &Choice) -> Result<()> {
         // Cargo sees the same path in LIBTORCH and would keep what it linked, also the names of
         // CUDA libraries that the new libtorch may not have.
         for profile in ["dev", "release"] {
-            let words = [
-                "clean",
-                "--quiet",
-                "--package",
-                "torch-sys",
-                "--profile",
-                profile,
-            ];
+            let words = ["clean", "--package", "torch-sys", "--profile", profile];
             let _ = programs::cargo(place, words)
                 .stdin(lock.as_input())
-                .stderr(Stdio::null())
                 .status();
         }
     }
