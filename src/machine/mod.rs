@@ -10,12 +10,14 @@ pub(crate) mod cuda;
 pub(crate) mod device;
 pub(crate) mod disk;
 pub(crate) mod environment;
+pub(crate) mod exchange;
 pub(crate) mod fitting_batch;
 pub(crate) mod memory;
 #[cfg(feature = "mpi")]
 pub(crate) mod mpi;
 pub(crate) mod precision;
 pub(crate) mod random;
+pub(crate) mod rows;
 pub(crate) mod scratch;
 pub(crate) mod stop;
 pub(crate) mod world;

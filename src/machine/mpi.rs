@@ -1,4 +1,4 @@
-//! The processes of a [`World`] by MPI: all that the crate's feature `mpi` adds.
+//! The processes of a world by MPI: all that the crate's feature `mpi` adds.
 //!
 //! MPI's own way with errors stays: a process that is lost ends the others.
 
@@ -11,7 +11,7 @@ use mpi::topology::{Communicator, SimpleCommunicator};
 use mpi::traits::CommunicatorCollectives;
 
 use crate::error::{Error, Result};
-use crate::machine::world::{Exchange, World};
+use crate::machine::exchange::Exchange;
 
 /// How many numbers one call of MPI takes, which counts them in 31 bits.
 const AT_ONCE: usize = 1 << 28;
@@ -19,11 +19,11 @@ const AT_ONCE: usize = 1 << 28;
 /// MPI between its beginning and its end.
 struct Mpi(Universe);
 
-/// Begins with MPI.
+/// Begins with MPI: the rank of this process, its computer, and the way to the others.
 ///
 /// # Errors
 /// [`Error::Mismatch`] if somebody has done so before.
-pub(crate) fn open() -> Result<World> {
+pub(crate) fn open() -> Result<(usize, String, Arc<dyn Exchange>)> {
     // Pictures are decoded by other threads, which never speak to MPI.
     let (universe, _) = environment::initialize_with_threading(mpi::Threading::Serialized)
         .ok_or_else(|| Error::Mismatch {
@@ -35,7 +35,8 @@ pub(crate) fn open() -> Result<World> {
     let mpi = Mpi(universe);
     let rank = mpi.all().rank().unsigned_abs() as usize;
     let node = environment::processor_name().unwrap_or_default();
-    Ok(World::connected(rank, &node, Arc::new(mpi)))
+    let all: Arc<dyn Exchange> = Arc::new(mpi);
+    Ok((rank, node, all))
 }
 
 impl Mpi {

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::machine::environment;
+use crate::machine::exchange::Exchange;
 #[cfg(feature = "mpi")]
 use crate::machine::mpi;
 
@@ -42,18 +43,6 @@ pub struct World {
     exchange: Option<Arc<dyn Exchange>>,
 }
 
-/// What carries numbers and words between the processes. All of them make the same calls in the same order.
-pub(crate) trait Exchange: Send + Sync {
-    /// Adds up the values of all processes, place by place: each gets the sums.
-    fn sum(&self, values: &mut [f32]);
-
-    /// What each process says, by rank.
-    fn gather(&self, own: &[u8]) -> Vec<Vec<u8>>;
-
-    /// Ends all processes.
-    fn abort(&self);
-}
-
 impl World {
     /// The processes that `mpirun` or `srun` started together with this one, if the crate was built with its feature `mpi`; otherwise, and if
     /// nobody else was started, this one alone. Once in a program, which ends the others with [`World::abort`] when it
@@ -66,7 +55,7 @@ impl World {
     /// work, or if the world is open already.
     pub fn open() -> Result<Self> {
         #[cfg(feature = "mpi")]
-        let world = mpi::open()?;
+        let world = mpi::open().map(|(rank, node, all)| Self::connected(rank, &node, all))?;
         #[cfg(not(feature = "mpi"))]
         let world = Self::alone();
         world.check_started(environment::processes_started())?;

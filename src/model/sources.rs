@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::machine::fitting_batch::FittingBatch;
 use crate::machine::memory::has_room;
 use crate::machine::scratch;
-use crate::machine::world::World;
 use crate::network::base::Base;
 use crate::network::outputs::lesson_order;
 use crate::pictures::augment::Augment;
@@ -23,9 +22,6 @@ use crate::training::source::{Batch, Failure, Source};
 /// Outputs of the frozen layers are kept where they take no more than this: block 4's for the lesson's
 /// 1,000 validation pictures take 166 MB in f32, block 1's would take 1.4 GB.
 const MOST_OUTPUT_BYTES: usize = 1 << 30;
-
-/// So many values of them go from process to process at once.
-const MOST_HANDED: usize = 1 << 24;
 
 /// An epoch's pictures and how many of them have been handed over.
 #[derive(Default)]
@@ -322,34 +318,9 @@ pub(crate) fn pictures<'a>(
     world.agree(passed)?;
     task.finish();
     for stored in &stored {
-        hand_round(world, stored, share.clone()).map_err(Error::compute(&doing))?;
+        world
+            .hand_round(stored, share.clone())
+            .map_err(Error::compute(&doing))?;
     }
     Ok(Box::new(Stored::new(stored, targets)))
-}
-
-/// Gives each process the rows of all others; `own` are filled.
-fn hand_round(
-    world: &World,
-    stored: &Tensor,
-    own: Range<usize>,
-) -> std::result::Result<(), TchError> {
-    let rows = stored.size()[0] as usize;
-    if world.is_alone() || rows == 0 {
-        return Ok(());
-    }
-    for others in [0..own.start, own.end..rows] {
-        let mut others = stored.f_narrow(0, others.start as i64, others.len() as i64)?;
-        let _ = others.f_zero_()?;
-    }
-    // A sum in which all but one are zero.
-    let at_once = (MOST_HANDED / (stored.numel() / rows).max(1)).max(1);
-    for first in (0..rows).step_by(at_once) {
-        let count = at_once.min(rows - first);
-        let mut some = stored.f_narrow(0, first as i64, count as i64)?;
-        let flat = some.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?;
-        let mut values = Vec::<f32>::try_from(&flat.f_reshape(-1)?)?;
-        world.sum(&mut values);
-        some.f_copy_(&Tensor::f_from_slice(&values)?.f_view_as(&some)?)?;
-    }
-    Ok(())
 }
