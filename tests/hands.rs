@@ -77,7 +77,7 @@ const TRIES: &[(&str, Ends)] = &[
     ),
     (
         "Data::split(place.join(\"one\"), 0.5, 42)?",
-        Shows("Found 2 images"),
+        Names(&["hands/one/cats", "two pictures"]),
     ),
     (
         "Dataset::open(\"no/such/folder\")?",
@@ -149,13 +149,31 @@ const TRIES: &[(&str, Ends)] = &[
     ("println!(\"{:?}\", data.classes());", Shows("\"cats\"")),
     ("model.layers()", Shows("block1_conv1")),
     ("data.class_names()", Names(&["classes"])),
-    ("lab.fit().verbose(0)", Names(&["progress"])),
-    ("lab.fit().quiet()", Names(&["progress"])),
-    ("lab.fit().lr(1e-3)", Names(&["learning_rate"])),
-    ("lab.fit().patience(3)", Names(&["early_stopping"])),
+    // rustc knows names that are spelled alike, and no doc aliases of another crate.
+    (
+        "lab.fit().verbose(0)",
+        Names(&["no method named `verbose`", "Fit"]),
+    ),
+    (
+        "lab.fit().quiet()",
+        Names(&["no method named `quiet`", "Fit"]),
+    ),
+    (
+        "lab.fit().lr(1e-3)",
+        Names(&["no method named `lr`", "Fit"]),
+    ),
+    (
+        "lab.fit().patience(3)",
+        Names(&["no method named `patience`", "Fit"]),
+    ),
+    ("lab.fit().progress(Progress::quiet())", Shows("quiet")),
+    (
+        "lab.fit().learning_rate(1e-3).early_stopping(3)",
+        Shows("0.001"),
+    ),
     ("model.freeze()", Names(&["freeze_base"])),
     ("model.unfreeze()", Names(&["unfreeze_from"])),
-    ("model.summary()", Shows("block1_conv1")),
+    ("model.summary()", Shows("vgg16 (Functional)")),
     ("data.train.show_batch()", Names(&["show"])),
     (
         "model.unfreeze_from(\"block6_conv1\")?",
