@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Sums in another order, in f32, over the two epochs of each part.
-const TOLERANCE: f64 = 2e-5;
+/// Sums in another order, in f32, over the epochs of each part; measured at 6e-7.
+const TOLERANCE: f64 = 5e-6;
 
 /// The lesson on a few drawn pictures, seeded and in f32; 13 in steps of 6 leave a short last one.
 const LESSON: &str =
