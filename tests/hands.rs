@@ -9,6 +9,7 @@
     clippy::panic,
     reason = "a test fails by panicking"
 )]
+#![allow(clippy::print_stdout, reason = "the table of tries")]
 
 mod common;
 
