@@ -157,8 +157,9 @@ pub mod prelude {
     pub use crate::{
         ActivationMaximization, Architecture, Augment, Base, Classifier, Data, Dataset, Device,
         Error, Features, Fill, Fit, GradCam, Head, HeadModel, History, Interpolation, Lab,
-        Normalization, Occlusion, Optimizer, Photo, Pooling, Precision, Progress, Scaling, Schedule, Target,
-        Tensor, Weights, display, heatmap, histogram, plot_lines, plot_xy, show_images, train_head,
+        Normalization, Occlusion, Optimizer, Photo, Pooling, Precision, Progress, Scaling,
+        Schedule, Target, Tensor, Weights, display, heatmap, histogram, plot_lines, plot_xy,
+        show_images, train_head,
     };
     pub use crate::{ndarray, tch};
 }

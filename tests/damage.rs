@@ -18,10 +18,12 @@
 )]
 
 mod common;
+#[path = "common/damage.rs"]
+mod damage;
 
 use std::path::Path;
 
-use common::damage::damaged;
+use damage::damaged;
 use evcxr_transfer::{
     Augment, Base, Classifier, Data, Dataset, Device, Error, Features, Fit, Head, HeadModel, Photo,
     Precision, Progress, Target, Weights,
@@ -68,8 +70,11 @@ fn pictures() {
     let mut files = files_in(folder.path(), 60_000);
     files.retain(|(name, _)| !name.ends_with(".rgb"));
     assert!(files.len() > 80, "{}", files.len());
-    let refused = damaged("pictures", &files, 1500, |name, bytes| {
-        match Photo::from_bytes(name, bytes) {
+    let refused = damaged(
+        "pictures",
+        &files,
+        1500,
+        |name, bytes| match Photo::from_bytes(name, bytes) {
             Ok(photo) => {
                 assert_eq!(photo.bytes().len(), photo.width() * photo.height() * 3);
                 true
@@ -79,8 +84,8 @@ fn pictures() {
                 assert_words(&error);
                 false
             }
-        }
-    });
+        },
+    );
     assert!(refused > 300, "the damage is real: {refused}");
     assert_small();
 }
@@ -167,7 +172,9 @@ fn quiet() -> Fit {
 }
 
 fn samples() -> Data {
-    Data::open(common::repository("data/samples")).unwrap().take(2, 2)
+    Data::open(common::repository("data/samples"))
+        .unwrap()
+        .take(2, 2)
 }
 
 #[test]
@@ -197,7 +204,9 @@ fn saved_heads_and_features() {
     let folder = tempfile::tempdir().unwrap();
     let values = ndarray::Array4::from_shape_fn((4, 1, 1, 6), |(n, _, _, k)| (n * k) as f32 / 9.0);
     let features = Features::from_array(&values, &[0, 1, 0, 1], &["cats", "dogs"]).unwrap();
-    features.save(folder.path().join("features.safetensors")).unwrap();
+    features
+        .save(folder.path().join("features.safetensors"))
+        .unwrap();
     let mut head = Head::dense(3).build(&features, 0).unwrap();
     let fit = quiet().checkpoint(folder.path().join("run.safetensors"));
     head.fit(&features, &features, &fit).unwrap();

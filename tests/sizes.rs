@@ -76,7 +76,11 @@ fn arguments_beyond_any_memory_are_refused_or_cut_to_what_there_is() {
     let patient = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32).unwrap();
     let patient = patient.batch_size(usize::MAX).progress(Progress::quiet());
     assert_eq!(
-        patient.extract_features(&data.validation).unwrap().array().unwrap(),
+        patient
+            .extract_features(&data.validation)
+            .unwrap()
+            .array()
+            .unwrap(),
         features.array().unwrap()
     );
     for slip in SLIPS {

@@ -73,7 +73,12 @@ fn step(onnx: &mut Onnx, name: &str, operator: &str, x: &str, values: &[f32]) ->
 
 fn bgr(onnx: &mut Onnx, x: &str) -> String {
     let order = onnx.integers("bgr.values", &[2, 1, 0]);
-    onnx.node("bgr", "Gather", &[x, &order], &[("axis", Attribute::Int(3))])
+    onnx.node(
+        "bgr",
+        "Gather",
+        &[x, &order],
+        &[("axis", Attribute::Int(3))],
+    )
 }
 
 fn channels_first(onnx: &mut Onnx, name: &str, x: &str) -> String {

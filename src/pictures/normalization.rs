@@ -159,32 +159,6 @@ impl TryFrom<Told> for Normalization {
 #[allow(clippy::unwrap_used, reason = "a failing test may stop")]
 mod tests {
     use super::*;
-    use crate::pictures::scaling::Scaling;
-
-    fn every_byte() -> Tensor {
-        let bytes: Vec<u8> = (0..=255u8)
-            .flat_map(|byte| [byte, 255 - byte, byte / 2])
-            .collect();
-        Tensor::from_slice(&bytes).view([1, 16, 16, 3])
-    }
-
-    #[test]
-    fn the_known_scalings_can_be_told_in_full() {
-        let in_bytes = |values: [f32; 3]| values.map(|value| value / 255.0);
-        let caffe = Normalization::new(in_bytes([103.939, 116.779, 123.68]), in_bytes([1.0; 3]));
-        let tf = Normalization::new([0.5; 3], [0.5; 3]).unwrap();
-        for (told, known, most) in [
-            (Normalization::IMAGENET, Scaling::Torch, 0.0),
-            // Values up to 151 and 1 after as many roundings as steps.
-            (caffe.unwrap().bgr(), Scaling::Caffe, 1e-4),
-            (tf, Scaling::Tf, 1e-6),
-        ] {
-            let [told, known] =
-                [told.into(), known].map(|scaling: Scaling| scaling.apply(&every_byte()).unwrap());
-            let off = (told - known).abs().max().double_value(&[]);
-            assert!(off <= most, "{off}");
-        }
-    }
 
     #[test]
     fn what_is_no_mean_or_deviation_is_refused_in_files_too() {
@@ -202,11 +176,12 @@ mod tests {
                 "{error}"
             );
         }
-        let stored = serde_json::to_string(&Scaling::from(Normalization::IMAGENET.bgr())).unwrap();
-        let found: Scaling = serde_json::from_str(&stored).unwrap();
-        assert_eq!(found, Scaling::Normalization(Normalization::IMAGENET.bgr()));
+        let told = Normalization::IMAGENET.bgr();
+        let stored = serde_json::to_string(&told).unwrap();
+        let found: Normalization = serde_json::from_str(&stored).unwrap();
+        assert_eq!(found, told);
         for damaged in [stored.replace("0.229", "0.0"), stored.replace("0.485", "4")] {
-            assert!(serde_json::from_str::<Scaling>(&damaged).is_err());
+            assert!(serde_json::from_str::<Normalization>(&damaged).is_err());
         }
     }
 }

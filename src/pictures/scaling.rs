@@ -73,3 +73,34 @@ impl fmt::Display for Scaling {
         f.write_str(known)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+
+    fn every_byte() -> Tensor {
+        let bytes: Vec<u8> = (0..=255u8)
+            .flat_map(|byte| [byte, 255 - byte, byte / 2])
+            .collect();
+        Tensor::from_slice(&bytes).view([1, 16, 16, 3])
+    }
+
+    #[test]
+    fn the_known_scalings_can_be_told_in_full() {
+        let in_bytes = |values: [f32; 3]| values.map(|value| value / 255.0);
+        let caffe = Normalization::new(in_bytes([103.939, 116.779, 123.68]), in_bytes([1.0; 3]));
+        let tf = Normalization::new([0.5; 3], [0.5; 3]).unwrap();
+        for (told, known, most) in [
+            (Normalization::IMAGENET, Scaling::Torch, 0.0),
+            // Values up to 151 and 1 after as many roundings as steps.
+            (caffe.unwrap().bgr(), Scaling::Caffe, 1e-4),
+            (tf, Scaling::Tf, 1e-6),
+        ] {
+            let [told, known] =
+                [told.into(), known].map(|scaling: Scaling| scaling.apply(&every_byte()).unwrap());
+            let off = (told - known).abs().max().double_value(&[]);
+            assert!(off <= most, "{off}");
+        }
+    }
+}

@@ -127,12 +127,7 @@ impl Augment {
     ///
     /// # Errors
     /// [`Error::Mismatch`](crate::Error::Mismatch) if so many do not fit into memory.
-    pub fn transforms(
-        &self,
-        n: usize,
-        size: (usize, usize),
-        seed: u64,
-    ) -> Result<Vec<Transform>> {
+    pub fn transforms(&self, n: usize, size: (usize, usize), seed: u64) -> Result<Vec<Transform>> {
         let bytes = n.saturating_mul(size_of::<Transform>());
         let what = format!("{n} transforms");
         check_room(Device::Cpu, bytes, &what, "Draw fewer, a batch at a time")?;

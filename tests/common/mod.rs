@@ -1,8 +1,5 @@
 //! Runs the reference programs (Keras, PyTorch, Pillow) that tests compare with, and Jupyter's clients.
 
-#[allow(dead_code, reason = "not every test file needs it")]
-pub mod damage;
-
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -170,6 +167,8 @@ pub fn most_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells it");
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
     let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
-    let kilobytes: u64 = kilobytes.and_then(|number| number.parse().ok()).expect("a number");
+    let kilobytes: u64 = kilobytes
+        .and_then(|number| number.parse().ok())
+        .expect("a number");
     kilobytes * 1024
 }

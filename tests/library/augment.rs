@@ -388,7 +388,10 @@ fn one_seed_gives_the_same_transforms_and_another_seed_others() {
     let draw = |seed| Augment::lesson().transforms(5, (150, 150), seed).unwrap();
     assert_eq!(draw(3), draw(3));
     assert_ne!(draw(3), draw(4));
-    assert_eq!(draw(3)[..2], Augment::lesson().transforms(2, (150, 150), 3).unwrap());
+    assert_eq!(
+        draw(3)[..2],
+        Augment::lesson().transforms(2, (150, 150), 3).unwrap()
+    );
     let none = Augment::none().transforms(3, (150, 150), 3).unwrap();
     assert_eq!(none, [Transform::identity(); 3]);
 }

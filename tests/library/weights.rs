@@ -365,7 +365,8 @@ fn a_scaling_that_is_told_in_full_goes_with_the_weights_and_their_models() {
     let told = told.bgr();
     let weights = Weights::seeded(SEED).trained_on(told);
     let base = base(&weights).unwrap();
-    let words = "Pixels: as BGR less the mean 0.48, 0.46, 0.41, over the deviation 0.27, 0.26, 0.28";
+    let words =
+        "Pixels: as BGR less the mean 0.48, 0.46, 0.41, over the deviation 0.27, 0.26, 0.28";
     let has_words = |text: &str| text.lines().any(|line| line == words);
     assert!(has_words(&base.summary().to_string()), "{}", base.summary());
     let classifier = Classifier::new(&base, Head::dense(4), &["cats", "dogs"]).unwrap();

@@ -15,7 +15,12 @@ use crate::error::{Error, Result};
 use crate::machine::stop::Stop;
 use crate::show::progress::Progress;
 
-#[allow(clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "only tests have it")]
+#[allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "only tests have it"
+)]
 #[path = "../../../tests/common/damage.rs"]
 mod damage;
 
@@ -383,7 +388,10 @@ fn what_other_programs_can_unpack_is_told_from_what_is_damaged() {
 #[test]
 fn damaged_archives_are_unpacked_whole_or_refused_with_words() {
     let folder = tempdir().unwrap();
-    let plain = archive_of(&folder, &[entry("a/1.txt", b"one"), entry("a/2.txt", &[7; 3000])]);
+    let plain = archive_of(
+        &folder,
+        &[entry("a/1.txt", b"one"), entry("a/2.txt", &[7; 3000])],
+    );
     let mut files = vec![("stored".to_owned(), fs::read(plain).unwrap())];
     let mut packed = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for name in ["pictures/cats/1.jpg", "pictures/dogs/ü.jpg", "__MACOSX/x"] {

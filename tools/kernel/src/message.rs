@@ -184,24 +184,39 @@ mod tests {
             let raw = signer.write(&identity, "history_request", &json!({}), content);
             raw.unwrap()
         };
-        let mut files: Vec<(String, Vec<u8>)> = files
+        let framed = files
             .iter()
-            .map(|content| (content.to_string(), framed(&written(content))))
+            .map(|content| ("whole", framed(&written(content))));
+        let alone = files
+            .iter()
+            .map(|content| ("content", content.to_string().into_bytes()));
+        let files: Vec<(String, Vec<u8>)> = framed
+            .chain(alone)
+            .map(|(kind, bytes)| (kind.to_owned(), bytes))
             .collect();
-        files.push(("nothing".into(), vec![0; 12]));
         let mut history = History::default();
         for number in 0..4 {
             history.add(number, "let aab = \"ab\";");
         }
-        let refused = damage::damaged("messages", &files, 4000, |_, bytes| {
+        let refused = damage::damaged("messages", &files, 4000, |kind, bytes| {
             // What a reader of iopub sends.
             let runtime = tokio::runtime::Builder::new_current_thread().build();
             let mut sent = bytes;
-            while runtime.as_ref().unwrap().block_on(zmtp::frame(&mut sent)).is_ok() {}
-            let Some(raw) = unframed(bytes) else {
-                return false;
+            while runtime
+                .as_ref()
+                .unwrap()
+                .block_on(zmtp::frame(&mut sent))
+                .is_ok()
+            {}
+            let raw = match kind {
+                "whole" => unframed(bytes),
+                _ => {
+                    let parts = [&b"{}"[..], b"{}", b"{}", bytes].map(Bytes::copy_from_slice);
+                    let before = [DELIMITER, b""].map(Bytes::from_static);
+                    ZmqMessage::try_from([&before[..], &parts[..]].concat()).ok()
+                }
             };
-            let Some(message) = signer.read(&raw) else {
+            let Some(message) = raw.and_then(|raw| signer.read(&raw)) else {
                 return false;
             };
             assert!(message.kind().len() + message.id().len() <= bytes.len());
