@@ -78,7 +78,7 @@ fn resize(bencher: Bencher, how: Interpolation) {
 #[divan::bench]
 fn augmentation(bencher: Bencher) {
     let (augment, pixels) = (Augment::lesson(), pixels());
-    let transforms = augment.transforms(BATCH, (SIZE, SIZE), 0);
+    let transforms = augment.transforms(BATCH, (SIZE, SIZE), 0).unwrap();
     bencher
         .counter(ItemsCount::new(BATCH))
         .bench_local(|| augment.apply(black_box(&pixels), &transforms).unwrap());

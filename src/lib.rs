@@ -120,6 +120,7 @@ pub use pictures::check::Checks;
 pub use pictures::data::Data;
 pub use pictures::dataset::Dataset;
 pub use pictures::fill::Fill;
+pub use pictures::normalization::Normalization;
 pub use pictures::photo::Photo;
 pub use pictures::photo_source::PhotoSource;
 pub use pictures::resize::Interpolation;
@@ -157,9 +158,9 @@ pub mod prelude {
     pub use crate::{
         ActivationMaximization, Architecture, Augment, Base, Classifier, Data, Dataset, Device,
         Error, Features, Fill, Fit, GradCam, Head, HeadModel, History, Interpolation, Lab,
-        Occlusion, Optimizer, Photo, Pooling, Precision, Progress, Scaling, Schedule, Target,
-        Tensor, Weights, World, display, heatmap, histogram, plot_lines, plot_xy, show_images,
-        train_head,
+        Normalization, Occlusion, Optimizer, Photo, Pooling, Precision, Progress, Scaling,
+        Schedule, Target, Tensor, Weights, World, display, heatmap, histogram, plot_lines, plot_xy,
+        show_images, train_head,
     };
     pub use crate::{ndarray, tch};
 }

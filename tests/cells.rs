@@ -120,7 +120,7 @@ const CALLS_OF_TRAINING: &[&str] = &[
     "let augment = Augment::lesson();\naugment",
     "let own = Augment::none().rotation(20.0).width_shift(0.1).height_shift(0.1).shear(5.0)
         .zoom(0.1).horizontal_flip().vertical_flip().brightness(0.8, 1.2).fill(Fill::Reflect);",
-    "own.check()?;\nlet drawn = own.transforms(2, (32, 32), 7);\nlet first = drawn[0];",
+    "own.check()?;\nlet drawn = own.transforms(2, (32, 32), 7)?;\nlet first = drawn[0];",
     "few.show_augmented(&augment, 4)?",
     "let fit = lab.fit().epochs(1).steps_per_epoch(1).batch_size(4).optimizer(Optimizer::adam()).early_stopping(2)
         .schedule(Schedule::Cosine).class_weights(&[1.0, 2.0]).head_learning_rate(1e-3).precision(Precision::F32);",

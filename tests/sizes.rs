@@ -13,7 +13,7 @@ mod common;
 
 use evcxr_transfer::{
     ActivationMaximization, Augment, Base, Classifier, Data, Device, Error, Features, Fit, Head,
-    Occlusion, Precision, Progress, Weights, histogram,
+    Interpolation, Occlusion, Photo, Precision, Progress, Schedule, Weights, histogram,
 };
 use ndarray::Array4;
 use tch::{Kind, Tensor};
@@ -28,17 +28,6 @@ const SLIPS: [usize; 4] = [
     usize::MAX / 2,
     usize::MAX,
 ];
-
-/// The most memory that this process has had so far, in bytes.
-fn most_memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
-    let kilobytes = line.split_whitespace().nth(1).unwrap();
-    kilobytes.parse::<u64>().unwrap() * 1024
-}
 
 #[test]
 fn an_archive_with_a_changed_byte_is_refused_before_it_takes_memory() {
@@ -64,7 +53,7 @@ fn an_archive_with_a_changed_byte_is_refused_before_it_takes_memory() {
         whole.len() / 29
     );
     // Without the checksums some of these bytes were sizes of 4 GB.
-    assert!(most_memory() < MOST);
+    assert!(common::most_memory() < MOST);
 }
 
 #[test]
@@ -81,7 +70,34 @@ fn arguments_beyond_any_memory_are_refused_or_cut_to_what_there_is() {
     let few = Features::from_array(&Array4::zeros((2, 1, 1, 2)), &[0, 1], &["cats", "dogs"]);
     let few = few.unwrap();
     let model = Classifier::new(&base, Head::dense(4), &["cats", "dogs"]).unwrap();
+    let report = model.report(&data.validation).unwrap();
+    let prediction = model.predict(picture).unwrap();
+    let features = base.extract_features(&data.validation).unwrap();
+    let patient = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32).unwrap();
+    let patient = patient.batch_size(usize::MAX).progress(Progress::quiet());
+    assert_eq!(
+        patient
+            .extract_features(&data.validation)
+            .unwrap()
+            .array()
+            .unwrap(),
+        features.array().unwrap()
+    );
     for slip in SLIPS {
+        assert!(Augment::lesson().transforms(slip, (150, 150), 0).is_err());
+        assert!(Augment::lesson().transforms(1, (slip, slip), 0).is_ok());
+        let photo = prediction.photo();
+        assert!(photo.resize(slip, 1, Interpolation::Bicubic).is_err());
+        assert!(Photo::from_pixels("", slip, slip, vec![0; 3]).is_err());
+        assert_eq!(prediction.top(slip).len(), 2);
+        assert!(report.show(slip).is_ok() && report.most_wrong(slip).is_ok());
+        assert!(report.most_confused(slip).num_rows() <= 2);
+        let nearest = features.nearest(&base, picture, slip).unwrap();
+        assert_eq!(nearest.similarities().len(), features.len());
+        assert_eq!(data.clone().take(slip, slip).train.len(), data.train.len());
+        assert!(Schedule::Cosine.factor(slip, slip, slip).is_finite());
+        let often = Fit::default().epochs(slip).early_stopping(slip);
+        assert!(often.checkpoint_every(slip).check().is_ok());
         assert_eq!(filters.first(slip).to_string(), all);
         assert!(maps.grid(slip, slip).to_string().contains("64"));
         assert_eq!(data.train.take(slip).len(), data.train.len());
@@ -114,5 +130,5 @@ fn arguments_beyond_any_memory_are_refused_or_cut_to_what_there_is() {
         error.to_string().contains("memory for 2000 patterns"),
         "{error}"
     );
-    assert!(most_memory() < MOST);
+    assert!(common::most_memory() < MOST);
 }

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
+use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
 use crate::error::{Error, Result};
@@ -55,8 +56,12 @@ pub(crate) fn unpack(archive: &Path, into: &Path, progress: &Progress) -> Result
         problem,
         remedy: "Remove the file and download it again".into(),
     };
-    let mut zip = ZipArchive::new(BufReader::with_capacity(CHUNK, file))
-        .map_err(|error| damaged(format!("it cannot be read as a zip file: {error}")))?;
+    let mut zip = ZipArchive::new(BufReader::with_capacity(CHUNK, file)).map_err(|error| {
+        damaged(format!(
+            "it cannot be read as a zip file: {}",
+            in_words(&error)
+        ))
+    })?;
     let entries = list(archive, &zip)?;
     if fs::read_dir(into).is_ok_and(|mut content| content.next().is_some()) {
         let size = |path: &Path| fs::metadata(into.join(path)).map(|found| found.len()).ok();
@@ -80,9 +85,12 @@ pub(crate) fn unpack(archive: &Path, into: &Path, progress: &Progress) -> Result
             fs::create_dir_all(folder).map_err(Error::file(folder, "create"))?;
         }
         let shown = entry.path.display();
-        let source = zip
-            .by_index(entry.index)
-            .map_err(|error| damaged(format!("{shown} in it cannot be read: {error}")))?;
+        let source = zip.by_index(entry.index).map_err(|error| {
+            damaged(format!(
+                "{shown} in it cannot be read: {}",
+                in_words(&error)
+            ))
+        })?;
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -140,9 +148,12 @@ fn list(archive: &Path, zip: &ZipArchive<BufReader<File>>) -> Result<Vec<Entry>>
     };
     let mut entries = Vec::new();
     for index in 0..zip.len() {
-        let entry = zip
-            .by_index_data(index)
-            .map_err(|error| refused(format!("entry {index} cannot be read: {error}")))?;
+        let entry = zip.by_index_data(index).map_err(|error| {
+            refused(format!(
+                "entry {index} cannot be read: {}",
+                in_words(&error)
+            ))
+        })?;
         let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
         let Some(path) = entry.enclosed_name().filter(|_| stays_inside(&name)) else {
             return Err(refused(format!("{name:?} in it leads out of the folder")));
@@ -189,6 +200,18 @@ fn list(archive: &Path, zip: &ZipArchive<BufReader<File>>) -> Result<Vec<Entry>>
     }
     check_places(archive, &entries)?;
     Ok(entries)
+}
+
+/// What the zip library says of an archive, without the names of its types.
+pub(crate) fn in_words(error: &ZipError) -> String {
+    match error {
+        ZipError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            "it ends too soon".into()
+        }
+        ZipError::Io(error) => error.to_string(),
+        ZipError::InvalidArchive(_) => "its list of parts is damaged or cut off".into(),
+        _ => "it is packed in a way that is not known here".into(),
+    }
 }
 
 /// What to do with an archive that other programs can unpack.

@@ -126,7 +126,7 @@ impl Attempt<'_, '_> {
                 .part
                 .is_of_this_version(|name| header(answer.headers(), name));
             // Some servers pass over If-Range, and send the rest of whatever is there now.
-            if !is_same.unwrap_or(self.remote.md5.is_some()) {
+            if !is_same.unwrap_or(self.remote.sum.is_some()) {
                 self.part.remove()?;
                 return Err(Ended::again("the file there has changed meanwhile"));
             }

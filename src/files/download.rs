@@ -21,7 +21,7 @@ const TRIES: u32 = 3;
 impl Remote {
     /// Brings the file into `folder`, which is created if need be, and returns its path.
     ///
-    /// A file that is already there and fits (size, MD5 sum) is returned at once, without the
+    /// A file that is already there and fits (size, sum) is returned at once, without the
     /// network. Otherwise it is downloaded beside its place as `.part`, checked, and then renamed,
     /// so a file under its final name is always whole. A download that was cut or stopped goes on
     /// where it ended, within this call (three tries) and in later ones. Two processes may ask for

@@ -60,7 +60,7 @@ impl Part {
         let have = self.len();
         let (url, validator) = self.origin();
         // With neither a validator nor a sum nobody could tell two versions glued together.
-        let provable = validator.is_some() || remote.md5.is_some();
+        let provable = validator.is_some() || remote.sum.is_some();
         let fits = remote.bytes.is_none_or(|bytes| have <= bytes);
         if url == remote.url && provable && fits {
             have

@@ -6,11 +6,32 @@ use std::path::Path;
 use std::time::Duration;
 
 use md5::{Digest, Md5};
+use sha2::Sha256;
 
 use crate::error::{Error, Result};
 
 /// Bytes read at once.
 pub(crate) const CHUNK: usize = 64 * 1024;
+
+/// A published sum of a file's bytes, in hexadecimal digits.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Sum {
+    Md5(String),
+    Sha256(String),
+}
+
+impl Sum {
+    /// Why the file at `path` has another sum, as the end of a sentence; nothing if it has this one.
+    fn misfit(&self, path: &Path) -> Result<Option<String>> {
+        let (name, expected, found) = match self {
+            Self::Md5(expected) => ("MD5", expected, sum_of::<Md5>(path)),
+            Self::Sha256(expected) => ("SHA-256", expected, sum_of::<Sha256>(path)),
+        };
+        let found = found.map_err(Error::file(path, "read"))?;
+        let fits = found.eq_ignore_ascii_case(expected);
+        Ok((!fits).then(|| format!("has the {name} sum {found} instead of {expected}")))
+    }
+}
 
 /// A file on a server, and what is known about it beforehand.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +42,8 @@ pub(crate) struct Remote {
     pub(crate) file_name: String,
     /// The size that the file must have, in bytes. Default: any.
     pub(crate) bytes: Option<u64>,
-    /// The MD5 sum that the file must have, 32 hexadecimal digits. Default: any.
-    pub(crate) md5: Option<String>,
+    /// The sum that the file must have. Default: any.
+    pub(crate) sum: Option<Sum>,
     /// How long the server may stay silent before the connection counts as dead. Default: 30 s.
     pub(crate) patience: Duration,
 }
@@ -37,7 +58,7 @@ impl Remote {
             url,
             file_name,
             bytes: None,
-            md5: None,
+            sum: None,
             patience: Duration::from_secs(30),
         }
     }
@@ -61,7 +82,15 @@ impl Remote {
     /// The same file, which must have this MD5 sum (32 hexadecimal digits).
     pub(crate) fn md5(self, md5: impl Into<String>) -> Self {
         Self {
-            md5: Some(md5.into()),
+            sum: Some(Sum::Md5(md5.into())),
+            ..self
+        }
+    }
+
+    /// The same file, which must have this SHA-256 sum (64 hexadecimal digits).
+    pub(crate) fn sha256(self, sha256: impl Into<String>) -> Self {
+        Self {
+            sum: Some(Sum::Sha256(sha256.into())),
             ..self
         }
     }
@@ -72,12 +101,7 @@ impl Remote {
         if let Some(bytes) = self.bytes.filter(|bytes| *bytes != found) {
             return Ok(Some(format!("has {found} bytes instead of {bytes}")));
         }
-        let Some(expected) = &self.md5 else {
-            return Ok(None);
-        };
-        let found = md5_of(path).map_err(Error::file(path, "read"))?;
-        let fits = found.eq_ignore_ascii_case(expected);
-        Ok((!fits).then(|| format!("has the MD5 sum {found} instead of {expected}")))
+        self.sum.as_ref().map_or(Ok(None), |sum| sum.misfit(path))
     }
 
     /// The error of a download that was to end at `place`.
@@ -101,9 +125,9 @@ impl Remote {
     }
 }
 
-fn md5_of(path: &Path) -> io::Result<String> {
+fn sum_of<D: Digest>(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
-    let mut hasher = Md5::new();
+    let mut hasher = D::new();
     let mut buffer = vec![0; CHUNK];
     loop {
         match file.read(&mut buffer)? {
@@ -111,9 +135,6 @@ fn md5_of(path: &Path) -> io::Result<String> {
             count => hasher.update(&buffer[..count]),
         }
     }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    let sum = hasher.finalize();
+    Ok(sum.iter().map(|byte| format!("{byte:02x}")).collect())
 }

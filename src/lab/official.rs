@@ -17,10 +17,15 @@ const CLASS_NAMES_URL: &str =
     "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json";
 const CLASS_NAMES_MD5: &str = "c2c37ea517e94d9795004a39431a14cb";
 const PICTURES_BYTES: u64 = 68_606_236;
+/// Google publishes no sum of the pictures. This one stands in the record that Git LFS made of PlaidML's copy of the very
+/// file, of that many bytes (github.com/plaidml/depot, datasets/cats_and_dogs_filtered.zip, 2019).
+const PICTURES_SHA256: &str = "91af24e0be191e9380dafc8710d0933fa826ec8e51f26f85c1fddba4e8018e3f";
 
 /// The archive of the lesson's pictures.
 pub(crate) fn pictures() -> Remote {
-    Remote::new(PICTURES_URL).bytes(PICTURES_BYTES)
+    Remote::new(PICTURES_URL)
+        .bytes(PICTURES_BYTES)
+        .sha256(PICTURES_SHA256)
 }
 
 /// The official weight file of a network.
@@ -104,6 +109,11 @@ pub(crate) fn names_in(text: &[u8]) -> serde_json::Result<Vec<String>> {
 #[allow(clippy::unwrap_used, reason = "a failing test may stop")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_pictures_are_known_by_their_sum() {
+        assert!(pictures().sum.is_some());
+    }
 
     #[test]
     fn class_names_come_in_the_order_of_their_numbers() {

@@ -9,6 +9,7 @@
 //! | `EVCXR_TRANSFER_STOP` | a file: while it exists, long work ends at its next batch. The kernel makes it when a cell is interrupted |
 //! | `EVCXR_TRANSFER_DISPLAY` | `live`: whoever reads stdout understands displays whose content changes, as our kernel does |
 //! | `KERAS_HOME`, `TORCH_HOME`, `XDG_CACHE_HOME`, `HOME` | where Keras and PyTorch keep what they have downloaded |
+//! | `HOME` | below it, the fonts that are the user's own |
 //! | `TMPDIR` | where temporary files belong |
 //! | `OMPI_COMM_WORLD_SIZE`, `PMI_SIZE`, `SLURM_STEP_NUM_TASKS` | how many processes `mpirun` or `srun` started at once |
 
@@ -40,17 +41,22 @@ pub(crate) fn mirror() -> Option<String> {
     )
 }
 
+/// The user's own folder.
+pub(crate) fn home() -> Option<PathBuf> {
+    said("HOME").map(PathBuf::from)
+}
+
 /// Where Keras keeps weight files and the names of ImageNet's classes (keras/src/utils/file_utils.py).
 pub(crate) fn keras_cache() -> Option<PathBuf> {
-    let keras = || Some(PathBuf::from(said("HOME")?).join(".keras"));
+    let keras = || Some(home()?.join(".keras"));
     let home = said("KERAS_HOME").map(PathBuf::from).or_else(keras)?;
     Some(home.join("models"))
 }
 
 /// Where torchvision keeps weight files (torch/hub.py).
 pub(crate) fn torch_cache() -> Option<PathBuf> {
-    let home = || Some(PathBuf::from(said("HOME")?).join(".cache"));
-    let cache = || said("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+    let own = || Some(home()?.join(".cache"));
+    let cache = || said("XDG_CACHE_HOME").map(PathBuf::from).or_else(own);
     let torch = || Some(cache()?.join("torch"));
     let home = said("TORCH_HOME").map(PathBuf::from).or_else(torch)?;
     Some(home.join("hub").join("checkpoints"))

@@ -17,7 +17,7 @@ use crate::pictures::scaling::Scaling;
 const VALUES: usize = 4096;
 
 /// A base and how its pictures were prepared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Provenance {
     architecture: Architecture,
     /// A hash of the weights, which are other ones after fine-tuning.

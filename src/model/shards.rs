@@ -29,7 +29,7 @@ const NAME: [&str; 2] = ["shard-", ".safetensors"];
 const REMEDY: &str = "Extract them again with `base.extract_shards(..)?`: finished shards are kept";
 
 /// Which part of a dataset's features a file has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Shard {
     /// The number of its first picture among all.
     first: usize,

@@ -199,9 +199,9 @@ impl Base {
 
     /// How pixels are scaled before the first layer. Keras weights and seeded ones get the lesson's
     /// 1/255 unless said otherwise here, torchvision's the preprocessing they were trained with, those
-    /// of a saved classifier what it was trained with.
-    pub fn scaling(mut self, scaling: Scaling) -> Self {
-        self.origin.scaling = scaling;
+    /// of a saved classifier what it was trained with. A [`Normalization`](crate::Normalization) tells any other in full.
+    pub fn scaling(mut self, scaling: impl Into<Scaling>) -> Self {
+        self.origin.scaling = scaling.into();
         self
     }
 

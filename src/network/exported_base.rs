@@ -14,7 +14,8 @@ use crate::network::operation::{Activation, Operation};
 use crate::network::parameter::Role;
 use crate::network::weights::layer_weights::LayerWeights;
 use crate::network::window::Window;
-use crate::pictures::scaling::Scaling;
+use crate::pictures::normalization::Normalization;
+use crate::pictures::scaling::{CAFFE_MEAN, Scaling};
 
 /// The name of what goes in.
 pub(crate) const PIXELS: &str = "pixels";
@@ -38,29 +39,46 @@ impl Base {
 fn scaled(onnx: &mut Onnx, scaling: Scaling, pixels: &str) -> String {
     let to_float = [("to", Attribute::Int(Elements::Float as i64))];
     let floats = onnx.node("floats", "Cast", &[pixels], &to_float);
-    let mut step = |name: &str, operator: &str, x: &str, values: &[f32]| {
-        let values = onnx.floats(&format!("{name}.values"), values);
-        onnx.node(name, operator, &[x, &values], &[])
-    };
     match scaling {
-        Scaling::Unit => step("scaled", "Mul", &floats, &[1.0 / 255.0]),
+        Scaling::Unit => step(onnx, "scaled", "Mul", &floats, &[1.0 / 255.0]),
         Scaling::Tf => {
-            let halves = step("halves", "Div", &floats, &[127.5]);
-            step("scaled", "Sub", &halves, &[1.0])
+            let halves = step(onnx, "halves", "Div", &floats, &[127.5]);
+            step(onnx, "scaled", "Sub", &halves, &[1.0])
         }
-        Scaling::Torch => {
-            let unit = step("unit", "Div", &floats, &[255.0]);
-            let centred = step("centred", "Sub", &unit, &[0.485, 0.456, 0.406]);
-            step("scaled", "Div", &centred, &[0.229, 0.224, 0.225])
-        }
+        Scaling::Torch => normalized(onnx, Normalization::IMAGENET, floats),
+        Scaling::Normalization(told) => normalized(onnx, told, floats),
         Scaling::Caffe => {
-            let order = onnx.integers("bgr.values", &[2, 1, 0]);
-            let axis = [("axis", Attribute::Int(3))];
-            let bgr = onnx.node("bgr", "Gather", &[&floats, &order], &axis);
-            let mean = onnx.floats("scaled.values", &[103.939, 116.779, 123.68]);
-            onnx.node("scaled", "Sub", &[&bgr, &mean], &[])
+            let bgr = bgr(onnx, &floats);
+            step(onnx, "scaled", "Sub", &bgr, &CAFFE_MEAN)
         }
     }
+}
+
+/// What [`Normalization::apply`] does.
+fn normalized(onnx: &mut Onnx, told: Normalization, floats: String) -> String {
+    let ordered = match told.is_bgr() {
+        true => bgr(onnx, &floats),
+        false => floats,
+    };
+    let unit = step(onnx, "unit", "Div", &ordered, &[255.0]);
+    let centred = step(onnx, "centred", "Sub", &unit, &told.mean());
+    step(onnx, "scaled", "Div", &centred, &told.deviation())
+}
+
+/// A node that computes with one value, or one for each channel.
+fn step(onnx: &mut Onnx, name: &str, operator: &str, x: &str, values: &[f32]) -> String {
+    let values = onnx.floats(&format!("{name}.values"), values);
+    onnx.node(name, operator, &[x, &values], &[])
+}
+
+fn bgr(onnx: &mut Onnx, x: &str) -> String {
+    let order = onnx.integers("bgr.values", &[2, 1, 0]);
+    onnx.node(
+        "bgr",
+        "Gather",
+        &[x, &order],
+        &[("axis", Attribute::Int(3))],
+    )
 }
 
 fn channels_first(onnx: &mut Onnx, name: &str, x: &str) -> String {

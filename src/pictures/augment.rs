@@ -12,7 +12,7 @@
 //! use evcxr_transfer::{Augment, Tensor};
 //! let augment = Augment::none().rotation(40.0).horizontal_flip();
 //! let pixels = Tensor::from_slice(&[128u8; 2 * 4 * 5 * 3]).view([2, 4, 5, 3]);
-//! let transforms = augment.transforms(2, (4, 5), 0);
+//! let transforms = augment.transforms(2, (4, 5), 0)?;
 //! let augmented = augment.apply(&pixels, &transforms)?;
 //! assert_eq!(augmented.size(), [2, 4, 5, 3]);
 //! # Ok::<(), evcxr_transfer::Error>(())

@@ -78,7 +78,7 @@ impl Dataset {
                     .f_expand(shape, false)
             })
             .map_err(Error::compute("copying a picture"))?;
-        let augmented = augment.apply(&pixels, &augment.transforms(n, (SIDE, SIDE), 0))?;
+        let augmented = augment.apply(&pixels, &augment.transforms(n, (SIDE, SIDE), 0)?)?;
         let bytes = augmented
             .f_round()
             .and_then(|rounded| rounded.f_to_kind(Kind::Uint8)?.f_view(-1))

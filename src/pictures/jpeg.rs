@@ -30,6 +30,8 @@ pub(crate) fn jpeg_as(encoded: &[u8], format: PixelFormat) -> Result<Pixels, Str
     // Damaged or missing entropy data is passed over, as libjpeg does with a warning. What Pillow
     // does not accept is a file that stops before its end marker.
     decoder.set_lenient(true);
+    // libjpeg's default: what is missing of a progressive picture's later scans is smoothed over.
+    decoder.set_block_smoothing(true);
     if !has_end_marker(encoded) {
         return Err("the file is truncated".into());
     }

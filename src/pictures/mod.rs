@@ -20,6 +20,7 @@ pub(crate) mod jpeg;
 pub(crate) mod labels;
 pub(crate) mod left_out;
 pub(crate) mod loading;
+pub(crate) mod normalization;
 pub(crate) mod photo;
 pub(crate) mod photo_source;
 pub(crate) mod pixels;

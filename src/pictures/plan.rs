@@ -54,7 +54,7 @@ impl Augment {
                 what: "transforms and pictures".into(),
                 expected: format!("{n} transforms, one for each picture"),
                 found: transforms.len().to_string(),
-                remedy: "Draw them with `augment.transforms(n, (height, width), seed)`".into(),
+                remedy: "Draw them with `augment.transforms(n, (height, width), seed)?`".into(),
             });
         }
         if let Some(transform) = transforms.iter().find(|transform| !transform.is_finite()) {
@@ -257,7 +257,7 @@ mod tests {
     fn a_plan_of_an_epoch_serves_its_batches() {
         let size = (6, 8);
         let augment = Augment::lesson().fill(Fill::Wrap).brightness(0.5, 1.5);
-        let transforms = augment.transforms(7, size, 2);
+        let transforms = augment.transforms(7, size, 2).unwrap();
         let plan = augment.plan(&transforms, size, Device::Cpu).unwrap();
         let values = (0..7 * 6 * 8 * 3).map(|k| (k * 37 % 256) as u8);
         let pixels = Tensor::from_slice(&values.collect::<Vec<_>>()).view([7, 6, 8, 3]);

@@ -6,10 +6,15 @@
 //!
 //! ```
 //! use evcxr_transfer::Augment;
-//! let drawn = Augment::none().rotation(40.0).transforms(2, (150, 150), 0);
+//! let drawn = Augment::none().rotation(40.0).transforms(2, (150, 150), 0)?;
 //! assert!(drawn.iter().all(|transform| transform.theta.abs() <= 40.0 && transform.zx == 1.0));
+//! # Ok::<(), evcxr_transfer::Error>(())
 //! ```
 
+use tch::Device;
+
+use crate::error::Result;
+use crate::machine::memory::check_room;
 use crate::machine::random::Random;
 use crate::pictures::augment::Augment;
 
@@ -119,8 +124,14 @@ impl Augment {
     /// Draws a transform for each of `n` pictures of `size` (height, width). The same seed gives
     /// the same transforms; the order of draws and the distributions are those of Keras'
     /// `get_random_transform`, the numbers are not (its generator is NumPy's).
-    pub fn transforms(&self, n: usize, size: (usize, usize), seed: u64) -> Vec<Transform> {
-        self.draw(n, size, &mut Random::new(seed, "augment"))
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`](crate::Error::Mismatch) if so many do not fit into memory.
+    pub fn transforms(&self, n: usize, size: (usize, usize), seed: u64) -> Result<Vec<Transform>> {
+        let bytes = n.saturating_mul(size_of::<Transform>());
+        let what = format!("{n} transforms");
+        check_room(Device::Cpu, bytes, &what, "Draw fewer, a batch at a time")?;
+        Ok(self.draw(n, size, &mut Random::new(seed, "augment")))
     }
 
     /// Draws from a stream that goes on, for the epochs of a training run.

@@ -160,3 +160,15 @@ pub fn few_samples() -> tempfile::TempDir {
     }
     folder
 }
+
+/// The most memory that this process has had so far, in bytes.
+#[allow(dead_code, reason = "not every test file needs it")]
+pub fn most_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells it");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
+    let kilobytes: u64 = kilobytes
+        .and_then(|number| number.parse().ok())
+        .expect("a number");
+    kilobytes * 1024
+}

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use evcxr_transfer::{
-    Augment, Base, Dataset, Device, Fill, Interpolation, Photo, Precision, Scaling, Tensor,
-    Transform, Weights,
+    Augment, Base, Dataset, Device, Fill, Interpolation, Normalization, Photo, Precision, Scaling,
+    Tensor, Transform, Weights,
 };
 use md5::{Digest, Md5};
 use safetensors::tensor::{Dtype, TensorView};
@@ -174,11 +174,17 @@ pub fn scaling(report: &mut Report) {
     // Every byte four times, in all channels.
     let bytes = (0..32 * 32).flat_map(|place| [(place % 256) as u8; 3]);
     let photo = Photo::from_pixels("every byte", 32, 32, bytes.collect()).unwrap();
+    let (mean, deviation) = (
+        [0.48145466, 0.4578275, 0.40821073],
+        [0.26862954, 0.2613026, 0.2757771],
+    );
+    let told = Normalization::new(mean, deviation).unwrap();
     for (key, scaling, reference, tolerance) in [
         ("unit", Scaling::Unit, "Keras", SCALING),
         ("caffe", Scaling::Caffe, "Keras", SCALING),
         ("tf", Scaling::Tf, "Keras", SCALING),
         ("torch", Scaling::Torch, "torchvision", SCALING),
+        ("told", told.into(), "torchvision", SCALING),
     ] {
         let base = Base::vgg16(32, &weights, Device::Cpu, Precision::F32).unwrap();
         let maps = base
@@ -205,6 +211,9 @@ pub fn scaling(report: &mut Report) {
             Scaling::Caffe => "preprocess_input, every byte",
             Scaling::Tf => "preprocess_input of InceptionV3, every byte",
             Scaling::Torch => "torchvision's normalisation, every byte",
+            Scaling::Normalization(_) => {
+                "torchvision's Normalize with CLIP's mean and deviation, every byte"
+            }
         };
         report.add(name, &golden.made_by(reference), off, tolerance);
     }
@@ -322,7 +331,7 @@ pub fn draws(report: &mut Report) {
     ];
     let (mut ends, mut fixed) = (0.0_f64, 0.0_f64);
     for (options, augment) in [("lesson", Augment::lesson()), ("others", others)] {
-        let drawn = augment.transforms(n, size, 0);
+        let drawn = augment.transforms(n, size, 0).unwrap();
         for (parameter, read) in parameters {
             let expected = &golden.json[format!("{options} {parameter}")];
             let mut found = drawn.iter().map(read).collect::<Vec<_>>();

@@ -115,7 +115,7 @@ fn transforms(height: usize, width: usize) -> Vec<Transform> {
             ..still
         },
     ];
-    all.extend(Augment::lesson().transforms(5, (height, width), 1));
+    all.extend(Augment::lesson().transforms(5, (height, width), 1).unwrap());
     let flipped = |flip_horizontal, flip_vertical| {
         move |transform: &Transform| Transform {
             flip_horizontal,
@@ -378,18 +378,21 @@ fn transforms_are_drawn_as_keras_draws_them() {
     let keras = crate::common::python("keras_augment.py", &[Path::new("draw"), &options]);
     let keras: Value = serde_json::from_str(&keras).unwrap();
     for (index, augment) in [all, pixels_and_pairs].into_iter().enumerate() {
-        let drawn = augment.transforms(DRAWS, (height, width), 0);
+        let drawn = augment.transforms(DRAWS, (height, width), 0).unwrap();
         assert_draws_are_keras_draws(&drawn, &keras[index]);
     }
 }
 
 #[test]
 fn one_seed_gives_the_same_transforms_and_another_seed_others() {
-    let draw = |seed| Augment::lesson().transforms(5, (150, 150), seed);
+    let draw = |seed| Augment::lesson().transforms(5, (150, 150), seed).unwrap();
     assert_eq!(draw(3), draw(3));
     assert_ne!(draw(3), draw(4));
-    assert_eq!(draw(3)[..2], Augment::lesson().transforms(2, (150, 150), 3));
-    let none = Augment::none().transforms(3, (150, 150), 3);
+    assert_eq!(
+        draw(3)[..2],
+        Augment::lesson().transforms(2, (150, 150), 3).unwrap()
+    );
+    let none = Augment::none().transforms(3, (150, 150), 3).unwrap();
     assert_eq!(none, [Transform::identity(); 3]);
 }
 

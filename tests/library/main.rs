@@ -25,6 +25,7 @@ mod display;
 mod features;
 mod filter_patterns;
 mod lab;
+mod licences;
 mod looking_inside;
 mod networks;
 mod occlusion;

@@ -85,6 +85,10 @@ def resized(pictures, samples):
     return found
 
 
+# CLIP's mean and deviation: neither Keras' nor torchvision's.
+TOLD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
 def scaled(pictures, samples):
     """What every byte becomes in each channel (red, green, blue), by each scaling."""
     every = np.repeat(np.arange(256, dtype=np.float32), 3).reshape(16, 16, 3)
@@ -93,12 +97,14 @@ def scaled(pictures, samples):
     unit = torch.from_numpy(every.astype(np.uint8)).permute(2, 0, 1)
     unit = torchvision.transforms.functional.convert_image_dtype(unit, torch.float)
     normal = torchvision.transforms.functional.normalize(unit, normalise.mean, normalise.std)
+    told = torchvision.transforms.Normalize(*TOLD)(unit)
     return {
         # `standardize` is what applies `rescale`.
         "unit": ImageDataGenerator(rescale=1.0 / 255).standardize(every.copy()).ravel().tolist(),
         "caffe": bgr.ravel().tolist(),
         "tf": keras.applications.inception_v3.preprocess_input(every.copy()).ravel().tolist(),
         "torch": normal.permute(1, 2, 0).reshape(-1).tolist(),
+        "told": told.permute(1, 2, 0).reshape(-1).tolist(),
     }
 
 

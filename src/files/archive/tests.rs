@@ -5,6 +5,7 @@
 )]
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -13,6 +14,15 @@ use tempfile::{TempDir, tempdir};
 use crate::error::{Error, Result};
 use crate::machine::stop::Stop;
 use crate::show::progress::Progress;
+
+#[allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "only tests have it"
+)]
+#[path = "../../../tests/common/damage.rs"]
+mod damage;
 
 fn unpack(archive: impl AsRef<Path>, into: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
     super::unpack(archive.as_ref(), into.as_ref(), &Progress::quiet())
@@ -372,4 +382,43 @@ fn what_other_programs_can_unpack_is_told_from_what_is_damaged() {
     }
     packed(&["x/a", "x/a/b.jpg", "y"]);
     refused("lies in a folder that is a file there");
+}
+
+/// More cases: EVCXR_TRANSFER_FUZZ=60 cargo test --lib archive:: -- --nocapture
+#[test]
+fn damaged_archives_are_unpacked_whole_or_refused_with_words() {
+    let folder = tempdir().unwrap();
+    let plain = archive_of(
+        &folder,
+        &[entry("a/1.txt", b"one"), entry("a/2.txt", &[7; 3000])],
+    );
+    let mut files = vec![("stored".to_owned(), fs::read(plain).unwrap())];
+    let mut packed = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for name in ["pictures/cats/1.jpg", "pictures/dogs/ü.jpg", "__MACOSX/x"] {
+        packed
+            .start_file(name, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        packed.write_all(&b"0123456789".repeat(700)).unwrap();
+    }
+    files.push(("deflated".to_owned(), packed.finish().unwrap().into_inner()));
+    let archive = folder.path().join("damaged.zip");
+    let refused = damage::damaged("zip", &files, 1000, |_, bytes| {
+        fs::write(&archive, bytes).unwrap();
+        let home = tempdir().unwrap();
+        let into = home.path().join("into");
+        match unpack(&archive, &into) {
+            Ok(lacking) => {
+                assert!(lacking.is_empty() && into.is_dir());
+                true
+            }
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.len() < 2000 && !text.contains("Err("), "{text}");
+                // Neither half of a folder nor a file elsewhere.
+                assert!(names(&home).is_empty(), "{:?}", names(&home));
+                false
+            }
+        }
+    });
+    assert!(refused > 200, "the damage is real: {refused}");
 }

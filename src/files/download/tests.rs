@@ -23,6 +23,7 @@ use crate::show::progress::Progress;
 
 /// Of `body()`, computed by Python's hashlib.
 const MD5: &str = "71224031a0dc8ad93fc9d7784f1c8352";
+const SHA256: &str = "5a5d1daeeaa10c665f1e6f1f7b205487131b6e3fe98b20f64881a6280770d322";
 const BYTES: usize = 300_000;
 
 fn body() -> Vec<u8> {
@@ -425,19 +426,24 @@ fn without_validator_and_sum_nothing_is_resumed() {
 
 #[test]
 fn a_glued_file_with_a_wrong_sum_is_brought_in_one_piece() {
-    let server = Server::start(|count, request, connection| {
-        if count == 0 {
-            let headers = format!("Content-Length: {BYTES}\r\n");
-            send(connection, "200 OK", &headers, &[7; 100_000]);
-        } else {
-            serve(request, connection, "", BYTES);
-        }
-    });
-    let folder = tempdir().unwrap();
-    let path = fetch(&server.remote().md5(MD5), &folder).unwrap();
-    let asked: Vec<_> = server.requests().iter().map(Request::from).collect();
-    assert_eq!(asked, [None, Some(100_000), None]);
-    assert_eq!(fs::read(path).unwrap(), body());
+    for with_sum in [
+        |remote: Remote| remote.md5(MD5),
+        |remote: Remote| remote.sha256(SHA256),
+    ] {
+        let server = Server::start(|count, request, connection| {
+            if count == 0 {
+                let headers = format!("Content-Length: {BYTES}\r\n");
+                send(connection, "200 OK", &headers, &[7; 100_000]);
+            } else {
+                serve(request, connection, "", BYTES);
+            }
+        });
+        let folder = tempdir().unwrap();
+        let path = fetch(&with_sum(server.remote()), &folder).unwrap();
+        let asked: Vec<_> = server.requests().iter().map(Request::from).collect();
+        assert_eq!(asked, [None, Some(100_000), None]);
+        assert_eq!(fs::read(path).unwrap(), body());
+    }
 }
 
 #[test]
@@ -612,13 +618,16 @@ fn a_server_that_falls_silent_is_left_after_the_patience() {
 fn a_wrong_sum_is_told_with_both_sums_and_nothing_stays() {
     let server = Server::start(|_, request, connection| serve(request, connection, "", BYTES));
     let folder = tempdir().unwrap();
-    let wrong = "00000000000000000000000000000000";
-    let error = fetch(&server.remote().md5(wrong), &folder)
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains(MD5) && error.contains(wrong), "{error}");
-    assert!(error.contains("it was removed"), "{error}");
-    assert_eq!(names(&folder), ["file.bin.lock"]);
+    let (md5, sha256) = ("0".repeat(32), "0".repeat(64));
+    for (remote, found, wrong) in [
+        (server.remote().md5(&md5), MD5, &md5),
+        (server.remote().sha256(&sha256), SHA256, &sha256),
+    ] {
+        let error = fetch(&remote, &folder).unwrap_err().to_string();
+        assert!(error.contains(found) && error.contains(wrong), "{error}");
+        assert!(error.contains("it was removed"), "{error}");
+        assert_eq!(names(&folder), ["file.bin.lock"]);
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
+use crate::files::archive::in_words;
 use crate::network::weights::stored_layer::{StoredLayer, unusable};
 use crate::network::weights::torch_names::torch_names;
 
@@ -17,7 +18,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<StoredLayer>> {
     let file = File::open(path).map_err(Error::file(path, "read"))?;
     let bytes = file.metadata().map_err(Error::file(path, "read"))?.len();
     let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(|error| {
-        let problem = format!("the archive is damaged or cut short ({error})");
+        let problem = format!("the archive is damaged: {}", in_words(&error));
         unusable(path, problem, "Download it again")
     })?;
     let has = |part: &str| {
@@ -66,16 +67,17 @@ fn check_entries(
     };
     let mut left = bytes;
     for index in 0..archive.len() {
-        let unreadable = |error: &dyn fmt::Display| format!("cannot be read ({error})");
-        let mut entry = archive
-            .by_index(index)
-            .map_err(|error| damaged(&format!("part {index}"), &unreadable(&error)))?;
+        let unreadable = |error: String| format!("cannot be read ({error})");
+        let mut entry = archive.by_index(index).map_err(|error| {
+            let name = format!("part {index}");
+            damaged(&name, &unreadable(in_words(&error)))
+        })?;
         let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
         left = left
             .checked_sub(entry.size())
             .ok_or_else(|| damaged(&name, &"is longer than the file"))?;
         io::copy(&mut entry, &mut io::sink())
-            .map_err(|error| damaged(&name, &unreadable(&error)))?;
+            .map_err(|error| damaged(&name, &unreadable(error.to_string())))?;
     }
     Ok(())
 }

@@ -37,6 +37,8 @@ pub struct Weights {
     pub(super) layers: Vec<StoredLayer>,
     /// What a saved classifier says of its base.
     recorded: Option<Origin>,
+    /// What the caller says of the pixels that they were trained on.
+    told: Option<Scaling>,
     /// What the dense layers are drawn from where the file has none of them.
     pub(super) top_seed: Option<u64>,
 }
@@ -109,6 +111,7 @@ impl Weights {
             seed: 0,
             layers,
             recorded: None,
+            told: None,
             top_seed: None,
         }
     }
@@ -120,28 +123,46 @@ impl Weights {
         self
     }
 
+    /// The same weights, which were trained on pixels of this scaling: what no file says, such as timm's `mean`
+    /// and `std`. A base with them begins with it, and a model saved with that base keeps it.
+    ///
+    /// ```
+    /// use evcxr_transfer::{Architecture, Normalization, Weights};
+    /// let half = Normalization::new([0.5; 3], [0.5; 3])?;
+    /// let weights = Weights::seeded(0).trained_on(half);
+    /// assert_eq!(weights.own_scaling(Architecture::Vgg16), half.into());
+    /// # Ok::<(), evcxr_transfer::Error>(())
+    /// ```
+    #[doc(alias("preprocess_input", "mean", "std"))]
+    pub fn trained_on(mut self, scaling: impl Into<Scaling>) -> Self {
+        self.told = Some(scaling.into());
+        self
+    }
+
     /// The scaling of pixels that the weights were trained with, as those of this network.
     pub fn own_scaling(&self, architecture: Architecture) -> Scaling {
-        match &self.recorded {
-            Some(origin) => origin.own_scaling,
-            None => self.kind.own_scaling(architecture),
-        }
+        let recorded = self.recorded.as_ref().map(|origin| origin.own_scaling);
+        let own = || self.kind.own_scaling(architecture);
+        self.told.or(recorded).unwrap_or_else(own)
     }
 
     /// Where a base with these weights comes from.
     pub(crate) fn origin(&self, architecture: Architecture, with_top: bool) -> Origin {
         let weights = self.to_string();
+        let own_scaling = self.own_scaling(architecture);
         if let Some(recorded) = &self.recorded {
             return Origin {
                 weights,
+                scaling: self.told.unwrap_or(recorded.scaling),
+                own_scaling,
                 ..recorded.clone()
             };
         }
-        let own_scaling = self.own_scaling(architecture);
         Origin {
             // The lesson trains on features of pixels scaled by 1/255, which is not what Keras'
-            // weights were made with; where the top is to name classes, only that will do.
-            scaling: match with_top {
+            // weights were made with; where the top is to name classes, only that will do, and who
+            // says how they were trained means it.
+            scaling: match with_top || self.told.is_some() {
                 true => own_scaling,
                 false => architecture.usual_scaling(own_scaling),
             },

@@ -123,6 +123,11 @@ pub(crate) fn spelled(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(spell).collect())
 }
 
+/// Whether the font has no shape for some sign of a text.
+pub(crate) fn is_lacking(text: &str) -> bool {
+    matches!(spelled(text), Cow::Owned(_))
+}
+
 fn shortened(characters: &[char], keep: usize) -> String {
     let kept: String = characters.iter().take(keep).collect();
     format!("{}…", kept.trim_end())

@@ -12,4 +12,5 @@ pub(crate) mod range;
 pub(crate) mod rendering;
 pub(crate) mod series;
 pub(crate) mod strips;
+pub(crate) mod system_font;
 pub(crate) mod tile;

@@ -19,7 +19,8 @@ use plotters_svg::SVGBackend;
 use crate::error::{Error, Result};
 use crate::show::draw::colour::Colour;
 use crate::show::draw::drawing::{Align, Drawing, Shape};
-use crate::show::draw::font::{Font, register_fonts, spelled};
+use crate::show::draw::font::{Font, is_lacking, register_fonts, spelled};
+use crate::show::draw::system_font::SystemFont;
 use crate::show::encoded::Encoded;
 
 /// plotters' coordinates are whole numbers and its thick lines have hard edges. Drawn at twice
@@ -46,12 +47,26 @@ impl Drawing {
 
     /// The drawing in pixels.
     fn image(&self) -> Result<RgbImage> {
-        let drawing = self.spelled()?;
+        let lacking = self
+            .lacking_texts()
+            .flat_map(str::chars)
+            .collect::<Vec<_>>();
+        let system = match lacking.is_empty() {
+            true => None,
+            false => SystemFont::with(&lacking),
+        };
+        let drawing = match system {
+            Some(_) => Cow::Borrowed(self),
+            None => self.spelled()?,
+        };
         let (width, height) = drawing.fine_size();
         let mut fine = RgbImage::new(width, height);
         let area = BitMapBackend::with_buffer(&mut fine, (width, height)).into_drawing_area();
         drawing.paint(&area, true)?;
         drop(area);
+        if let Some(system) = system {
+            drawing.set_lacking_texts(&system, &mut fine);
+        }
         let mut image = imageops::thumbnail(&fine, drawing.width, drawing.height);
         for shape in &drawing.shapes {
             if let Shape::Picture { left, top, picture } = shape {
@@ -93,16 +108,38 @@ impl Drawing {
         Ok(svg)
     }
 
+    /// The texts with signs that the built-in font has no shape for.
+    fn lacking_texts(&self) -> impl Iterator<Item = &str> {
+        self.shapes.iter().filter_map(|shape| match shape {
+            Shape::Text { text, .. } if is_lacking(text) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Sets those texts, which plotters passes over, in another font.
+    fn set_lacking_texts(&self, system: &SystemFont, fine: &mut RgbImage) {
+        let scale = f64::from(OVERSAMPLING);
+        for shape in &self.shapes {
+            if let Shape::Text {
+                text,
+                at,
+                align,
+                font,
+            } = shape
+                && is_lacking(text)
+            {
+                let at = (at.0 * scale, at.1 * scale);
+                system.set(fine, text, at, *align, *font, scale);
+            }
+        }
+    }
+
     /// The same in signs that the font has, with a line below that says so where some were replaced. An SVG needs
     /// none of this: the page that shows it has fonts of its own.
     fn spelled(&self) -> Result<Cow<'_, Self>> {
         const LINE: u32 = 44;
         let font = Font::new(22.0);
-        let is_lacking = |shape: &Shape| match shape {
-            Shape::Text { text, .. } => matches!(spelled(text), Cow::Owned(_)),
-            _ => false,
-        };
-        if !self.shapes.iter().any(is_lacking) {
+        if self.lacking_texts().next().is_none() {
             return Ok(Cow::Borrowed(self));
         }
         let mut drawing = self.clone();
@@ -183,6 +220,8 @@ impl Drawing {
                     area.draw(&Polygon::new(points, style))
                         .map_err(Error::figure)?;
                 }
+                // Another font sets it.
+                Shape::Text { text, .. } if pixels && is_lacking(text) => {}
                 Shape::Text {
                     text,
                     at,
@@ -250,4 +289,28 @@ fn with_density(mut png: Vec<u8>) -> Vec<u8> {
 
 fn colour_of((red, green, blue): Colour) -> RGBColor {
     RGBColor(red, green, blue)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_any_script_are_told_apart() {
+        let drawn = |name: &str| {
+            let mut drawing = Drawing::new(900, 200);
+            let font = Font::new(36.0);
+            let (left, middle) = (format!("{name} 97.3 %"), 60.0);
+            drawing.text(&left, (40.0, middle), Align::Left, font);
+            drawing.text("Hx cats 97.3 %", (450.0, middle), Align::Left, font);
+            drawing.text(name, (20.0, 150.0), Align::Centre, font.bold().upwards());
+            drawing.to_png().unwrap()
+        };
+        // By a font of the machine's, or by their numbers: never as the same empty boxes.
+        let names = ["猫", "犬", "cats", "猫と犬の写真"].map(drawn);
+        for (number, name) in names.iter().enumerate() {
+            assert!(!names[..number].contains(name));
+        }
+    }
 }

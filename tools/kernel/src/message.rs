@@ -153,8 +153,101 @@ impl Message {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "only tests have it"
+)]
+#[path = "../../../tests/common/damage.rs"]
+mod damage;
+
+#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::completeness;
+    use crate::history::History;
+    use crate::zmtp;
+
+    /// More cases: EVCXR_TRANSFER_FUZZ=60 cargo test --package kernel message:: -- --nocapture
+    #[test]
+    fn damaged_messages_are_read_or_refused() {
+        let signer = Signer::new("");
+        let files = [
+            json!({"code": "let r#\"a\"# = (1, 'b', \"\\n\"); /* { */", "silent": false, "store_history": true}),
+            json!({"code": "let ü = 1; ü.", "cursor_pos": 12, "detail_level": 0}),
+            json!({"hist_access_type": "search", "pattern": "a*?b*", "n": 3, "unique": true, "session": 0}),
+            json!({"hist_access_type": "range", "session": 0, "start": 1, "stop": 3, "output": true}),
+        ];
+        let written = |content: &Value| {
+            let identity = [Bytes::from_static(b"client")];
+            let raw = signer.write(&identity, "history_request", &json!({}), content);
+            raw.unwrap()
+        };
+        let framed = files
+            .iter()
+            .map(|content| ("whole", framed(&written(content))));
+        let alone = files
+            .iter()
+            .map(|content| ("content", content.to_string().into_bytes()));
+        let files: Vec<(String, Vec<u8>)> = framed
+            .chain(alone)
+            .map(|(kind, bytes)| (kind.to_owned(), bytes))
+            .collect();
+        let mut history = History::default();
+        for number in 0..4 {
+            history.add(number, "let aab = \"ab\";");
+        }
+        let refused = damage::damaged("messages", &files, 4000, |kind, bytes| {
+            // What a reader of iopub sends.
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let mut sent = bytes;
+            while runtime
+                .as_ref()
+                .unwrap()
+                .block_on(zmtp::frame(&mut sent))
+                .is_ok()
+            {}
+            let raw = match kind {
+                "whole" => unframed(bytes),
+                _ => {
+                    let parts = [&b"{}"[..], b"{}", b"{}", bytes].map(Bytes::copy_from_slice);
+                    let before = [DELIMITER, b""].map(Bytes::from_static);
+                    ZmqMessage::try_from([&before[..], &parts[..]].concat()).ok()
+                }
+            };
+            let Some(message) = raw.and_then(|raw| signer.read(&raw)) else {
+                return false;
+            };
+            assert!(message.kind().len() + message.id().len() <= bytes.len());
+            let code = message.content["code"].as_str().unwrap_or_default();
+            completeness::reply(code);
+            history.reply(&message.content);
+            true
+        });
+        assert!(refused > 500, "the damage is real: {refused}");
+    }
+
+    /// A message's frames in a row, each behind its length.
+    fn framed(raw: &ZmqMessage) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for frame in raw.iter() {
+            bytes.extend((frame.len() as u16).to_le_bytes());
+            bytes.extend(&frame[..]);
+        }
+        bytes
+    }
+
+    /// The way back, as far as it goes.
+    fn unframed(bytes: &[u8]) -> Option<ZmqMessage> {
+        let (mut frames, mut rest) = (Vec::new(), bytes);
+        while let [low, high, more @ ..] = rest {
+            let length = usize::from(u16::from_le_bytes([*low, *high])).min(more.len());
+            frames.push(Bytes::copy_from_slice(&more[..length]));
+            rest = &more[length..];
+        }
+        ZmqMessage::try_from(frames).ok()
+    }
 
     #[test]
     fn a_message_survives_the_way_there_and_back() {
