@@ -181,7 +181,8 @@ impl Fit {
     }
 
     /// Sets whether decoded pictures are kept in memory; `false` for more of them than the memory is wanted for.
-    /// Those that do not fit are read from the disk in any case. Features and heads do not ask.
+    /// Those that do not fit are read from the disk in any case, and of several processes ([`Fit::world`]) each reads its own
+    /// training pictures in each epoch. Features and heads do not ask.
     ///
     /// tf.data: `dataset.cache()`.
     pub fn cache(mut self, cache: bool) -> Self {
