@@ -167,10 +167,10 @@ const TRIES: &[(&str, Ends)] = &[
         "lab.fit().patience(3)",
         Names(&["no method named `patience`", "Fit"]),
     ),
-    ("lab.fit().progress(Progress::quiet())", Shows("quiet")),
+    ("lab.fit().progress(Progress::quiet())", Shows("RMSprop")),
     (
         "lab.fit().learning_rate(1e-3).early_stopping(3)",
-        Shows("0.001"),
+        Shows("1e-3"),
     ),
     ("model.freeze()", Names(&["freeze_base"])),
     ("model.unfreeze()", Names(&["unfreeze_from"])),
