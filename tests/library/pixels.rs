@@ -259,7 +259,7 @@ const OTHERWISE: [(&str, usize, &str); 4] = [
     ),
     (
         "other pixels",
-        15,
+        5,
         "both go on behind the damage, from another bit",
     ),
 ];
