@@ -52,7 +52,11 @@ pub fn prepare(place: &Place, say: &dyn Fn(&str)) -> Result<(), String> {
     let path = lock_file(place);
     let lock = match Lock::try_take(&path) {
         Ok(None) => {
-            say("another kernel, or `cargo lab`, builds it already: waiting for that");
+            say(if exists(place) {
+                "evcxr_transfer has changed, and another kernel, or `cargo lab`, builds it already: waiting for that"
+            } else {
+                "another kernel, or `cargo lab`, builds evcxr_transfer already: waiting for that"
+            });
             Lock::take(&path)
         }
         Ok(Some(lock)) => Ok(lock),
