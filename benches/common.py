@@ -5,6 +5,7 @@ import pathlib
 import statistics
 
 SIZE = 150
+NETWORKS = ("vgg16", "resnet50", "inception_v3")
 
 
 def arguments():
@@ -12,6 +13,7 @@ def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", required=True)
     parser.add_argument("--weights", required=True)
+    parser.add_argument("--network", choices=NETWORKS, default="vgg16")
     for name in ("train", "validation", "batch", "epochs"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--device", choices=("cpu", "cuda"), required=True)

@@ -20,6 +20,11 @@ from keras import layers
 
 AUTOTUNE = tf.data.AUTOTUNE
 PREDICT_BATCH = {"cpu": 32, "cuda": 256}
+BASES = {
+    "vgg16": keras.applications.VGG16,
+    "resnet50": keras.applications.ResNet50,
+    "inception_v3": keras.applications.InceptionV3,
+}
 
 
 def decode(file, label):
@@ -79,7 +84,9 @@ def main():
     if "decode" in asked.parts:
         one_core(files)
 
-    base = keras.applications.VGG16(weights=None, include_top=False, input_shape=(SIZE, SIZE, 3))
+    # The lesson's features are places; those of the other networks, as their users take them, are means over them.
+    pooling = None if asked.network == "vgg16" else "avg"
+    base = BASES[asked.network](weights=None, include_top=False, input_shape=(SIZE, SIZE, 3), pooling=pooling)
     if not asked.weights.startswith("seed:"):
         base.load_weights(asked.weights)
     extractor = keras.Sequential([keras.Input((SIZE, SIZE, 3), dtype="uint8"), layers.Rescaling(1 / 255), base])

@@ -3,7 +3,7 @@
 //! Prints a line for each result, `measure NAME VALUE`, as the peers do. benches/README.md says what each measures.
 //!
 //! ```text
-//! bench_lesson --data DIR --weights FILE|seed:N --train N --validation M --batch B --epochs E
+//! bench_lesson --data DIR --weights FILE|seed:N --network vgg16|resnet50|inception_v3 --train N --validation M --batch B --epochs E
 //!     --device cpu|cuda --precision f32|f32-winograd|bf16 --parts extraction,forward,head,frozen,tuned,decode
 //! ```
 
@@ -79,7 +79,16 @@ fn measure_all() -> Result<(), Box<dyn Error>> {
         Some(seed) => Weights::seeded(seed.parse()?),
         None => Weights::load(weights)?,
     };
-    let base = Base::vgg16(SIZE, &weights, device, precision)?.progress(Progress::quiet());
+    let base = match arguments.text("network")? {
+        "resnet50" => {
+            Base::resnet50(SIZE, &weights, device, precision)?.pooling(Pooling::Average)?
+        }
+        "inception_v3" => {
+            Base::inception_v3(SIZE, &weights, device, precision)?.pooling(Pooling::Average)?
+        }
+        _ => Base::vgg16(SIZE, &weights, device, precision)?,
+    };
+    let base = base.progress(Progress::quiet());
     let batch = arguments.number("batch")?;
     let fit = Fit::default()
         .epochs(arguments.number("epochs")?)

@@ -116,6 +116,16 @@ def vgg16(weights):
     return nn.Sequential(*steps)
 
 
+def other(network):
+    """torchvision's network of that name up to the means over its places, with drawn weights."""
+    if network == "resnet50":
+        base = torchvision.models.resnet50(weights=None)
+    else:
+        base = torchvision.models.inception_v3(weights=None, aux_logits=False, init_weights=False)
+    base.fc = nn.Identity()
+    return base
+
+
 class Lesson:
     """The parts, on one device in one precision."""
 
@@ -127,7 +137,8 @@ class Lesson:
         self.val_files, val_labels, _ = pictures(f"{asked.data}/validation", asked.validation)
         self.labels = torch.tensor(labels, device=self.device)
         self.val_labels = torch.tensor(val_labels, device=self.device)
-        self.base = vgg16(asked.weights).to(self.device, memory_format=torch.channels_last).eval()
+        base = vgg16(asked.weights) if asked.network == "vgg16" else other(asked.network)
+        self.base = base.to(self.device, memory_format=torch.channels_last).eval()
         self.at_once = EXTRACT_BATCH[asked.device]
         self.passed = self.compiled(self.base)
 
@@ -160,7 +171,10 @@ class Lesson:
         outputs = []
         with torch.inference_mode(), self.autocast():
             for pixels in batches:
-                outputs.append(self.passed(self.input(pixels)).permute(0, 2, 3, 1).flatten(1).float())
+                output = self.passed(self.input(pixels))
+                if output.dim() == 4:
+                    output = output.permute(0, 2, 3, 1).flatten(1)
+                outputs.append(output.float())
         return torch.cat(outputs)
 
     def decoded(self, files):

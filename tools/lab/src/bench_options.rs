@@ -9,11 +9,17 @@ use crate::hardware::Hardware;
 use crate::trouble::{Result, Trouble};
 
 const HOW: &str = "`cargo lab bench [--train N] [--validation M] [--runs N] [--batch N] [--epochs N] [--gpu] \
-    [--device cpu|cuda] [--precision f32|bf16|both] [--only PART,PART] [--without-keras] [--data DIR] \
+    [--device cpu|cuda] [--network vgg16|resnet50|inception_v3] [--precision f32|bf16|both] [--only PART,PART] [--without-keras] [--data DIR] \
     [--weights FILE] [--binary FILE] [--python PYTHON] [--out FILE]`";
 
 /// The parts that programs measure.
 const PARTS: [&str; 6] = ["decode", "forward", "extraction", "head", "frozen", "tuned"];
+
+/// The networks that programs know; the lesson's is the first, and has all parts.
+const NETWORKS: [&str; 3] = ["vgg16", "resnet50", "inception_v3"];
+
+/// Those of the others: what differs from the lesson is how long a picture takes to pass them.
+const PARTS_OF_OTHERS: [&str; 2] = ["forward", "extraction"];
 
 /// Where pictures are looked for: the lesson's photographs, then what stands in for them.
 const PICTURES: [&str; 3] = ["data/cats_and_dogs_filtered", "data/drawn", "data/samples"];
@@ -31,6 +37,7 @@ pub struct Options {
     /// How often each program runs.
     pub runs: usize,
     device: String,
+    network: String,
     precision: Option<String>,
     parts: Vec<String>,
     /// Whether Keras takes part.
@@ -56,6 +63,7 @@ impl Options {
             epochs: 3,
             runs: 3,
             device: "cpu".to_owned(),
+            network: NETWORKS[0].to_owned(),
             precision: None,
             parts: PARTS.map(str::to_owned).to_vec(),
             with_keras: true,
@@ -91,6 +99,13 @@ impl Options {
                 "--runs" => options.runs = number(word, value()?)?,
                 "--gpu" => options.device = "cuda".to_owned(),
                 "--device" => options.device = one_of(word, value()?, &["cpu", "cuda"])?,
+                "--network" => {
+                    options.network = one_of(word, value()?, &NETWORKS)?;
+                    if options.network != NETWORKS[0] {
+                        options.parts = PARTS_OF_OTHERS.map(str::to_owned).to_vec();
+                        options.weights = "seed:0".to_owned();
+                    }
+                }
                 "--precision" => {
                     options.precision = Some(one_of(word, value()?, &["f32", "bf16", "both"])?);
                 }
@@ -113,6 +128,17 @@ impl Options {
                 "--out" => options.out = Some(absolute(value()?)),
                 _ => return Err(Trouble::usage(format!("`{word}` is not understood"), HOW)),
             }
+        }
+        let is_there = |part: &String| PARTS_OF_OTHERS.contains(&part.as_str());
+        if options.network != NETWORKS[0] && !options.parts.iter().all(is_there) {
+            return Err(Trouble::usage(
+                format!(
+                    "of {} these are measured: {}",
+                    options.network,
+                    PARTS_OF_OTHERS.join(", ")
+                ),
+                HOW,
+            ));
         }
         if !options.data.join("train").is_dir() || !options.data.join("validation").is_dir() {
             return Err(Trouble::new(
@@ -163,6 +189,7 @@ impl Options {
         let texts = [
             ("--data", self.data.to_string_lossy().into_owned()),
             ("--weights", self.weights.clone()),
+            ("--network", self.network.clone()),
             ("--device", self.device.clone()),
             ("--parts", self.parts.join(",")),
         ];
@@ -178,8 +205,14 @@ impl Options {
             false => "weights of a file",
         };
         format!(
-            "{} + {} pictures of {pictures}, {weights}, batch {}, {} epochs a part, {} runs, {}",
-            self.train, self.validation, self.batch, self.epochs, self.runs, self.device
+            "{}, {} + {} pictures of {pictures}, {weights}, batch {}, {} epochs a part, {} runs, {}",
+            self.network,
+            self.train,
+            self.validation,
+            self.batch,
+            self.epochs,
+            self.runs,
+            self.device
         )
     }
 
