@@ -86,7 +86,8 @@ fn measure_all() -> Result<(), Box<dyn Error>> {
         "inception_v3" => {
             Base::inception_v3(SIZE, &weights, device, precision)?.pooling(Pooling::Average)?
         }
-        _ => Base::vgg16(SIZE, &weights, device, precision)?,
+        "vgg16" => Base::vgg16(SIZE, &weights, device, precision)?,
+        other => return Err(format!("--network is {other:?}; it is not known here").into()),
     };
     let base = base.progress(Progress::quiet());
     let batch = arguments.number("batch")?;

@@ -118,6 +118,8 @@ def vgg16(weights):
 
 def other(network):
     """torchvision's network of that name up to the means over its places, with drawn weights."""
+    if torchvision is None:
+        raise SystemExit(f"{network} needs torchvision")
     if network == "resnet50":
         base = torchvision.models.resnet50(weights=None)
     else:

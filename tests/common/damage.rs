@@ -1,5 +1,12 @@
 //! Seeded damage to files, for tests of what reads them: the same cases on every machine.
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "only tests have it"
+)]
+
 use std::ops::Range;
 use std::time::{Duration, Instant};
 

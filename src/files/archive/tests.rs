@@ -15,12 +15,6 @@ use crate::error::{Error, Result};
 use crate::machine::stop::Stop;
 use crate::show::progress::Progress;
 
-#[allow(
-    clippy::expect_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "only tests have it"
-)]
 #[path = "../../../tests/common/damage.rs"]
 mod damage;
 

@@ -153,12 +153,6 @@ impl Message {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::expect_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "only tests have it"
-)]
 #[path = "../../../tests/common/damage.rs"]
 mod damage;
 

@@ -80,6 +80,9 @@ impl Options {
             python: None,
             out: None,
         };
+        // Whatever the order of the words: what these mean depends on the network.
+        let mut only: Option<Vec<String>> = None;
+        let mut named_weights: Option<String> = None;
         let mut words = arguments
             .iter()
             .flat_map(|word| match word.split_once('=') {
@@ -99,29 +102,23 @@ impl Options {
                 "--runs" => options.runs = number(word, value()?)?,
                 "--gpu" => options.device = "cuda".to_owned(),
                 "--device" => options.device = one_of(word, value()?, &["cpu", "cuda"])?,
-                "--network" => {
-                    options.network = one_of(word, value()?, &NETWORKS)?;
-                    if options.network != NETWORKS[0] {
-                        options.parts = PARTS_OF_OTHERS.map(str::to_owned).to_vec();
-                        options.weights = "seed:0".to_owned();
-                    }
-                }
+                "--network" => options.network = one_of(word, value()?, &NETWORKS)?,
                 "--precision" => {
                     options.precision = Some(one_of(word, value()?, &["f32", "bf16", "both"])?);
                 }
                 "--only" => {
                     let parts = value()?.split(',').map(|part| one_of(word, part, &PARTS));
-                    options.parts = parts.collect::<Result<_>>()?;
+                    only = Some(parts.collect::<Result<_>>()?);
                 }
                 "--without-keras" => options.with_keras = false,
                 "--data" => options.data = absolute(value()?),
                 "--weights" => {
                     let value = value()?;
                     let is_seed = value.starts_with("seed:");
-                    options.weights = match is_seed {
+                    named_weights = Some(match is_seed {
                         true => value.to_owned(),
                         false => absolute(value).to_string_lossy().into_owned(),
-                    };
+                    });
                 }
                 "--binary" => options.binary = Some(absolute(value()?)),
                 "--python" => options.python = Some(absolute(value()?)),
@@ -129,16 +126,24 @@ impl Options {
                 _ => return Err(Trouble::usage(format!("`{word}` is not understood"), HOW)),
             }
         }
-        let is_there = |part: &String| PARTS_OF_OTHERS.contains(&part.as_str());
-        if options.network != NETWORKS[0] && !options.parts.iter().all(is_there) {
-            return Err(Trouble::usage(
-                format!(
-                    "of {} these are measured: {}",
-                    options.network,
-                    PARTS_OF_OTHERS.join(", ")
-                ),
-                HOW,
-            ));
+        if options.network != NETWORKS[0] {
+            options.parts = PARTS_OF_OTHERS.map(str::to_owned).to_vec();
+            options.weights = "seed:0".to_owned();
+        }
+        let parts_there = options.parts.clone();
+        options.parts = only.unwrap_or(options.parts);
+        options.weights = named_weights.unwrap_or(options.weights);
+        let network = &options.network;
+        if !options.parts.iter().all(|part| parts_there.contains(part)) {
+            let problem = format!(
+                "of {network} these are measured: {}",
+                parts_there.join(", ")
+            );
+            return Err(Trouble::usage(problem, HOW));
+        }
+        if network != NETWORKS[0] && !options.weights.starts_with("seed:") {
+            let problem = format!("the weights of {network} are drawn: `--weights` takes seed:N");
+            return Err(Trouble::usage(problem, HOW));
         }
         if !options.data.join("train").is_dir() || !options.data.join("validation").is_dir() {
             return Err(Trouble::new(
@@ -283,6 +288,19 @@ mod tests {
     }
 
     #[test]
+    fn another_network_has_drawn_weights_whatever_the_order_of_the_words() {
+        for words in [
+            &["--network", "resnet50", "--only", "forward"][..],
+            &["--only", "forward", "--network", "resnet50"],
+        ] {
+            let arguments = options(words).unwrap().arguments().join(" ");
+            for expected in ["--network resnet50", "--parts forward", "--weights seed:0"] {
+                assert!(arguments.contains(expected), "{arguments}");
+            }
+        }
+    }
+
+    #[test]
     fn bf16_is_measured_where_the_hardware_has_it() {
         let precisions = |words: &[&str], instructions: &[&str]| {
             let hardware = Hardware {
@@ -309,6 +327,8 @@ mod tests {
             &["--device", "tpu"],
             &["--data", "no/such/folder"],
             &["20"],
+            &["--network", "resnet50", "--only", "tuned"],
+            &["--weights", "file.h5", "--network", "resnet50"],
         ] {
             assert!(options(words).is_err(), "{words:?}");
         }
