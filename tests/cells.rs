@@ -19,7 +19,11 @@ use serde_json::{Value, json};
 
 /// Runs notebooks (lists of cells) and returns the answers: `[notebook][cell]`.
 fn run(order: &Value) -> Vec<Vec<Value>> {
-    let answers = common::on_kernels("notebook_cells.py", order);
+    by_notebook(&common::on_kernels("notebook_cells.py", order))
+}
+
+/// The cells' answers, notebook by notebook.
+fn by_notebook(answers: &Value) -> Vec<Vec<Value>> {
     assert_eq!(answers["left"], 0, "processes have outlived their kernels");
     answers["answers"]
         .as_array()
@@ -504,12 +508,14 @@ fn sessions_build_with_the_versions_of_our_lock_file_and_leave_nothing() {
 #[test]
 fn a_changed_crate_is_built_at_the_next_start_and_the_cell_says_so() {
     // Without its stamp the ready-built crate counts as one of unknown age: as after an edit, but
-    // without touching the sources that other tests are built from.
-    {
-        let _turn = common::alone();
+    // without touching the sources that other tests are built from. Until it is built again no other test may
+    // start a kernel: it would build it, or have no engine in advance.
+    let answers = {
+        let _alone = common::alone();
         std::fs::remove_file(common::repository(".lab/template.stamp")).unwrap();
-    }
-    let answers = cells(&[OPEN]);
+        let order = json!({ "notebooks": [[OPEN]] });
+        by_notebook(&common::talk("notebook_cells.py", &order)).remove(0)
+    };
     assert_fine(OPEN, &answers[0]);
     let stdout = answers[0]["stdout"].as_str().unwrap();
     assert!(
