@@ -4,21 +4,49 @@
 //! it stops what is left and removes the folder; of one that was killed, the next keeper does so.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
+
+use checkout::lock::Lock;
+
+/// Makes a session's folder and takes the lock in it, which says that its keeper lives.
+///
+/// # Errors
+///
+/// The system's.
+pub fn make(sessions: &Path, folder: &Path) -> io::Result<Lock> {
+    // Between the two steps the folder looks like that of a keeper that was killed.
+    let _turn = turn(sessions)?;
+    fs::create_dir(folder)?;
+    Lock::take(&folder.join("lock"))
+}
+
+/// Waits until nobody makes a folder or looks whether one is left behind.
+fn turn(sessions: &Path) -> io::Result<Lock> {
+    Lock::take(&sessions.join("turn"))
+}
 
 /// Removes what keepers have left behind that were killed.
 pub fn sweep(sessions: &Path, engine: &Path) {
     for entry in fs::read_dir(sessions).into_iter().flatten().flatten() {
         let folder = entry.path();
-        // A folder without the file is being made at this moment, or goes at the next start.
+        if !folder.is_dir() {
+            continue;
+        }
+        let Ok(turn) = turn(sessions) else {
+            return;
+        };
+        // A folder without the file is being removed at this moment, or goes at the next start.
         let Ok(lock) = File::open(folder.join("lock")) else {
             if is_older_than_a_minute(&folder) {
                 remove(&folder);
             }
             continue;
         };
-        if lock.try_lock().is_ok() {
+        let is_left_behind = lock.try_lock().is_ok();
+        drop(turn);
+        if is_left_behind {
             // After a restart of the machine the number may be another program's.
             let process = fs::read_to_string(folder.join("engine")).unwrap_or_default();
             let program = fs::read_link(format!("/proc/{}/exe", process.trim()));
@@ -83,5 +111,24 @@ mod tests {
         sweep(sessions.path(), Path::new("/nowhere"));
         assert!(!dead.exists());
         assert!(living.exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_being_made_is_not_taken_for_one_that_was_left_behind() {
+        let sessions = tempfile::tempdir().unwrap();
+        let folder = sessions.path().join("a");
+        // As in the middle of `make`.
+        let turn = turn(sessions.path()).unwrap();
+        fs::create_dir(&folder).unwrap();
+        let lock = File::create(folder.join("lock")).unwrap();
+        std::thread::scope(|scope| {
+            let sweeper = scope.spawn(|| sweep(sessions.path(), Path::new("/nowhere")));
+            std::thread::sleep(Duration::from_millis(200));
+            assert!(folder.exists());
+            lock.lock().unwrap();
+            drop(turn);
+            sweeper.join().unwrap();
+        });
+        assert!(folder.exists());
     }
 }

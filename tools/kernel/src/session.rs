@@ -38,9 +38,9 @@ impl Session {
     ///
     /// One line: what could not be made.
     pub fn open(place: &Place, folder: &Path) -> Result<Self, String> {
-        janitor::sweep(&sessions::folder(place)?, &place.program("engine"));
-        let lock = fs::create_dir(folder)
-            .and_then(|()| Lock::take(&folder.join("lock")))
+        let sessions = sessions::folder(place)?;
+        janitor::sweep(&sessions, &place.program("engine"));
+        let lock = janitor::make(&sessions, folder)
             .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         environment::write_configuration(place, &folder.join("config"))
             .and_then(|()| fs::create_dir_all(environment::temporary(&folder.join("work"))))
