@@ -7,6 +7,7 @@
 //! computes in.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -22,13 +23,23 @@ use crate::network::weights::layer_weights::LayerWeights;
 use crate::pictures::augment::Augment;
 use crate::pictures::data::Data;
 use crate::pictures::dataset::Dataset;
-use crate::training::beginning::beginning;
-use crate::training::checkpoint::{Checkpoint, no_run};
+use crate::training::beginning::{BASE, EPOCHS, HEAD, beginning, lasting};
+use crate::training::checkpoint::{Checkpoint, found_again, no_run, not_a_backup};
 use crate::training::fit::Fit;
 use crate::training::history::History;
 use crate::training::rate_finder::{self, LearningRates};
 use crate::training::run::{self, Sources};
 use crate::training::source::Source;
+
+/// A call to train, as a user made it.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    /// The first layer that learns.
+    trainable_from: usize,
+    data: &'a Data,
+    augment: &'a Augment,
+    fit: &'a Fit,
+}
 
 impl Classifier {
     /// Freezes the base and trains the head end to end: the lesson's part 2.
@@ -40,8 +51,13 @@ impl Classifier {
     /// As [`Classifier::fit`].
     #[doc(alias = "feature_extraction")]
     pub fn train_frozen(&mut self, data: &Data, augment: &Augment, fit: &Fit) -> Result<History> {
-        let trainable_from = self.base.layers().len();
-        self.train(trainable_from, data, augment, fit, None, None)
+        let call = Call {
+            trainable_from: self.base.layers().len(),
+            data,
+            augment,
+            fit,
+        };
+        self.train(call, None, None)
     }
 
     /// Trains the base from a layer on, and the head with it: the lesson's part 3 with
@@ -70,8 +86,13 @@ impl Classifier {
         augment: &Augment,
         fit: &Fit,
     ) -> Result<History> {
-        let trainable_from = self.base.graph().number(from_layer)?;
-        self.train(trainable_from, data, augment, fit, None, before)
+        let call = Call {
+            trainable_from: self.base.graph().number(from_layer)?,
+            data,
+            augment,
+            fit,
+        };
+        self.train(call, None, before)
     }
 
     /// Trains what is trainable at the moment, and measures on the validation pictures after each
@@ -88,7 +109,13 @@ impl Classifier {
     /// last good epoch.
     #[doc(alias("model.fit", "train"))]
     pub fn fit(&mut self, data: &Data, augment: &Augment, fit: &Fit) -> Result<History> {
-        self.train(self.trainable_from, data, augment, fit, None, None)
+        let call = Call {
+            trainable_from: self.trainable_from,
+            data,
+            augment,
+            fit,
+        };
+        self.train(call, None, None)
     }
 
     /// Goes on with the run whose checkpoint this model was [loaded](Classifier::load) from, with the
@@ -98,6 +125,10 @@ impl Classifier {
     /// # Errors
     /// As [`Classifier::fit`]; [`Error::Mismatch`] if there is no such run or an option differs.
     pub fn resume(&mut self, data: &Data, fit: &Fit) -> Result<History> {
+        self.go_on(data, fit, None)
+    }
+
+    fn go_on(&mut self, data: &Data, fit: &Fit, before: Option<&History>) -> Result<History> {
         let Unfinished {
             run,
             trainable_from,
@@ -105,7 +136,13 @@ impl Classifier {
             augment,
         } = self.unfinished.take().ok_or_else(no_run)?;
         self.trains_batch_norm = trains_batch_norm;
-        let outcome = self.train(trainable_from, data, &augment, fit, Some(&run), None);
+        let call = Call {
+            trainable_from,
+            data,
+            augment: &augment,
+            fit,
+        };
+        let outcome = self.train(call, Some(&run), before);
         self.unfinished = run.unless_moved(&outcome).map(|run| Unfinished {
             run,
             trainable_from,
@@ -136,21 +173,27 @@ impl Classifier {
 
     fn train(
         &mut self,
-        trainable_from: usize,
-        data: &Data,
-        augment: &Augment,
-        fit: &Fit,
+        call: Call<'_>,
         from: Option<&Checkpoint>,
         before: Option<&History>,
     ) -> Result<History> {
-        let fit = &fit.of_this_process();
+        let (of_all, fit) = (call.fit, &call.fit.of_this_process());
+        let call = Call { fit, ..call };
+        let Call {
+            trainable_from,
+            data,
+            ..
+        } = call;
         // Before minutes are spent on the pictures.
-        let unknown = self.check_run(trainable_from, data, augment, fit, from);
+        let unknown = self.check_run(call, from);
         let unknown = fit.world.agree(unknown)?;
-        if !fit.world.is_alone() {
-            let own = self.told(trainable_from, data, augment, fit);
-            fit.world.check_same(&fit.world.agree(own)?)?;
+        let told = fit.world.agree(self.told(call))?;
+        let begun = lasting(&told);
+        if let Some(path) = of_all.backup_there().filter(|_| from.is_none()) {
+            let saved = fit.world.agree(self.saved_run(path, &begun, fit))?;
+            return self.go_on_as(saved, data, of_all, before);
         }
+        fit.world.check_same(&told)?;
         let precision = self.base.precision();
         self.base
             .set_precision(fit.precision.unwrap_or(precision))?;
@@ -163,7 +206,7 @@ impl Classifier {
         let mut history = History::new(notes.chain(&unknown))
             .named(self.name_of_run(trainable_from))
             .following(before);
-        let outcome = match self.learn(trainable_from, data, augment, fit, &mut history, from) {
+        let outcome = match self.learn(call, &mut history, from, &begun) {
             // While the pictures were read.
             Err(Error::Stopped { .. }) => {
                 run::stopped_before(fit, &mut history, from);
@@ -185,6 +228,7 @@ impl Classifier {
         self.trainable_from = trainable_from;
         self.interpolation = data.train.interpolation;
         self.head.count(&learned);
+        self.head.begun = from.map_or(&begun, Checkpoint::begun).clone();
         self.history.extend(&learned);
         if from.is_none() {
             // The weights have moved away from what a checkpoint could go on with.
@@ -193,15 +237,38 @@ impl Classifier {
         outcome.map(|()| history)
     }
 
-    /// Refuses what no run can use; what cannot be told from the checkpoint that it goes on from comes back as a note.
-    fn check_run(
-        &self,
-        trainable_from: usize,
+    /// The model as the file of a backup has it, if it is of the run that `begun` tells from others.
+    fn saved_run(&self, path: &Path, begun: &Value, fit: &Fit) -> Result<Self> {
+        let mut saved = Self::load(path, self.base.device())?;
+        let run = saved.unfinished.as_ref().map(|unfinished| &unfinished.run);
+        let run = run.ok_or_else(|| not_a_backup(path))?;
+        run.check_begun(begun, &self.head.begun, path)?;
+        fit.progress.line(&found_again(path, run, fit));
+        saved.head.begun = run.begun().clone();
+        Ok(saved)
+    }
+
+    /// Goes on with the run of `saved`, and becomes it.
+    fn go_on_as(
+        &mut self,
+        mut saved: Self,
         data: &Data,
-        augment: &Augment,
         fit: &Fit,
-        from: Option<&Checkpoint>,
-    ) -> Result<Option<String>> {
+        before: Option<&History>,
+    ) -> Result<History> {
+        let history = saved.go_on(data, fit, before)?;
+        *self = saved;
+        Ok(history)
+    }
+
+    /// Refuses what no run can use; what cannot be told from the checkpoint that it goes on from comes back as a note.
+    fn check_run(&self, call: Call<'_>, from: Option<&Checkpoint>) -> Result<Option<String>> {
+        let Call {
+            trainable_from,
+            data,
+            augment,
+            fit,
+        } = call;
         fit.check()?.check_place()?;
         augment.check()?;
         self.check_pictures(&data.train, &data.validation)?;
@@ -222,26 +289,21 @@ impl Classifier {
     }
 
     /// What all processes must begin with alike.
-    fn told(
-        &self,
-        trainable_from: usize,
-        data: &Data,
-        augment: &Augment,
-        fit: &Fit,
-    ) -> Result<BTreeMap<String, Value>> {
+    fn told(&self, call: Call<'_>) -> Result<BTreeMap<String, Value>> {
+        let Call {
+            trainable_from,
+            data,
+            augment,
+            fit,
+        } = call;
         let base = Provenance::new(&self.base, data.train.interpolation)?;
         let more = [
             ("augmentation", json!(augment)),
-            ("base", json!(base)),
-            (
-                "weights of the head",
-                json!(hash_of_weights(&self.head.layers)?),
-            ),
+            (BASE, json!(base)),
+            (HEAD, json!(hash_of_weights(&self.head.layers)?)),
             ("first layer that learns", json!(trainable_from)),
-            (
-                "epochs that the model has learned",
-                json!(self.head.epochs()),
-            ),
+            ("train_batch_norm", json!(self.trains_batch_norm)),
+            (EPOCHS, json!(self.head.epochs())),
         ];
         Ok(beginning(fit, &self.facts(data, fit), &more))
     }
@@ -249,16 +311,25 @@ impl Classifier {
     /// Trains copies of the layers that learn: what has become of them, and how the run has ended.
     fn learn(
         &self,
-        trainable_from: usize,
-        data: &Data,
-        augment: &Augment,
-        fit: &Fit,
+        call: Call<'_>,
         history: &mut History,
         from: Option<&Checkpoint>,
+        begun: &Value,
     ) -> Result<(Vec<LayerWeights>, Result<()>)> {
+        let Call {
+            trainable_from,
+            data,
+            augment,
+            fit,
+        } = call;
         let none = Augment::none();
         let facts = self.facts(data, fit);
-        let learner = ModelLearner::of_classifier(self, trainable_from, augment, facts)?;
+        let learner =
+            ModelLearner::of_classifier(self, trainable_from, augment, facts)?.begun(begun);
+        if from.is_some_and(|run| run.is_over(fit)) {
+            let outcome = run::run(fit, &learner, &mut Sources::none(), history, from);
+            return Ok((learner.trained_layers()?, outcome));
+        }
         let world = &fit.world;
         // A process has its share of the validation pictures for itself.
         let validation = Fit {

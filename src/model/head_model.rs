@@ -19,6 +19,7 @@
 use std::fmt;
 
 use ndarray::Array2;
+use serde_json::Value;
 use tch::{Device, TchError, Tensor};
 
 use crate::error::{Error, Result};
@@ -59,6 +60,8 @@ pub struct HeadModel {
     pub(crate) epochs: usize,
     /// Whether any step has changed its weights.
     pub(crate) is_trained: bool,
+    /// What tells the run that it has learned in last from others; null without any.
+    pub(crate) begun: Value,
     /// The run whose checkpoint it was read from.
     pub(crate) unfinished: Option<Checkpoint>,
 }
@@ -117,6 +120,7 @@ impl Head {
             notes: notes.to_vec(),
             epochs: 0,
             is_trained: false,
+            begun: Value::Null,
             unfinished: None,
         })
     }

@@ -1,5 +1,7 @@
 //! Training a head on features, and measuring it on others.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
@@ -11,8 +13,8 @@ use crate::model::learner::ModelLearner;
 use crate::model::provenance::hash_of_weights;
 use crate::model::sources::Stored;
 use crate::show::progress::Progress;
-use crate::training::beginning::beginning;
-use crate::training::checkpoint::{Checkpoint, no_run};
+use crate::training::beginning::{BASE, EPOCHS, HEAD, beginning, lasting};
+use crate::training::checkpoint::{Checkpoint, found_again, no_run, not_a_backup};
 use crate::training::evaluation::Evaluation;
 use crate::training::fit::Fit;
 use crate::training::history::History;
@@ -47,6 +49,10 @@ impl HeadModel {
         validation: &Features,
         fit: &Fit,
     ) -> Result<History> {
+        self.go_on(train, validation, fit)
+    }
+
+    fn go_on(&mut self, train: &Features, validation: &Features, fit: &Fit) -> Result<History> {
         let run = self.unfinished.take().ok_or_else(no_run)?;
         let outcome = self.train(train, validation, fit, Some(&run));
         self.unfinished = run.unless_moved(&outcome);
@@ -60,30 +66,28 @@ impl HeadModel {
         fit: &Fit,
         from: Option<&Checkpoint>,
     ) -> Result<History> {
-        let fit = &fit.of_this_process();
+        let (of_all, fit) = (fit, &fit.of_this_process());
         let world = &fit.world;
-        let mut facts = json!({
-            "training pictures": train.len(),
-            "validation pictures": validation.len(),
-        });
-        for (name, features) in [("training", train), ("validation", validation)] {
-            // Files of an earlier version do not tell.
-            if let Some(digest) = features.digest() {
-                facts[format!("files of the {name} pictures")] = digest.into();
-            }
-        }
+        let facts = facts(train, validation);
         let unknown = world.agree(self.check_run(train, validation, fit, from, &facts))?;
-        if !world.is_alone() {
-            let weights = world.agree(hash_of_weights(&self.layers))?;
-            let more = [
-                ("weights of the head", json!(weights)),
-                ("epochs that the head has learned", json!(self.epochs())),
-            ];
-            world.check_same(&beginning(fit, &facts, &more))?;
+        let weights = world.agree(hash_of_weights(&self.layers))?;
+        let more = [
+            (BASE, json!(self.provenance)),
+            (HEAD, json!(weights)),
+            (EPOCHS, json!(self.epochs())),
+        ];
+        let told = beginning(fit, &facts, &more);
+        let begun = lasting(&told);
+        if let Some(path) = of_all.backup_there().filter(|_| from.is_none()) {
+            let mut saved = world.agree(self.saved_run(path, &begun, fit))?;
+            let history = saved.go_on(train, validation, of_all)?;
+            *self = saved;
+            return Ok(history);
         }
+        world.check_same(&told)?;
         let notes = train.notes().iter().chain(validation.notes());
         let mut history = History::new(notes.chain(&self.notes).chain(&unknown));
-        let learner = ModelLearner::of_head(self, facts, validation.len());
+        let learner = ModelLearner::of_head(self, facts, validation.len()).begun(&begun);
         let whole = self.source(train, &fit.class_weights);
         let share = self.source(validation, &[]);
         let share = share.and_then(|all| all.narrow(world.share(validation.len())));
@@ -95,11 +99,25 @@ impl HeadModel {
         // The epochs of an earlier run that this one goes on with were counted when it was loaded.
         let earlier = from.map_or(0, |run| run.epochs().len());
         self.count(&history.after(earlier));
+        if history.steps > 0 {
+            self.begun = from.map_or(&begun, Checkpoint::begun).clone();
+        }
         if from.is_none() && history.steps > 0 {
             // The weights have moved away from what a checkpoint could go on with.
             self.unfinished = None;
         }
         outcome.map(|()| history)
+    }
+
+    /// The head as the file of a backup has it, if it is of the run that `begun` tells from others.
+    fn saved_run(&self, path: &Path, begun: &Value, fit: &Fit) -> Result<Self> {
+        let mut saved = Self::load(path, self.device)?;
+        let run = saved.unfinished.as_ref();
+        let run = run.ok_or_else(|| not_a_backup(path))?;
+        run.check_begun(begun, &self.begun, path)?;
+        fit.progress.line(&found_again(path, run, fit));
+        saved.begun = run.begun().clone();
+        Ok(saved)
     }
 
     /// Refuses what no run can use; what cannot be told from the checkpoint that it goes on from comes back as a note.
@@ -159,6 +177,21 @@ impl HeadModel {
             |_| {},
         )
     }
+}
+
+/// What a run that goes on must have in common with its beginning beside the options.
+fn facts(train: &Features, validation: &Features) -> Value {
+    let mut facts = json!({
+        "training pictures": train.len(),
+        "validation pictures": validation.len(),
+    });
+    for (name, features) in [("training", train), ("validation", validation)] {
+        // Files of an earlier version do not tell.
+        if let Some(digest) = features.digest() {
+            facts[format!("files of the {name} pictures")] = digest.into();
+        }
+    }
+    facts
 }
 
 /// Trains the lesson's head (Dense 512, dropout 0.5) on `train` and measures it on `validation`.

@@ -23,6 +23,7 @@ pub(crate) struct ModelLearner<'a> {
     head: &'a HeadModel,
     opened: Option<Opened<'a>>,
     facts: Value,
+    begun: Value,
     pictures_at_once: usize,
 }
 
@@ -41,8 +42,15 @@ impl<'a> ModelLearner<'a> {
             head,
             opened: None,
             facts,
+            begun: json!(null),
             pictures_at_once,
         }
+    }
+
+    /// The same for a run that this tells from others.
+    pub(crate) fn begun(mut self, begun: &Value) -> Self {
+        self.begun = begun.clone();
+        self
     }
 
     /// A classifier whose base learns from layer number `trainable_from` on.
@@ -67,6 +75,7 @@ impl<'a> ModelLearner<'a> {
                 augment,
             }),
             facts,
+            begun: json!(null),
             pictures_at_once: base.pictures_at_once(),
         })
     }
@@ -129,6 +138,10 @@ impl Learner for ModelLearner<'_> {
 
     fn facts(&self) -> Value {
         self.facts.clone()
+    }
+
+    fn begun(&self) -> &Value {
+        &self.begun
     }
 
     fn checkpoint(&self, path: &Path, run: &Run<'_>) -> Result<Saved> {

@@ -144,6 +144,7 @@ impl HeadModel {
             notes,
             epochs,
             is_trained: epochs > 0,
+            begun: json!(null),
             unfinished: None,
         })
     }

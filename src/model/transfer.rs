@@ -27,13 +27,13 @@ impl Classifier {
     pub fn transfer(base: &Base, data: &Data, fit: &Fit) -> Result<(Self, History)> {
         let head = Head::dense(256).target(data.train.target());
         let mut model = Self::new(base, head, data.train.classes())?;
-        let fit = &fit.of_this_process();
+        let progress = fit.of_this_process().progress;
         let first = Fit {
             checkpoint: None,
             ..fit.clone()
         };
         let announce = |number: usize, name: &str| {
-            fit.progress.line(&format!("Part {number} of 2: {name}"));
+            progress.line(&format!("Part {number} of 2: {name}"));
         };
         announce(1, &model.name_of_run(base.layers().len()));
         let mut history = model.train_frozen(data, &Augment::none(), &first)?;
@@ -60,7 +60,7 @@ impl Classifier {
                 }
                 Err(error) => {
                     let ending = format!("fine-tuning failed: {error}");
-                    fit.progress.line(&format!("Note: {ending}"));
+                    progress.line(&format!("Note: {ending}"));
                     history.cut(ending);
                 }
             }

@@ -62,6 +62,8 @@ pub struct Fit {
     pub checkpoint: Option<PathBuf>,
     /// After every how many epochs; 1.
     pub checkpoint_every: usize,
+    /// Whether the run goes on from its checkpoint where there is one already ([`Fit::backup`]); no.
+    pub restores: bool,
     /// Whether decoded pictures are kept in memory from epoch to epoch, where they fit; true. Otherwise each
     /// epoch decodes them from their files, ahead of its steps. The numbers are the same.
     pub cache: bool,
@@ -90,6 +92,7 @@ impl Default for Fit {
             precision: None,
             checkpoint: None,
             checkpoint_every: 1,
+            restores: false,
             cache: true,
             seed: 0,
             keep_steps: false,
@@ -168,10 +171,41 @@ impl Fit {
 
     /// Saves the model to this file during the run, with all that it takes to go on. Its name ends in `.safetensors`, or
     /// has no ending.
-    #[doc(alias("ModelCheckpoint", "BackupAndRestore"))]
+    #[doc(alias = "ModelCheckpoint")]
     pub fn checkpoint(mut self, path: impl AsRef<Path>) -> Self {
         self.checkpoint = Some(path.as_ref().to_owned());
         self
+    }
+
+    /// Keeps the run in this file, so that it may take several sittings: a [`Fit::checkpoint`] from which the same call
+    /// goes on by itself, with the numbers that it would have had without the break. A run that is over is taken from the
+    /// file as it is; remove the file to train anew.
+    ///
+    /// The same call is one with the same model, pictures, augmentation and options; `epochs` may be more than before.
+    /// Another one is refused ([`Error::Mismatch`]), and the file stays as it is.
+    ///
+    /// ```
+    /// use evcxr_transfer::{Augment, Base, Classifier, Data, Device, Fit, Head, Precision, Weights};
+    /// # let data = Data::open("data/samples")?.take(4, 2);
+    /// # let base = Base::vgg16(32, &Weights::seeded(0), Device::Cpu, Precision::F32)?;
+    /// # let folder = std::env::temp_dir().join("evcxr_transfer backup");
+    /// # std::fs::create_dir_all(&folder).expect("the temporary folder can be written to");
+    /// # let file = folder.join("head.safetensors");
+    /// let train = |epochs: usize| {
+    ///     let mut model = Classifier::new(&base, Head::dense(16), data.train.classes())?;
+    ///     let fit = Fit::default().epochs(epochs).backup(&file);
+    ///     model.train_frozen(&data, &Augment::none(), &fit)
+    /// };
+    /// train(1)?;
+    /// // Later, and in another process, for all that it knows.
+    /// assert_eq!(train(2)?.epochs.len(), 2);
+    /// # std::fs::remove_dir_all(&folder).expect("it can be removed");
+    /// # Ok::<(), evcxr_transfer::Error>(())
+    /// ```
+    #[doc(alias = "BackupAndRestore")]
+    pub fn backup(mut self, path: impl AsRef<Path>) -> Self {
+        self.restores = true;
+        self.checkpoint(path)
     }
 
     /// Sets after every how many epochs the checkpoint is written.
@@ -289,7 +323,12 @@ impl Fit {
                 1 => "every epoch".to_owned(),
                 n => format!("every {n} epochs"),
             };
-            row("checkpoint", format!("{}, {every}", path.display()));
+            let name = if self.restores {
+                "backup"
+            } else {
+                "checkpoint"
+            };
+            row(name, format!("{}, {every}", path.display()));
         }
         if !self.cache {
             row("cache", "pictures are read in each epoch".into());
@@ -372,6 +411,13 @@ impl Fit {
                 .map_err(Error::file(folder, "find the checkpoint's folder"))?,
         }
         self.checkpoint.as_deref().map_or(Ok(()), disk::try_place)
+    }
+
+    /// The file of an earlier sitting to go on from, if there is one; the same on all processes.
+    pub(crate) fn backup_there(&self) -> Option<&Path> {
+        let path = self.checkpoint.as_deref().filter(|_| self.restores)?;
+        let is_there = self.world.of_first(f64::from(u8::from(path.exists())));
+        (is_there > 0.0).then_some(path)
     }
 
     /// Everything that the numbers of a run follow from, but for its length: what a run that goes on

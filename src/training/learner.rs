@@ -48,6 +48,9 @@ pub(crate) trait Learner {
     /// What a run that goes on must have in common with its beginning beside the options.
     fn facts(&self) -> Value;
 
+    /// What tells its run from others.
+    fn begun(&self) -> &Value;
+
     /// Writes the model as it is now, with all that it takes to go on.
     fn checkpoint(&self, path: &Path, run: &Run<'_>) -> Result<Saved>;
 }

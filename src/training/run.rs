@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use serde_json::Value;
 use tch::Tensor;
 
 use crate::error::{Error, Result};
@@ -19,7 +20,7 @@ use crate::training::learner::{self, Learner};
 use crate::training::optimizer::OptimizerState;
 use crate::training::pass::Pass;
 use crate::training::reporter::Reporter;
-use crate::training::source::Source;
+use crate::training::source::{NoPictures, Source};
 use crate::training::step::Step;
 use crate::training::validation::evaluate;
 use crate::training::variable::{self, Variable, copies_of, tensors_of};
@@ -28,6 +29,16 @@ use crate::training::variable::{self, Variable, copies_of, tensors_of};
 pub(crate) struct Sources<'a> {
     pub(crate) train: Box<dyn Source + 'a>,
     pub(crate) validation: Box<dyn Source + 'a>,
+}
+
+impl Sources<'_> {
+    /// For a run that has no epoch left.
+    pub(crate) fn none() -> Self {
+        Self {
+            train: Box::new(NoPictures),
+            validation: Box::new(NoPictures),
+        }
+    }
 }
 
 /// Trains `learner` and adds an entry to `history` for each epoch; `from` is a run to go on with.
@@ -70,6 +81,8 @@ struct Loop<'a> {
     best: Option<Best>,
     /// The state after the last whole epoch.
     good: Vec<Tensor>,
+    /// What tells the run from others.
+    begun: Value,
     /// How many epochs an earlier run had that this one goes on with.
     earlier: usize,
     /// How many epochs the model had learned before either.
@@ -110,6 +123,7 @@ impl<'a> Loop<'a> {
             state,
             optimizer,
             best,
+            begun: from.map_or(learner.begun(), Checkpoint::begun).clone(),
             earlier: from.map_or(0, |checkpoint| checkpoint.epochs().len()),
             before,
             doing,
@@ -275,6 +289,7 @@ impl<'a> Loop<'a> {
         let run = Run {
             fit,
             facts: self.learner.facts(),
+            begun: &self.begun,
             before: self.before,
             history,
             earlier: self.earlier,

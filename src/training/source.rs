@@ -30,6 +30,23 @@ pub(crate) trait Source {
     fn next(&mut self, count: usize) -> std::result::Result<Batch, Failure>;
 }
 
+/// The source of a run that has no epoch left.
+pub(crate) struct NoPictures;
+
+impl Source for NoPictures {
+    fn len(&self) -> usize {
+        0
+    }
+
+    fn begin(&mut self, _pictures: &[i64], _draws: Option<&Draws>) -> Result<()> {
+        Ok(())
+    }
+
+    fn next(&mut self, _count: usize) -> std::result::Result<Batch, Failure> {
+        Err(TchError::Shape("there are no pictures".into()).into())
+    }
+}
+
 /// Why a batch, or a step on it, has failed.
 #[derive(Debug)]
 pub(crate) enum Failure {

@@ -19,6 +19,7 @@ mod common;
 
 mod architecture;
 mod augment;
+mod backup;
 mod classifier;
 mod dataset;
 mod display;

@@ -6,7 +6,9 @@ use ariadne::sources;
 use evcxr::{CompilationError, Theme};
 use serde_json::{Value, json};
 
+use crate::aliases;
 use crate::gone::Gone;
+use crate::source;
 
 /// How many of the compiler's errors are shown: the first one is the cause of most others.
 const MOST: usize = 5;
@@ -140,17 +142,19 @@ fn readable(text: &str) -> Vec<String> {
 fn compilation(errors: &[CompilationError], code: &str, cell: u64, gone: &Gone) -> Failure {
     let first = errors.first();
     let value = first.map_or_else(String::new, CompilationError::message);
+    let explanation = |message: &str| {
+        gone.explain(message)
+            .or_else(|| aliases::explain(message, source::texts))
+    };
     let mut traceback = Vec::new();
     for error in errors.iter().take(MOST) {
-        if let Some(explanation) = gone.explain(&error.message()) {
-            traceback.push(explanation);
-        }
+        traceback.extend(explanation(&error.message()));
         traceback.extend(report(error, code, cell));
     }
     if errors.len() > MOST {
         traceback.push(format!("... and {} more errors", errors.len() - MOST));
     }
-    let explanation = gone.explain(&value);
+    let explanation = explanation(&value);
     Failure {
         name: first
             .and_then(CompilationError::code)

@@ -4,7 +4,6 @@
 //! has. A reader gets what a reader may use: the crate's public methods first, then others, then fields.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use evcxr::CommandContext;
 use serde_json::{Value, json};
@@ -50,14 +49,10 @@ struct Names {
 }
 
 impl Help {
-    /// Reads the crate's source.
-    pub fn of(source: &Path) -> Self {
+    /// Reads the texts of the crate's source.
+    pub fn of(texts: &[String]) -> Self {
         let mut help = Self::default();
-        for file in rust_files(source) {
-            if let Ok(text) = std::fs::read_to_string(&file) {
-                help.read(&text);
-            }
-        }
+        texts.iter().for_each(|text| help.read(text));
         help
     }
 
@@ -231,19 +226,6 @@ impl Cell {
     fn cursor_of(&self, byte: usize) -> usize {
         self.bytes.partition_point(|&place| place < byte)
     }
-}
-
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            found.push(path);
-        }
-    }
-    found
 }
 
 #[cfg(test)]

@@ -12,9 +12,11 @@
 //! - [`outputs`] hands on what cells print. Between the variables' process and evcxr stands [`pump`], which
 //!   brings stdout, stderr and rich results into one order, from [`lines`]; [`wire`] is how it marks what is no plain line,
 //!   and [`guard`] how it knows where a cell ends, and gives cells a stdin of their own.
-//! - [`failure`] is what Jupyter is told of an error, [`gone`] knows which variables are no more.
+//! - [`failure`] is what Jupyter is told of an error, [`gone`] knows which variables are no more, and [`aliases`] what
+//!   the names of other libraries are called in the crate, whose [`source`] is read for that.
 //! - [`prepare`] makes the folder that each session copies.
 
+mod aliases;
 mod failure;
 mod gone;
 mod guard;
@@ -25,6 +27,7 @@ mod prepare;
 mod pump;
 mod runner;
 mod serve;
+mod source;
 mod wire;
 
 use std::process::ExitCode;

@@ -12,7 +12,6 @@
 //! is answered at once, with nothing.
 
 use std::io::BufRead;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -22,9 +21,7 @@ use serde_json::{Value, json};
 use crate::help::{self, Help};
 use crate::outputs::Outputs;
 use crate::runner::Runner;
-
-/// Names the folder of the crate's source.
-const SOURCE: &str = "EVCXR_TRANSFER_SOURCE";
+use crate::source;
 
 /// Serves the session, until stdin ends.
 ///
@@ -52,9 +49,7 @@ pub fn run() -> Result<(), String> {
         }
         let cursor = cursor(&request);
         let content = if let Some(code) = request["complete"].as_str() {
-            let source = std::env::var_os(SOURCE).map(PathBuf::from);
-            let known =
-                known.get_or_insert_with(|| source.map_or_else(Help::default, |s| Help::of(&s)));
+            let known = known.get_or_insert_with(|| Help::of(&source::texts()));
             known.complete(&mut runner.context, code, cursor)
         } else {
             let code = request["inspect"].as_str().unwrap_or_default();
