@@ -25,7 +25,7 @@ use crate::show::display::displayed;
 use crate::show::draw::grid;
 use crate::show::draw::tile::Tile;
 use crate::show::figure::{Figure, titled};
-use crate::show::table::significant;
+use crate::show::table::{counted, significant};
 
 /// How many patterns stand side by side at most: so few that there is room for the numbers below each.
 const COLUMNS: usize = 5;
@@ -97,10 +97,7 @@ impl FilterPatterns {
             Tile::new(photo, format!("filter {filter}\n{before} → {after}"))
         });
         let tiles = tiles.take(shown).collect::<Vec<_>>();
-        let steps = match self.steps {
-            1 => "1 step".into(),
-            steps => format!("{steps} steps"),
-        };
+        let steps = counted(self.steps, "step");
         let title = format!(
             "What excites {count} of {}; mean activation before → after {steps}",
             self.layer

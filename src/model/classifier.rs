@@ -31,7 +31,7 @@ use crate::pictures::resize::Interpolation;
 use crate::pictures::target::Target;
 use crate::show::display::displayed;
 use crate::show::progress::Progress;
-use crate::show::table::{Table, grouped};
+use crate::show::table::{Table, counted, grouped};
 use crate::training::checkpoint::Checkpoint;
 use crate::training::history::History;
 
@@ -210,12 +210,12 @@ impl fmt::Display for Classifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} -> {}, {} parameters, {} trainable, {} epochs",
+            "{} -> {}, {} parameters, {} trainable, {}",
             self.base.architecture(),
             self.head,
             grouped(self.num_parameters()),
             grouped(self.num_trainable_parameters()),
-            self.history.epochs.len()
+            counted(self.history.epochs.len(), "epoch")
         )
     }
 }

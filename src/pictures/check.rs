@@ -263,41 +263,50 @@ impl Data {
         let mut task = progress.task(CHECKING, "pictures", Some(total));
         for (dataset, is_validation) in [(&self.train, false), (&self.validation, true)] {
             let before = if is_validation { self.train.len() } else { 0 };
-            in_order(dataset.files(), size_of::<Seen>(), see, |index, seen| {
-                progress.check(CHECKING)?;
-                task.done(before + index + 1);
-                let file = &dataset.files()[index];
-                let names = 0..checks.classes.len();
-                let labels = dataset.all_labels();
-                let of_picture = names.filter(|&name| labels.counts(index, name));
-                let of_picture = of_picture.collect::<Vec<_>>();
-                for &class in &of_picture {
-                    let class = &mut checks.classes[class];
-                    if is_validation {
-                        class.validation += 1;
-                    } else {
-                        class.train += 1;
-                    }
-                }
-                match seen {
-                    Err(reason) => checks.unreadable.push((file.clone(), reason)),
-                    Ok(((width, height), hash)) => {
-                        for &class in &of_picture {
-                            let class = &mut checks.classes[class];
-                            class.readable[usize::from(is_validation)] += 1;
-                            class.smallest = chosen(class.smallest, (width, height), |a, b| a < b);
-                            class.largest = chosen(class.largest, (width, height), |a, b| a > b);
+            let check = || progress.check(CHECKING);
+            in_order(
+                dataset.files(),
+                size_of::<Seen>(),
+                see,
+                &check,
+                |index, seen| {
+                    progress.check(CHECKING)?;
+                    task.done(before + index + 1);
+                    let file = &dataset.files()[index];
+                    let names = 0..checks.classes.len();
+                    let labels = dataset.all_labels();
+                    let of_picture = names.filter(|&name| labels.counts(index, name));
+                    let of_picture = of_picture.collect::<Vec<_>>();
+                    for &class in &of_picture {
+                        let class = &mut checks.classes[class];
+                        if is_validation {
+                            class.validation += 1;
+                        } else {
+                            class.train += 1;
                         }
-                        match known.get(&hash) {
-                            Some(first) => checks.copies.push((first.clone(), file.clone())),
-                            None => {
-                                known.insert(hash, file.clone());
+                    }
+                    match seen {
+                        Err(reason) => checks.unreadable.push((file.clone(), reason)),
+                        Ok(((width, height), hash)) => {
+                            for &class in &of_picture {
+                                let class = &mut checks.classes[class];
+                                class.readable[usize::from(is_validation)] += 1;
+                                class.smallest =
+                                    chosen(class.smallest, (width, height), |a, b| a < b);
+                                class.largest =
+                                    chosen(class.largest, (width, height), |a, b| a > b);
+                            }
+                            match known.get(&hash) {
+                                Some(first) => checks.copies.push((first.clone(), file.clone())),
+                                None => {
+                                    known.insert(hash, file.clone());
+                                }
                             }
                         }
                     }
-                }
-                Ok(())
-            })?;
+                    Ok(())
+                },
+            )?;
         }
         Ok(checks)
     }

@@ -70,32 +70,41 @@ impl Dataset {
         mut each: impl FnMut(usize, Tensor) -> Result<()>,
     ) -> Result<()> {
         let batch_size = batch_size.clamp(1, self.len().max(1));
-        let resized = |file: &Path| Photo::open(file)?.resize(size, size, self.interpolation);
+        let interpolation = self.interpolation;
+        let resized = move |file: &Path| Photo::open(file)?.resize(size, size, interpolation);
+        let check = || progress.check("reading pictures");
         let no_room = |_| Error::OutOfMemory {
             doing: "reading pictures".into(),
             batch_size,
         };
         let mut batch = Vec::new();
         let mut bad = None;
-        let outcome = in_order(self.files(), bytes_of(size), resized, |index, photo| {
-            let photo = photo.inspect_err(|error| {
-                bad = matches!(error, Error::Picture { .. } | Error::File { .. }).then_some(index);
-            })?;
-            let place = index % batch_size;
-            if place == 0 {
-                batch.clear();
-                let bytes = photo.bytes().len().saturating_mul(batch_size);
-                batch.try_reserve_exact(bytes).map_err(no_room)?;
-            }
-            batch.extend_from_slice(photo.bytes());
-            if place + 1 < batch_size && index + 1 < self.len() {
-                return Ok(());
-            }
-            let shape = [place as i64 + 1, size as i64, size as i64, 3];
-            let pixels = Tensor::f_from_data_size(&batch, &shape, Kind::Uint8)
-                .map_err(Error::compute("making a tensor of pictures"))?;
-            each(index - place, pixels)
-        });
+        let outcome = in_order(
+            self.files(),
+            bytes_of(size),
+            resized,
+            &check,
+            |index, photo| {
+                let photo = photo.inspect_err(|error| {
+                    bad = matches!(error, Error::Picture { .. } | Error::File { .. })
+                        .then_some(index);
+                })?;
+                let place = index % batch_size;
+                if place == 0 {
+                    batch.clear();
+                    let bytes = photo.bytes().len().saturating_mul(batch_size);
+                    batch.try_reserve_exact(bytes).map_err(no_room)?;
+                }
+                batch.extend_from_slice(photo.bytes());
+                if place + 1 < batch_size && index + 1 < self.len() {
+                    return Ok(());
+                }
+                let shape = [place as i64 + 1, size as i64, size as i64, 3];
+                let pixels = Tensor::f_from_data_size(&batch, &shape, Kind::Uint8)
+                    .map_err(Error::compute("making a tensor of pictures"))?;
+                each(index - place, pixels)
+            },
+        );
         match (outcome, bad) {
             (Err(error), Some(index)) => Err(self.all_unreadable(index, error, progress)),
             (outcome, _) => outcome,

@@ -3,7 +3,9 @@
 //! All cores decode ahead of whoever takes the pictures, so far as [`in_order`] lets them: a bounded number of bytes waits,
 //! however many pictures there are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 
@@ -17,6 +19,8 @@ use crate::pictures::photo::Photo;
 use crate::pictures::reader::in_order;
 use crate::pictures::resize::Interpolation;
 use crate::show::progress::Progress;
+
+const DOING: &str = "reading pictures while training";
 
 /// A dataset's pixels, as a training run takes them.
 pub(crate) enum Pixels {
@@ -47,7 +51,7 @@ impl Pixels {
                 dataset.len()
             ));
         }
-        Ok(Self::Streamed(Stream::new(dataset, size)))
+        Ok(Self::Streamed(Stream::new(dataset, size, progress)))
     }
 
     /// Prepares an epoch with these pictures, by their numbers, in this order.
@@ -63,16 +67,19 @@ pub(crate) struct Stream {
     files: Vec<PathBuf>,
     size: usize,
     interpolation: Interpolation,
+    /// Asked for a stop while a picture does not come.
+    progress: Progress,
     reading: Option<Reading>,
 }
 
 impl Stream {
     /// The pictures of `dataset` at `size` x `size`.
-    pub(crate) fn new(dataset: &Dataset, size: usize) -> Self {
+    pub(crate) fn new(dataset: &Dataset, size: usize, progress: &Progress) -> Self {
         Self {
             files: dataset.files().to_vec(),
             size,
             interpolation: dataset.interpolation,
+            progress: progress.clone(),
             reading: None,
         }
     }
@@ -88,6 +95,7 @@ impl Stream {
             chosen.cloned().collect(),
             self.size,
             self.interpolation,
+            self.progress.clone(),
         ));
     }
 
@@ -97,18 +105,17 @@ impl Stream {
     /// [`Error::Picture`] or [`Error::File`] names the one that cannot be decoded, [`Error::Compute`] if more are asked for
     /// than were begun.
     pub(crate) fn next(&mut self, count: usize) -> Result<Tensor> {
-        let doing = "reading pictures while training";
         let mut batch = Vec::new();
         batch
             .try_reserve_exact(count.saturating_mul(bytes_of(self.size)))
             .map_err(|_| Error::OutOfMemory {
-                doing: doing.into(),
+                doing: DOING.into(),
                 batch_size: count,
             })?;
         for _ in 0..count {
             let next = self.reading.as_ref().and_then(Reading::next);
             let photo = next.ok_or_else(|| Error::Compute {
-                doing: doing.into(),
+                doing: DOING.into(),
                 message: "there are no more pictures in this epoch".into(),
             })?;
             batch.extend_from_slice(photo?.bytes());
@@ -123,29 +130,48 @@ impl Stream {
 struct Reading {
     /// None only while it ends.
     photos: Option<Receiver<Result<Photo>>>,
+    is_given_up: Arc<AtomicBool>,
     /// Hands on what others decode, in order.
     thread: Option<JoinHandle<()>>,
 }
 
 impl Reading {
-    fn start(files: Vec<PathBuf>, size: usize, interpolation: Interpolation) -> Self {
+    fn start(
+        files: Vec<PathBuf>,
+        size: usize,
+        interpolation: Interpolation,
+        progress: Progress,
+    ) -> Self {
         // One: the bound is that of `in_order`.
         let (sender, photos) = mpsc::sync_channel(1);
+        let is_given_up = Arc::new(AtomicBool::new(false));
+        let given_up = is_given_up.clone();
         let thread = std::thread::spawn(move || {
-            let read =
-                |file: &std::path::Path| Photo::open(file)?.resize(size, size, interpolation);
+            let read = move |file: &Path| Photo::open(file)?.resize(size, size, interpolation);
             let over = || Error::Stopped {
-                doing: "reading pictures".into(),
+                doing: DOING.into(),
             };
-            // Ends when nobody takes the pictures any more, and after the first that fails.
-            let _ended = in_order(&files, bytes_of(size), read, |_, photo| {
-                let failed = photo.is_err();
+            let check = || match given_up.load(Ordering::Relaxed) {
+                true => Err(over()),
+                false => progress.check(DOING),
+            };
+            // Ends when nobody takes the pictures any more, after the first that fails, and with a stop.
+            let mut is_told = false;
+            let ended = in_order(&files, bytes_of(size), read, &check, |_, photo| {
+                is_told = photo.is_err();
                 sender.send(photo).map_err(|_| over())?;
-                if failed { Err(over()) } else { Ok(()) }
+                if is_told { Err(over()) } else { Ok(()) }
             });
+            // What no picture said: a stop, or a decoder's own fault. Nobody hears it where the reading was given up.
+            if let Err(error) = ended
+                && !is_told
+            {
+                let _ = sender.send(Err(error));
+            }
         });
         Self {
             photos: Some(photos),
+            is_given_up,
             thread: Some(thread),
         }
     }
@@ -159,6 +185,7 @@ impl Reading {
 impl Drop for Reading {
     fn drop(&mut self) {
         // Without a receiver the thread ends with the picture that it has; it took none of the program's errors along.
+        self.is_given_up.store(true, Ordering::Relaxed);
         self.photos = None;
         let _ended = self.thread.take().map(JoinHandle::join);
     }
@@ -209,7 +236,7 @@ mod tests {
         }
         let dataset = Dataset::open(folder.path()).unwrap();
         std::fs::write(class.join("1.jpg"), "no picture").unwrap();
-        let mut stream = Stream::new(&dataset, 32);
+        let mut stream = Stream::new(&dataset, 32, &Progress::quiet());
         stream.begin(&[0, 2, 1, 0]);
         let _first = stream.next(2).unwrap();
         match stream.next(2) {

@@ -40,12 +40,19 @@ impl Dataset {
         let mut task = progress.task(CHECKING, "pictures", Some(files.len()));
         let mut found = Vec::new();
         let reason = |file: &Path| Photo::open(file).err().map(reason_of);
-        in_order(files, size_of::<String>(), reason, |index, reason| {
-            progress.check(CHECKING)?;
-            found.extend(reason.map(|reason| (files[index].clone(), reason)));
-            task.done(index + 1);
-            Ok(())
-        })?;
+        let check = || progress.check(CHECKING);
+        in_order(
+            files,
+            size_of::<String>(),
+            reason,
+            &check,
+            |index, reason| {
+                progress.check(CHECKING)?;
+                found.extend(reason.map(|reason| (files[index].clone(), reason)));
+                task.done(index + 1);
+                Ok(())
+            },
+        )?;
         Ok(found)
     }
 

@@ -275,6 +275,14 @@ pub(crate) fn counted(number: usize, one: &str) -> String {
     }
 }
 
+/// "every epoch", "every 5 epochs".
+pub(crate) fn every(number: usize, one: &str) -> String {
+    match number {
+        1 => format!("every {one}"),
+        _ => format!("every {number} {one}s"),
+    }
+}
+
 /// `14,714,688`.
 pub(crate) fn grouped(number: usize) -> String {
     let digits = number.to_string();

@@ -16,6 +16,7 @@ use tch::Tensor;
 use crate::error::{Error, Result};
 use crate::files::tensors;
 use crate::files::tensors::Store;
+use crate::show::table::counted;
 use crate::training::beginning;
 use crate::training::epoch::Epoch;
 use crate::training::fit::Fit;
@@ -302,12 +303,7 @@ impl Checkpoint {
 
 /// What a reader is told whose call finds a run in the file of its backup.
 pub(crate) fn found_again(path: &Path, run: &Checkpoint, fit: &Fit) -> String {
-    let (file, epochs) = (path.display(), run.epochs().len());
-    let count = if epochs == 1 {
-        "1 epoch".to_owned()
-    } else {
-        format!("{epochs} epochs")
-    };
+    let (file, count) = (path.display(), counted(run.epochs().len(), "epoch"));
     match run.is_over(fit) {
         true => format!(
             "Note: this run is over, its {count} come from {file}; remove the file to train anew"

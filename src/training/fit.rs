@@ -23,7 +23,7 @@ use crate::machine::world::World;
 use crate::show::display::displayed;
 use crate::show::ending;
 use crate::show::progress::Progress;
-use crate::show::table::Table;
+use crate::show::table::{Table, counted, every};
 use crate::training::optimizer::Optimizer;
 use crate::training::schedule::Schedule;
 
@@ -313,16 +313,16 @@ impl Fit {
             row("class_weights", format!("{:?}", self.class_weights));
         }
         if let Some(patience) = self.early_stopping {
-            row("early_stopping", format!("after {patience} epochs"));
+            row(
+                "early_stopping",
+                format!("after {}", counted(patience, "epoch")),
+            );
         }
         if let Some(precision) = self.precision {
             row("precision", precision.to_string());
         }
         if let Some(path) = &self.checkpoint {
-            let every = match self.checkpoint_every {
-                1 => "every epoch".to_owned(),
-                n => format!("every {n} epochs"),
-            };
+            let every = every(self.checkpoint_every, "epoch");
             let name = if self.restores {
                 "backup"
             } else {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tch::Tensor;
 
 use crate::error::{Error, Result};
+use crate::show::table::counted;
 use crate::training::averages::check_finite;
 use crate::training::checkpoint::{Best, Checkpoint, Run};
 use crate::training::epoch::Epoch;
@@ -147,7 +148,10 @@ impl<'a> Loop<'a> {
                     if number == first {
                         return Err(error);
                     }
-                    history.cut(format!("epoch {number} failed: {error}"));
+                    history.cut(match error {
+                        Error::Stopped { .. } => format!("stopped in epoch {number}, at a picture"),
+                        error => format!("epoch {number} failed: {error}"),
+                    });
                     if self.best.is_none() {
                         history.keep(number - 1);
                     }
@@ -187,8 +191,10 @@ impl<'a> Loop<'a> {
         if let Some(steps) = passed.stopped_after {
             history.cut(match steps {
                 0 => format!("stopped before epoch {number}"),
-                1 => format!("stopped in epoch {number}, after 1 step"),
-                _ => format!("stopped in epoch {number}, after {steps} steps"),
+                _ => format!(
+                    "stopped in epoch {number}, after {}",
+                    counted(steps, "step")
+                ),
             });
             return Ok(false);
         }
@@ -274,7 +280,7 @@ impl<'a> Loop<'a> {
         let waited = watched.map(|(best, patience)| (number - best.epoch, patience));
         match waited {
             Some((waited, patience)) if waited >= patience => {
-                history.end(format!("not better for {waited} epochs"));
+                history.end(format!("not better for {}", counted(waited, "epoch")));
                 true
             }
             _ => false,

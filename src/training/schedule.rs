@@ -13,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::show::table;
 
 /// What the learning rate is multiplied with at each step.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -107,7 +108,9 @@ impl fmt::Display for Schedule {
             Self::Constant => f.write_str("constant"),
             Self::Cosine => f.write_str("cosine"),
             Self::Exponential { per_epoch } => write!(f, "exponential, {per_epoch} an epoch"),
-            Self::StepDecay { every, factor } => write!(f, "times {factor} every {every} epochs"),
+            Self::StepDecay { every, factor } => {
+                write!(f, "times {factor} {}", table::every(*every, "epoch"))
+            }
             Self::OneCycle => f.write_str("one cycle"),
         }
     }

@@ -21,6 +21,10 @@ use crate::sessions;
 use crate::surroundings::Surroundings;
 use crate::template;
 
+/// What a reader is told whose cell adds a crate, before the first line of what is built again.
+const BUILT_AGAIN: &str = "This cell's crates ask for more of some that evcxr_transfer stands on: those are built again, and \
+                           evcxr_transfer with them (minutes, once for this notebook's kernel)";
+
 /// Which engine is to be started, and who wants to know about it.
 #[derive(Clone)]
 pub struct Start {
@@ -108,6 +112,7 @@ impl Start {
         let started = Event::Started(self.number, Box::new(Backend::new(requests, folder)));
         let _ = self.events.send(started).await;
         let mut lines = BufReader::with_capacity(1 << 16, engine).lines();
+        let mut is_told = false;
         while let Ok(Some(line)) = lines.next_line().await {
             // What is no JSON is evcxr's own, where somebody has switched its debugging on.
             let told: Value = serde_json::from_str(&line).unwrap_or(Value::Null);
@@ -116,10 +121,17 @@ impl Start {
                     say::error(word);
                     continue;
                 }
+                // Once a cell, before the minutes.
+                if !is_told && template::has(&self.place, word) {
+                    is_told = true;
+                    let cost = Event::Progress(self.number, BUILT_AGAIN.to_owned());
+                    let _ = self.events.send(cost).await;
+                }
                 Event::Progress(self.number, word.to_owned())
             } else if let Some(why) = told["ended"].as_str() {
                 return Err(why.to_owned());
             } else if told.is_object() {
+                is_told &= told["done"] != true && !told["failed"].is_object();
                 let coming = self.readers.room(line.len()).await;
                 Event::Told(self.number, told, coming)
             } else {

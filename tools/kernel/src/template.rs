@@ -34,6 +34,38 @@ pub fn exists(place: &Place) -> bool {
     place.template().join("target").is_dir()
 }
 
+/// Whether cargo's line "   Compiling tch v0.24.0" is about a crate that the template has ready, in that version.
+pub fn has(place: &Place, line: &str) -> bool {
+    let mut words = line.split_whitespace().skip(1);
+    let (Some(name), Some(version)) = (words.next(), words.next()) else {
+        return false;
+    };
+    let locked = fs::read_to_string(place.root.join("Cargo.lock")).unwrap_or_default();
+    let version = version.trim_start_matches('v');
+    // A crate of the project's other programs may stand there too.
+    let is_locked = locked.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n"));
+    let start = format!("{}-", name.replace('-', "_"));
+    let is_start_of = |path: PathBuf| {
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        name.is_some_and(|name| name.trim_start_matches("lib").starts_with(&start))
+    };
+    is_locked && built(place).into_iter().any(is_start_of)
+}
+
+/// The files of the crates that the template has ready.
+fn built(place: &Place) -> Vec<PathBuf> {
+    let target = place.template().join("target");
+    let folders = fs::read_dir(target).into_iter().flatten().flatten();
+    let folders = folders.flat_map(|folder| fs::read_dir(folder.path().join("debug/deps")));
+    folders
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect()
+}
+
 /// Holds the template as it is while a session copies it.
 ///
 /// # Errors
@@ -144,6 +176,28 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
+
+    #[test]
+    fn crates_that_are_ready_are_known_by_cargos_lines() {
+        let root = tempfile::tempdir().unwrap();
+        let place = Place {
+            root: root.path().to_owned(),
+        };
+        let deps = place.template().join("target/x86_64/debug/deps");
+        fs::create_dir_all(&deps).unwrap();
+        fs::write(deps.join("libnum_traits-0a1b.rlib"), "").unwrap();
+        let lock = "[[package]]\nname = \"num-traits\"\nversion = \"0.2.19\"\n\n[[package]]\nname = \"libm\"\nversion = \"0.2.16\"\n";
+        fs::write(root.path().join("Cargo.lock"), lock).unwrap();
+        for (line, is_ready) in [
+            ("   Compiling num-traits v0.2.19", true),
+            ("   Compiling num-traits v0.2.20", false),
+            ("   Compiling libm v0.2.16", false),
+            ("   Compiling ctx v1.0.0 (/tmp/x)", false),
+            ("   Compiling", false),
+        ] {
+            assert_eq!(has(&place, line), is_ready, "{line}");
+        }
+    }
 
     #[test]
     fn a_changed_source_makes_the_template_old() {
