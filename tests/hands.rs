@@ -150,23 +150,37 @@ const TRIES: &[(&str, Ends)] = &[
     ("println!(\"{:?}\", data.classes());", Shows("\"cats\"")),
     ("model.layers()", Shows("block1_conv1")),
     ("data.class_names()", Names(&["classes"])),
-    // rustc knows names that are spelled alike, and no doc aliases of another crate.
+    // rustc knows names that are spelled alike; the kernel knows those of the others, by the crate's doc aliases.
     (
         "lab.fit().verbose(0)",
-        Names(&["no method named `verbose`", "Fit"]),
+        Names(&[
+            "no method named `verbose`",
+            "Fit::progress",
+            "Progress::quiet()",
+        ]),
     ),
     (
         "lab.fit().quiet()",
-        Names(&["no method named `quiet`", "Fit"]),
+        Names(&["no method named `quiet`", "Fit::progress"]),
     ),
     (
         "lab.fit().lr(1e-3)",
-        Names(&["no method named `lr`", "Fit"]),
+        Names(&["no method named `lr`", "Fit::learning_rate"]),
     ),
     (
         "lab.fit().patience(3)",
-        Names(&["no method named `patience`", "Fit"]),
+        Names(&["no method named `patience`", "Fit::early_stopping"]),
     ),
+    (
+        "let generator = ImageDataGenerator::new();",
+        Names(&["ImageDataGenerator", "Augment"]),
+    ),
+    (
+        "let flow = image_dataset_from_directory(\"photos\");",
+        Names(&["Dataset::open"]),
+    ),
+    ("model.compile()", Names(&["compile", "Fit"])),
+    ("load_model(\"m.keras\")", Names(&["Classifier::load"])),
     ("lab.fit().progress(Progress::quiet())", Shows("RMSprop")),
     (
         "lab.fit().learning_rate(1e-3).early_stopping(3)",

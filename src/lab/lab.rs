@@ -50,6 +50,8 @@ pub struct Lab {
     /// How long the lesson takes, once that is measured.
     pub(crate) durations: Option<Durations>,
     pub(crate) samples_only: bool,
+    /// The folder that keeps the runs of the lesson.
+    pub(crate) backup: Option<PathBuf>,
     pub(crate) progress: Progress,
     pub(crate) world: World,
 }
@@ -86,6 +88,7 @@ impl Lab {
             torch_cache: environment::torch_cache(),
             durations: None,
             samples_only: false,
+            backup: None,
             progress: Progress::default(),
             world: World::alone(),
         };
@@ -179,6 +182,13 @@ impl Lab {
         self
     }
 
+    /// Keeps each run of the lesson in a file of this folder, which is made where it is missing, so that the lesson may take
+    /// several sittings: run it again, and each call goes on where it was, or has its result at once ([`Fit::backup`](crate::Fit::backup)).
+    pub fn backup(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.backup = Some(folder.into());
+        self
+    }
+
     /// Works as one of the processes of `world`: on a GPU of its own where there are several and none is asked for, and
     /// silently unless it is the first. The options of [`Lab::fit`] share each batch among them ([`Fit::world`](crate::Fit::world)).
     pub fn world(mut self, world: &World) -> Self {
@@ -243,6 +253,10 @@ impl Lab {
         }
         rows.push(("pictures".into(), pictures));
         rows.push(("run".into(), self.full.named(run.into())));
+        if let Some(folder) = &self.backup {
+            let folder = from_here(folder).display().to_string();
+            rows.push(("backup".into(), Choice::asked_for(folder)));
+        }
         if !self.world.is_alone() {
             let processes = format!(
                 "{} processes, this is number {}",

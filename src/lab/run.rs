@@ -22,7 +22,12 @@ impl Lab {
     /// The lesson's training options; fewer epochs for a quick run.
     pub fn fit(&self) -> Fit {
         let fit = Fit::default().progress(self.progress.clone());
-        let fit = fit.world(&self.world);
+        let mut fit = fit.world(&self.world);
+        if let Some(folder) = &self.backup {
+            // Where it cannot be made, the first run says so.
+            let _ = std::fs::create_dir_all(folder);
+            fit = fit.backup(folder);
+        }
         if self.full.value { fit } else { fit.epochs(10) }
     }
 

@@ -23,8 +23,9 @@ use crate::network::weights::layer_weights::LayerWeights;
 use crate::pictures::augment::Augment;
 use crate::pictures::data::Data;
 use crate::pictures::dataset::Dataset;
+use crate::training::backup::{Backup, found_again, not_a_backup};
 use crate::training::beginning::{BASE, EPOCHS, HEAD, beginning, lasting};
-use crate::training::checkpoint::{Checkpoint, found_again, no_run, not_a_backup};
+use crate::training::checkpoint::{Checkpoint, no_run};
 use crate::training::fit::Fit;
 use crate::training::history::History;
 use crate::training::rate_finder::{self, LearningRates};
@@ -177,7 +178,15 @@ impl Classifier {
         from: Option<&Checkpoint>,
         before: Option<&History>,
     ) -> Result<History> {
-        let (of_all, fit) = (call.fit, &call.fit.of_this_process());
+        let told = call.fit.world.agree(self.told(call))?;
+        let (name, now) = (self.name_of_run(call.trainable_from), lasting(&told));
+        let backup = Backup {
+            name: &name,
+            now: from.map_or(&now, Checkpoint::begun),
+            last: &self.head.begun,
+        };
+        let of_all = backup.placed(call.fit);
+        let fit = &of_all.of_this_process();
         let call = Call { fit, ..call };
         let Call {
             trainable_from,
@@ -185,14 +194,12 @@ impl Classifier {
             ..
         } = call;
         // Before minutes are spent on the pictures.
-        let unknown = self.check_run(call, from);
-        let unknown = fit.world.agree(unknown)?;
-        let told = fit.world.agree(self.told(call))?;
-        let begun = lasting(&told);
-        if let Some(path) = of_all.backup_there().filter(|_| from.is_none()) {
-            let saved = fit.world.agree(self.saved_run(path, &begun, fit))?;
-            return self.go_on_as(saved, data, of_all, before);
+        let unknown = fit.world.agree(self.check_run(call, from))?;
+        if let Some(path) = backup.found(&of_all).filter(|_| from.is_none()) {
+            let saved = fit.world.agree(self.saved_run(&path, &backup, fit))?;
+            return self.go_on_as(saved, data, &of_all, before);
         }
+        let begun = backup.now.clone();
         fit.world.check_same(&told)?;
         let precision = self.base.precision();
         self.base
@@ -228,7 +235,7 @@ impl Classifier {
         self.trainable_from = trainable_from;
         self.interpolation = data.train.interpolation;
         self.head.count(&learned);
-        self.head.begun = from.map_or(&begun, Checkpoint::begun).clone();
+        self.head.begun = begun;
         self.history.extend(&learned);
         if from.is_none() {
             // The weights have moved away from what a checkpoint could go on with.
@@ -237,12 +244,12 @@ impl Classifier {
         outcome.map(|()| history)
     }
 
-    /// The model as the file of a backup has it, if it is of the run that `begun` tells from others.
-    fn saved_run(&self, path: &Path, begun: &Value, fit: &Fit) -> Result<Self> {
+    /// The model as the file of a backup has it, if it is of this run.
+    fn saved_run(&self, path: &Path, backup: &Backup<'_>, fit: &Fit) -> Result<Self> {
         let mut saved = Self::load(path, self.base.device())?;
         let run = saved.unfinished.as_ref().map(|unfinished| &unfinished.run);
         let run = run.ok_or_else(|| not_a_backup(path))?;
-        run.check_begun(begun, &self.head.begun, path)?;
+        backup.check(run, path)?;
         fit.progress.line(&found_again(path, run, fit));
         saved.head.begun = run.begun().clone();
         Ok(saved)

@@ -13,8 +13,9 @@ use crate::model::learner::ModelLearner;
 use crate::model::provenance::hash_of_weights;
 use crate::model::sources::Stored;
 use crate::show::progress::Progress;
+use crate::training::backup::{Backup, found_again, not_a_backup};
 use crate::training::beginning::{BASE, EPOCHS, HEAD, beginning, lasting};
-use crate::training::checkpoint::{Checkpoint, found_again, no_run, not_a_backup};
+use crate::training::checkpoint::{Checkpoint, no_run};
 use crate::training::evaluation::Evaluation;
 use crate::training::fit::Fit;
 use crate::training::history::History;
@@ -66,24 +67,31 @@ impl HeadModel {
         fit: &Fit,
         from: Option<&Checkpoint>,
     ) -> Result<History> {
-        let (of_all, fit) = (fit, &fit.of_this_process());
-        let world = &fit.world;
         let facts = facts(train, validation);
-        let unknown = world.agree(self.check_run(train, validation, fit, from, &facts))?;
-        let weights = world.agree(hash_of_weights(&self.layers))?;
+        let weights = fit.world.agree(hash_of_weights(&self.layers))?;
         let more = [
             (BASE, json!(self.provenance)),
             (HEAD, json!(weights)),
             (EPOCHS, json!(self.epochs())),
         ];
         let told = beginning(fit, &facts, &more);
-        let begun = lasting(&told);
-        if let Some(path) = of_all.backup_there().filter(|_| from.is_none()) {
-            let mut saved = world.agree(self.saved_run(path, &begun, fit))?;
-            let history = saved.go_on(train, validation, of_all)?;
+        let now = lasting(&told);
+        let backup = Backup {
+            name: "head",
+            now: from.map_or(&now, Checkpoint::begun),
+            last: &self.begun,
+        };
+        let of_all = backup.placed(fit);
+        let fit = &of_all.of_this_process();
+        let world = &fit.world;
+        let unknown = world.agree(self.check_run(train, validation, fit, from, &facts))?;
+        if let Some(path) = backup.found(&of_all).filter(|_| from.is_none()) {
+            let mut saved = world.agree(self.saved_run(&path, &backup, fit))?;
+            let history = saved.go_on(train, validation, &of_all)?;
             *self = saved;
             return Ok(history);
         }
+        let begun = backup.now.clone();
         world.check_same(&told)?;
         let notes = train.notes().iter().chain(validation.notes());
         let mut history = History::new(notes.chain(&self.notes).chain(&unknown));
@@ -100,7 +108,7 @@ impl HeadModel {
         let earlier = from.map_or(0, |run| run.epochs().len());
         self.count(&history.after(earlier));
         if history.steps > 0 {
-            self.begun = from.map_or(&begun, Checkpoint::begun).clone();
+            self.begun = begun;
         }
         if from.is_none() && history.steps > 0 {
             // The weights have moved away from what a checkpoint could go on with.
@@ -109,12 +117,12 @@ impl HeadModel {
         outcome.map(|()| history)
     }
 
-    /// The head as the file of a backup has it, if it is of the run that `begun` tells from others.
-    fn saved_run(&self, path: &Path, begun: &Value, fit: &Fit) -> Result<Self> {
+    /// The head as the file of a backup has it, if it is of this run.
+    fn saved_run(&self, path: &Path, backup: &Backup<'_>, fit: &Fit) -> Result<Self> {
         let mut saved = Self::load(path, self.device)?;
         let run = saved.unfinished.as_ref();
         let run = run.ok_or_else(|| not_a_backup(path))?;
-        run.check_begun(begun, &self.begun, path)?;
+        backup.check(run, path)?;
         fit.progress.line(&found_again(path, run, fit));
         saved.begun = run.begun().clone();
         Ok(saved)

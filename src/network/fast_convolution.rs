@@ -22,7 +22,7 @@ pub(crate) const PICTURES_AT_ONCE: usize = 16;
 /// One layer's convolution.
 pub(crate) enum FastConvolution {
     Fused(FusedConvolution),
-    /// With the ReLU that follows.
+    /// With the ReLU that follows, in its layer or in one of its own.
     Winograd(Rc<Winograd>),
 }
 
@@ -51,11 +51,13 @@ impl FastConvolutions {
         }
     }
 
-    /// That of layer number `number`, for the pictures that its network takes; none where it goes the ordinary way.
+    /// That of layer number `number`, for the pictures that its network takes; `end` is the normalisation behind it that
+    /// is in its weights, or `number` again. None where it goes the ordinary way.
     pub(crate) fn of(
         &self,
         graph: &Graph,
         number: usize,
+        end: usize,
         kernel: &Tensor,
         bias: Option<&Tensor>,
     ) -> Result<Option<FastConvolution>, TchError> {
@@ -70,7 +72,11 @@ impl FastConvolutions {
         let Some(&[height, width, channels]) = input.map(|input| &input.output_shape[..]) else {
             return Ok(None);
         };
-        let is_fit = window == Window::new(3, 3).same() && activation == Some(Activation::Relu);
+        let has_relu = match activation {
+            None => graph.relu_behind(end).is_some(),
+            Some(activation) => activation == Activation::Relu,
+        };
+        let is_fit = window == Window::new(3, 3).same() && has_relu;
         if self.winograd_pays
             && is_fit
             && let Some(winograd) = Winograd::new(kernel, bias, [height, width])?

@@ -95,10 +95,35 @@ impl FusedConvolution {
             IValue::IntList(moves.strides.to_vec()),
             IValue::String(activation.to_owned()),
         ])?;
-        match output {
-            IValue::Tensor(output) => Ok(output),
-            _ => Err(TchError::Kind("a convolution gives a tensor".to_owned())),
-        }
+        tensor(output)
+    }
+
+    /// `to` with that output added, and ReLU behind the sum: in the memory of `to`, which is to be nobody else's.
+    pub(crate) fn add_to(
+        &self,
+        to: &Tensor,
+        x: &Tensor,
+        bias: Option<&Tensor>,
+        moves: Moves,
+        with_relu: bool,
+    ) -> Result<Tensor> {
+        let activation = match with_relu {
+            true => IValue::String("relu".to_owned()),
+            false => IValue::None,
+        };
+        let sum = self.program.method_is(
+            "add",
+            &[
+                IValue::Tensor(to.shallow_clone()),
+                IValue::Tensor(x.shallow_clone()),
+                IValue::Tensor(self.kernel.shallow_clone()),
+                bias.map_or(IValue::None, |bias| IValue::Tensor(bias.shallow_clone())),
+                IValue::IntList(moves.padding.to_vec()),
+                IValue::IntList(moves.strides.to_vec()),
+                activation,
+            ],
+        )?;
+        tensor(sum)
     }
 
     /// The same once more, in the same memory.
@@ -110,8 +135,15 @@ impl FusedConvolution {
     }
 }
 
+fn tensor(output: IValue) -> Result<Tensor> {
+    match output {
+        IValue::Tensor(output) => Ok(output),
+        _ => Err(TchError::Kind("a convolution gives a tensor".to_owned())),
+    }
+}
+
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a failing test may stop")]
 mod tests {
     use super::*;
 
@@ -145,6 +177,17 @@ mod tests {
                     let difference = (&found - &expected).abs().max();
                     assert!(f64::try_from(&difference).unwrap() < 1e-4, "{difference}");
                     assert!(found.permute([0, 2, 3, 1]).is_contiguous());
+                    // Added to a shortcut, in its memory.
+                    let plain = convolution.run(&x, bias, moves, false).unwrap();
+                    let [n, c, h, w] = plain.size()[..] else {
+                        panic!("{:?}", plain.size());
+                    };
+                    let to = numbers([n, c, h, w]);
+                    let sums = &to + plain;
+                    let expected = if with_relu { sums.relu() } else { sums };
+                    let sum = convolution.add_to(&to, &x, bias, moves, with_relu).unwrap();
+                    assert_eq!(sum.data_ptr(), to.data_ptr());
+                    assert_eq!(sum, expected);
                 }
             }
         }

@@ -6,6 +6,7 @@
 
 pub(crate) mod architecture;
 pub(crate) mod base;
+pub(crate) mod compute;
 pub(crate) mod computing;
 pub(crate) mod exported_base;
 pub(crate) mod fast_convolution;

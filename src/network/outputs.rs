@@ -10,6 +10,7 @@
 use tch::{Kind, TchError, Tensor};
 
 use crate::network::base::Base;
+use crate::network::compute::compute;
 use crate::network::forward;
 use crate::network::weights::layer_weights::LayerWeights;
 
@@ -79,7 +80,7 @@ impl Base {
         let layer = self.layers().get(number).zip(self.computing.get(number));
         let (layer, own) = layer.ok_or_else(|| TchError::Shape("there is no layer".into()))?;
         let inputs = outputs(&layer.inputs)?;
-        forward::compute(&layer.operation.without_activation(), inputs, false, own)
+        compute(&layer.operation.without_activation(), inputs, false, own)
     }
 
     fn past_border(

@@ -16,8 +16,6 @@ use tch::Tensor;
 use crate::error::{Error, Result};
 use crate::files::tensors;
 use crate::files::tensors::Store;
-use crate::show::table::counted;
-use crate::training::beginning;
 use crate::training::epoch::Epoch;
 use crate::training::fit::Fit;
 use crate::training::history::History;
@@ -169,40 +167,6 @@ impl Checkpoint {
         has_waited || self.epochs().len() >= fit.epochs
     }
 
-    /// Refuses another run than the one in the file at `path`, which a model that `has_begun` it may have moved away from.
-    pub(crate) fn check_begun(&self, now: &Value, has_begun: &Value, path: &Path) -> Result<()> {
-        let refused = |what: String, expected: String, found: String| Error::Mismatch {
-            what,
-            expected,
-            found,
-            remedy: format!(
-                "Make the call that the run began with, on a model as it was then, name another file for `backup`, or \
-                 remove {} to train anew",
-                path.display()
-            ),
-        };
-        let then = self.begun();
-        let Some(all) = then.as_object() else {
-            let what = format!("the run in {}", path.display());
-            let expected = "one that tells what it began with".to_owned();
-            let found = "one of an earlier version, with which `resume` can go on".to_owned();
-            return Err(refused(what, expected, found));
-        };
-        // A stop has left the model between two epochs of this very run.
-        let has_moved = has_begun == then;
-        let differs = |name: &&String| {
-            !(has_moved && beginning::OF_MODEL.contains(&name.as_str()))
-                && all[*name] != now[name.as_str()]
-        };
-        match all.keys().find(differs) {
-            None => Ok(()),
-            Some(name) => {
-                let what = format!("{name} of the run in {}", path.display());
-                Err(refused(what, all[name].to_string(), now[name].to_string()))
-            }
-        }
-    }
-
     /// How many epochs the model had learned before the run.
     pub(crate) fn before(&self) -> usize {
         self.words.before
@@ -298,27 +262,6 @@ impl Checkpoint {
         let mut named = facts.as_object().into_iter().flat_map(|all| all.keys());
         let note = "the checkpoint is of an earlier version and does not tell which pictures its run began with";
         Ok(named.any(is_untold).then(|| note.to_owned()))
-    }
-}
-
-/// What a reader is told whose call finds a run in the file of its backup.
-pub(crate) fn found_again(path: &Path, run: &Checkpoint, fit: &Fit) -> String {
-    let (file, count) = (path.display(), counted(run.epochs().len(), "epoch"));
-    match run.is_over(fit) {
-        true => format!(
-            "Note: this run is over, its {count} come from {file}; remove the file to train anew"
-        ),
-        false => format!("Note: {file} has {count} of this run, which goes on from there"),
-    }
-}
-
-/// The file at the place of a backup holds something else, which is not to be lost.
-pub(crate) fn not_a_backup(path: &Path) -> Error {
-    Error::Mismatch {
-        what: format!("the file {}", path.display()),
-        expected: "a run that `backup` can go on with".into(),
-        found: "a model without one".into(),
-        remedy: "Name another file for `backup`".into(),
     }
 }
 

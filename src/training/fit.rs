@@ -182,7 +182,8 @@ impl Fit {
     /// file as it is; remove the file to train anew.
     ///
     /// The same call is one with the same model, pictures, augmentation and options; `epochs` may be more than before.
-    /// Another one is refused ([`Error::Mismatch`]), and the file stays as it is.
+    /// Another one is refused ([`Error::Mismatch`]), and the file stays as it is. Where `path` is a folder each run has a file
+    /// of its own in it, so that none is refused: [`Lab::backup`](crate::Lab::backup) keeps a whole lesson so.
     ///
     /// ```
     /// use evcxr_transfer::{Augment, Base, Classifier, Data, Device, Fit, Head, Precision, Weights};
@@ -411,13 +412,6 @@ impl Fit {
                 .map_err(Error::file(folder, "find the checkpoint's folder"))?,
         }
         self.checkpoint.as_deref().map_or(Ok(()), disk::try_place)
-    }
-
-    /// The file of an earlier sitting to go on from, if there is one; the same on all processes.
-    pub(crate) fn backup_there(&self) -> Option<&Path> {
-        let path = self.checkpoint.as_deref().filter(|_| self.restores)?;
-        let is_there = self.world.of_first(f64::from(u8::from(path.exists())));
-        (is_there > 0.0).then_some(path)
     }
 
     /// Everything that the numbers of a run follow from, but for its length: what a run that goes on

@@ -5,6 +5,7 @@
 //! Imports: error, files, machine, pictures, show.
 
 pub(crate) mod averages;
+pub(crate) mod backup;
 pub(crate) mod beginning;
 pub(crate) mod checkpoint;
 pub(crate) mod curves;

@@ -193,3 +193,43 @@ fn a_run_that_early_stopping_has_ended_is_over_with_its_best_weights() {
     let mut head = Head::dense(8).build(&features, 0).unwrap();
     refusal(head.fit(&validation, &features, &fit), "training pictures");
 }
+
+#[test]
+fn a_folder_keeps_each_run_in_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, none) = (data(), Augment::none());
+    let lab = evcxr_transfer::Lab::open().unwrap().samples();
+    let lab = lab.backup(folder.path().join("runs"));
+    assert!(lab.to_string().contains("runs"), "{lab}");
+    let fit = Fit {
+        progress: Progress::quiet(),
+        ..lab.fit().epochs(1)
+    };
+    let files = || {
+        std::fs::read_dir(folder.path().join("runs"))
+            .unwrap()
+            .count()
+    };
+    let train = |model: &mut Classifier, fit: &Fit| {
+        let history = model.train_frozen(&data, &none, fit).unwrap();
+        (numbers(&history), files())
+    };
+    let mut first = model();
+    let (expected, count) = train(&mut first, &fit);
+    assert_eq!(count, 1);
+    // Other options are another run, the same call is the same one: on a new model, and on the one that has learned.
+    assert_eq!(train(&mut model(), &fit.clone().learning_rate(1e-2)).1, 2);
+    assert_eq!(train(&mut model(), &fit), (expected.clone(), 2));
+    assert_eq!(train(&mut first, &fit), (expected.clone(), 2));
+    let longer = train(&mut first, &fit.clone().epochs(2));
+    assert_eq!(
+        (&longer.0[..1], longer.0.len(), longer.1),
+        (&expected[..], 2, 2)
+    );
+    // Another part on the same model.
+    first.fine_tune("block5_conv3", &data, &none, &fit).unwrap();
+    assert_eq!(files(), 3);
+    let mut names = std::fs::read_dir(folder.path().join("runs")).unwrap();
+    let is_tuned = |name: &str| name.starts_with("fine-tuning_from_block5_conv3_on_");
+    assert!(names.any(|file| is_tuned(&file.unwrap().file_name().to_string_lossy())));
+}

@@ -28,6 +28,22 @@ class Convolution(torch.nn.Module):
             x, kernel, bias, padding, strides, [1, 1], 1, activation, [], ""
         )
 
+    @torch.jit.export
+    def add(
+        self,
+        to: torch.Tensor,
+        x: torch.Tensor,
+        kernel: torch.Tensor,
+        bias: Optional[torch.Tensor],
+        padding: List[int],
+        strides: List[int],
+        activation: Optional[str],
+    ) -> torch.Tensor:
+        """The convolution is added to `to`, whose memory the result takes."""
+        return torch.ops.mkldnn._convolution_pointwise_(
+            to, x, kernel, bias, padding, strides, [1, 1], 1, "add", 1.0, activation, [], None
+        )
+
 
 def main(file):
     saved = io.BytesIO()
@@ -43,8 +59,11 @@ def main(file):
     kernel, bias = torch.randn(16, 8, 3, 3), torch.randn(16)
     reordered = torch._C._nn.mkldnn_reorder_conv2d_weight(kernel.to_mkldnn(), [1, 1], [1, 1], [1, 1], 1, x.shape)
     found = torch.jit.load(file)(x, reordered, bias, [1, 1], [1, 1], "relu")
-    expected = torch.relu(torch.nn.functional.conv2d(x, kernel, bias, padding=1))
-    print((found - expected).abs().max().item())
+    sums = torch.nn.functional.conv2d(x, kernel, bias, padding=1)
+    to = torch.randn_like(sums)
+    expected = [torch.relu(sums), torch.relu(sums + to)]
+    found = [found, torch.jit.load(file).add(to, x, reordered, bias, [1, 1], [1, 1], "relu")]
+    print(max((one - other).abs().max().item() for one, other in zip(found, expected)))
 
 
 if __name__ == "__main__":
