@@ -7,8 +7,9 @@
 //!
 //! Part `finetune` first trains the head on a frozen base, as `frozen` does; the line has the numbers of
 //! the fine-tuning. `--save FILE` keeps the model of these two; `--checkpoint FILE` saves it after every epoch
-//! of the last run, and `--resume FILE` goes on with such a run, given the same arguments. `--model FILE`
-//! takes a model that was saved and has it learn `--part`, without what comes before. Part `scratch` trains the small
+//! of the last run, and `--resume FILE` goes on with such a run, given the same arguments. `--backup DIR`
+//! keeps every run in a folder, and the same command goes on where they were. `--model FILE` takes a model that was saved and
+//! has it learn `--part`, without what comes before. Part `scratch` trains the small
 //! network that the lesson compares with, from random weights.
 //!
 //! Started several times at once it is one program: `mpirun -n 4 target/debug/examples/lesson ...`, built with `--features mpi`. The
@@ -37,14 +38,14 @@ usage: lesson [--data DIR] [--weights FILE|seed:N] [--part features|frozen|finet
               [--validation M] [--epochs E] [--batch B] [--seed S] [--device cpu|cuda]
               [--precision f32|f32-winograd|bf16|auto] [--plot FILE.png|FILE.svg]
               [--save FILE] [--checkpoint FILE] [--resume FILE] [--model FILE]
-              [--shards DIR] [--samples]";
+              [--backup DIR] [--shards DIR] [--samples]";
 
 /// The arguments, by name.
 struct Arguments(Vec<(String, String)>);
 
 impl Arguments {
     fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
-        const NAMES: [&str; 16] = [
+        const NAMES: [&str; 17] = [
             "data",
             "weights",
             "part",
@@ -60,6 +61,7 @@ impl Arguments {
             "checkpoint",
             "resume",
             "model",
+            "backup",
             "shards",
         ];
         let mut words = words;
@@ -322,6 +324,9 @@ fn open_lab(arguments: &Arguments) -> Result<Lab, Box<dyn Error>> {
     match arguments.get("precision") {
         None | Some("auto") => {}
         Some(word) => lab = lab.precision(word.parse()?),
+    }
+    if let Some(folder) = arguments.get("backup") {
+        lab = lab.backup(folder);
     }
     if let Some(weights) = arguments.get("weights") {
         lab = match weights.strip_prefix("seed:") {

@@ -28,7 +28,7 @@ pub(super) fn computing(
         let weights = weights.computing(device, kind)?;
         let fast = match does[number].zip(weights.get(Role::Kernel)) {
             Some((convolution, kernel)) => {
-                convolutions.of(graph, convolution, number, kernel, weights.get(Role::Bias))?
+                convolutions.of(graph, convolution, kernel, weights.get(Role::Bias))?
             }
             None => None,
         };

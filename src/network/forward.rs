@@ -195,23 +195,17 @@ impl<'a, 'g> Way<'a, 'g> {
         while let Some(number) = next {
             match (self.weights)(number).and_then(LayerWeights::fast) {
                 Some(FastConvolution::Winograd(convolution)) => {
-                    // Its ReLU is in it, or the layer behind it.
-                    let Some(end) = self.end_with_relu(number) else {
-                        break;
-                    };
                     steps.push(Step::Convolution(convolution));
-                    passed.extend([number, end]);
-                    last = end;
                 }
                 _ if self.graph.layers()[number].operation == halves
                     && matches!(steps.last(), Some(Step::Convolution(_))) =>
                 {
                     steps.push(Step::MaxPool);
-                    passed.push(number);
-                    last = number;
                 }
                 _ => break,
             }
+            passed.push(number);
+            last = number;
             next = self.takers[last].filter(|_| self.is_its_own(last));
         }
         if steps.is_empty() {
@@ -222,19 +216,6 @@ impl<'a, 'g> Way<'a, 'g> {
             self.is_done[number] = true;
         }
         Ok(true)
-    }
-
-    /// The layer that ends a convolution with its ReLU: itself, or the one behind it.
-    fn end_with_relu(&self, number: usize) -> Option<usize> {
-        let layers = self.graph.layers();
-        let doing = self.within(number).unwrap_or(number);
-        match layers[doing].operation {
-            Operation::Conv2D {
-                activation: Some(Activation::Relu),
-                ..
-            } => Some(number),
-            _ => self.relu_after(number),
-        }
     }
 
     /// Computes a convolution in one pass with the sum and the ReLU behind it, if it can and there is one of them.

@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use crate::network::layer::{Layer, LayerId};
 use crate::network::layers::Layers;
-use crate::network::operation::{Activation, Operation};
+use crate::network::operation::Operation;
 
 /// The layers of a network and how they hang together. `table` says how one is made.
 #[derive(Debug, Clone)]
@@ -55,17 +55,6 @@ impl Graph {
             }
             _ => None,
         }
-    }
-
-    /// The ReLU that alone takes the output of layer number `number`; none where there is none, or others take it too.
-    pub(crate) fn relu_behind(&self, number: usize) -> Option<usize> {
-        let mut takers = self.layers.iter().enumerate();
-        let mut takers = takers
-            .by_ref()
-            .filter(|(_, layer)| layer.inputs.contains(&number));
-        let (taker, layer) = takers.next()?;
-        let is_relu = layer.operation == Operation::Activation(Activation::Relu);
-        (is_relu && takers.next().is_none()).then_some(taker)
     }
 
     /// The number of the layer with this name, counted from 0.

@@ -358,7 +358,7 @@ fn what_leads_nowhere_is_not_computed() {
 #[test]
 fn a_residual_block_in_few_passes_gives_what_its_layers_give() {
     use crate::machine::precision::Precision;
-    // Sixteen channels, as Winograd's way takes them; relu(bn(conv)), conv + bn, + shortcut, relu, as in ResNet.
+    // relu(bn(conv)), bn(conv), + shortcut, relu, as in ResNet.
     let mut graph = graph(12);
     let shape = Window::new(3, 3).same();
     let normalised = |graph: &mut Graph, input: usize, window: Window| {
