@@ -6,7 +6,7 @@ use evcxr::CommandContext;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::gone::Gone;
+use crate::gone::{Cell, Gone};
 use crate::outputs::{Failed, Outputs, parsed};
 
 /// The kernel's own command that lays our `Cargo.lock` into the session, as evcxr runs it.
@@ -74,7 +74,13 @@ impl Runner {
         let is_over = matches!(result, Err(evcxr::Error::SubprocessTerminated(_)));
         let ended = is_over.then(|| self.outputs.ended());
         let after = self.variables();
-        self.gone.cell(cell, &before, &after, ended.is_some());
+        let ended_cell = Cell {
+            number: cell,
+            code,
+            has_run: !matches!(result, Err(evcxr::Error::CompilationErrors(_))),
+            has_ended_all: ended.is_some(),
+        };
+        self.gone.cell(&ended_cell, &before, &after);
         let failure = match (&result, ended, self.outputs.failed()) {
             (_, Some(how), _) => Some(Failure::ended(&how)),
             (_, None, Some(Failed::Error(text))) => Some(Failure::error(&text)),
