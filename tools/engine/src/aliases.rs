@@ -41,15 +41,17 @@ pub fn explain(message: &str, texts: impl FnOnce() -> Vec<String>) -> Option<Str
     let (its_own, others): (Vec<_>, Vec<_>) =
         known.partition(|item| owner.is_some() && item.owner.as_deref() == owner);
     let found = if its_own.is_empty() { others } else { its_own };
-    let told: Vec<String> = found
-        .iter()
-        .take(MOST)
-        .map(|item| match &item.owner {
-            Some(owner) => format!("`{owner}::{}`: {}", item.name, item.about),
-            None => format!("`{}`: {}", item.name, item.about),
-        })
-        .collect();
-    (!told.is_empty()).then(|| format!("`{wanted}` is called so here: {}", told.join(" Or ")))
+    let mut told = found.iter().take(MOST).map(|item| {
+        let owner = item.owner.as_ref().map(|owner| format!("{owner}::"));
+        let place = format!("`{}{}`", owner.unwrap_or_default(), item.name);
+        (place, &item.about)
+    });
+    let (place, about) = told.next()?;
+    let mut text = format!("`{wanted}` is called {place} here: {about}");
+    for (place, about) in told {
+        text += &format!(" Or {place}: {about}");
+    }
+    Some(text)
 }
 
 /// A type without what stands around its name: `&mut evcxr_transfer::Fit<'_>` is `Fit`.
@@ -166,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_name_of_another_library_leads_to_ours_on_the_same_type_first() {
-        let expected = "`verbose` is called so here: `Fit::progress`: Sets how `Progress` is shown; `Progress::quiet()` is \
+        let expected = "`verbose` is called `Fit::progress` here: Sets how `Progress` is shown; `Progress::quiet()` is \
                         Keras' `verbose=0`.";
         for kind in ["struct `Fit`", "reference `&mut evcxr_transfer::Fit`"] {
             let message =
@@ -181,10 +183,7 @@ mod tests {
             "{text}"
         );
         let text = explained("cannot find type `TrainingArguments` in this scope").unwrap();
-        assert_eq!(
-            text,
-            "`TrainingArguments` is called so here: `Fit`: Options."
-        );
+        assert_eq!(text, "`TrainingArguments` is called `Fit` here: Options.");
         assert_eq!(explained("cannot find function `plot` in this scope"), None);
         assert_eq!(explained("mismatched types `verbose`"), None);
     }

@@ -24,7 +24,7 @@ use crate::template;
 /// What a reader is told whose cell adds a crate, before the first line of what is built again.
 const BUILT_AGAIN: &str = "This cell's crates ask for more of some that evcxr_transfer stands on: those are built again, and \
                            evcxr_transfer with them. That takes minutes, once for this notebook's kernel, and variables of \
-                           evcxr_transfer's types are lost: best stop here, and put the cell at the notebook's start";
+                           evcxr_transfer's types are lost, so that such a cell belongs at a notebook's start";
 
 /// Which engine is to be started, and who wants to know about it.
 #[derive(Clone)]
