@@ -270,17 +270,12 @@ impl Classifier {
 
     /// Refuses what no run can use; what cannot be told from the checkpoint that it goes on from comes back as a note.
     fn check_run(&self, call: Call<'_>, from: Option<&Checkpoint>) -> Result<Option<String>> {
-        let Call {
-            trainable_from,
-            data,
-            augment,
-            fit,
-        } = call;
+        let (data, fit) = (call.data, call.fit);
         fit.check()?.check_place()?;
-        augment.check()?;
+        call.augment.check()?;
         self.check_pictures(&data.train, &data.validation)?;
         fit.check_world(data.train.len(), data.validation.len())?;
-        let mut open = self.base.layers().iter().skip(trainable_from);
+        let mut open = self.base.layers().iter().skip(call.trainable_from);
         if !fit.world.is_alone()
             && self.trains_batch_norm
             && open.any(|layer| layer.kind == LayerKind::BatchNormalization)
@@ -288,7 +283,7 @@ impl Classifier {
             return Err(Error::Argument {
                 argument: "train_batch_norm",
                 value: "true".into(),
-                expected: "several processes see a share of each batch each, whose means are not those of the                            batch: let batch normalisation keep its averages, or train with one process"
+                expected: "several processes see a share of each batch each, whose means are not those of the batch: let batch normalisation keep its averages, or train with one process"
                     .into(),
             });
         }
@@ -297,18 +292,13 @@ impl Classifier {
 
     /// What all processes must begin with alike.
     fn told(&self, call: Call<'_>) -> Result<BTreeMap<String, Value>> {
-        let Call {
-            trainable_from,
-            data,
-            augment,
-            fit,
-        } = call;
+        let (data, fit) = (call.data, call.fit);
         let base = Provenance::new(&self.base, data.train.interpolation)?;
         let more = [
-            ("augmentation", json!(augment)),
+            ("augmentation", json!(call.augment)),
             (BASE, json!(base)),
             (HEAD, json!(hash_of_weights(&self.head.layers)?)),
-            ("first layer that learns", json!(trainable_from)),
+            ("first layer that learns", json!(call.trainable_from)),
             ("train_batch_norm", json!(self.trains_batch_norm)),
             (EPOCHS, json!(self.head.epochs())),
         ];

@@ -220,14 +220,14 @@ impl Checkpoint {
     /// Refuses options and pictures other than those that the run began with. What cannot be told from the
     /// checkpoint comes back as a note.
     pub(crate) fn check(&self, fit: &Fit, facts: &Value) -> Result<Option<String>> {
-        let has_all = fit.restores && self.is_over(fit) && self.epochs().len() <= fit.epochs;
-        if self.epochs().len() >= fit.epochs && !has_all {
+        let epochs = self.epochs().len();
+        // One that has them all comes from its backup as it is.
+        if epochs > fit.epochs || (epochs == fit.epochs && !fit.restores) {
             return Err(Error::Argument {
                 argument: "epochs",
                 value: fit.epochs.to_string(),
                 expected: format!(
-                    "the run has {} already, and this is the length of the whole run",
-                    self.epochs().len()
+                    "the run has {epochs} already, and this is the length of the whole run"
                 ),
             });
         }
