@@ -9,6 +9,14 @@ use crate::show::draw::matrix::Matrix;
 use crate::show::figure::{Figure, titled};
 use crate::show::table::{Table, counted};
 
+/// What can be said of a label, and where [`Report::label_tables`] counts it: whether it holds, whether it was taken to.
+const OUTCOMES: [(&str, [usize; 2]); 4] = [
+    ("true positive", [1, 1]),
+    ("false negative", [1, 0]),
+    ("false positive", [0, 1]),
+    ("true negative", [0, 0]),
+];
+
 impl Report {
     /// How many pictures of each class (a row) were taken for each class (a column), in the order of the
     /// class names. (0, 0) for labels, which have [`Report::label_tables`], and numbers.
@@ -18,20 +26,15 @@ impl Report {
 
     /// The same with another way to make a class of a picture's probabilities.
     pub(super) fn confusion_by(&self, class_of: impl Fn(&[f64]) -> usize) -> Array2<usize> {
-        let names = self.confused_names();
-        let mut counts = Array2::zeros([names.len(), names.len()]);
+        let many = match self.target() {
+            Target::Class => self.classes.len(),
+            Target::Labels | Target::Numbers => 0,
+        };
+        let mut counts = Array2::zeros([many, many]);
         for (&label, row) in self.labels.classes().iter().zip(&self.probabilities) {
             counts[[label, class_of(row)]] += 1;
         }
         counts
-    }
-
-    /// The classes that one can be taken for another.
-    fn confused_names(&self) -> &[String] {
-        match self.target() {
-            Target::Class => &self.classes,
-            Target::Labels | Target::Numbers => &[],
-        }
     }
 
     /// The same report whose confusion matrices have shares in place of counts: each row adds up to 1, or is 0
@@ -57,9 +60,18 @@ impl Report {
         }
     }
 
-    /// What the matrices show: counts, or shares of a row.
+    /// What the matrices show: counts, or shares of a row. Of labels each has a row of its own.
     fn shown(&self) -> Array2<f64> {
-        let counts = self.confusion().map(|&count| count as f64);
+        let counts = match self.target() {
+            Target::Class | Target::Numbers => self.confusion(),
+            Target::Labels => {
+                let tables = self.label_tables();
+                Array2::from_shape_fn((tables.len(), OUTCOMES.len()), |(label, outcome)| {
+                    tables[label][OUTCOMES[outcome].1]
+                })
+            }
+        };
+        let counts = counts.map(|&count| count as f64);
         if !self.is_normalised {
             return counts;
         }
@@ -67,11 +79,24 @@ impl Report {
         counts / of_row.map(|count| count.max(1.0))
     }
 
+    /// What the columns of the matrices are called.
+    fn columns(&self) -> Vec<String> {
+        match self.target() {
+            Target::Class => self.classes.clone(),
+            Target::Labels => OUTCOMES.map(|(name, _)| name.to_owned()).to_vec(),
+            Target::Numbers => Vec::new(),
+        }
+    }
+
     /// The confusion matrix as a table: the true class in rows, the predicted one in columns; counts, or shares of a
-    /// row after [`Report::normalised`].
+    /// row after [`Report::normalised`]. Of labels each has a row: for how many pictures it was found, missed, or taken to hold wrongly.
     pub fn confusion_matrix(&self) -> Table {
-        let mut columns = vec!["true \\ predicted"];
-        columns.extend(self.confused_names().iter().map(String::as_str));
+        let (target, names) = (self.target(), self.columns());
+        let mut columns = vec![match target {
+            Target::Labels => "label",
+            Target::Class | Target::Numbers => "true \\ predicted",
+        }];
+        columns.extend(names.iter().map(String::as_str));
         let numbers = (1..columns.len()).collect::<Vec<_>>();
         let mut table = Table::new(self.title(), &columns).right_aligned(&numbers);
         for (class, row) in self.classes.iter().zip(self.shown().rows()) {
@@ -82,33 +107,40 @@ impl Report {
             }));
             table.push(cells);
         }
-        if self.target() != Target::Class {
-            let nouns = self.target().nouns();
-            table = table.note(&format!(
-                "There is no confusion matrix of {nouns}: take `report.table()`"
-            ));
+        if target == Target::Numbers {
+            table = table.note("There is no confusion matrix of numbers: take `report.table()`");
         }
         self.noted(table)
     }
 
     fn title(&self) -> &'static str {
-        match self.is_normalised {
-            true => "Confusion matrix, shares of each true class",
-            false => "Confusion matrix",
+        match (self.target(), self.is_normalised) {
+            (Target::Labels, true) => "Confusion of each label, shares",
+            (Target::Labels, false) => "Confusion of each label",
+            (_, true) => "Confusion matrix, shares of each true class",
+            (_, false) => "Confusion matrix",
         }
     }
 
     /// The confusion matrix in colours, for many classes: a row for each true class, a column for the predicted
-    /// one; counts, or shares of a row after [`Report::normalised`].
+    /// one; counts, or shares of a row after [`Report::normalised`]. Of labels each has a row, as in [`Report::confusion_matrix`];
+    /// of numbers it is [`Report::plot_predicted`].
     ///
     /// scikit-learn: `ConfusionMatrixDisplay.from_predictions(labels, predictions)`.
     #[doc(alias("ConfusionMatrixDisplay", "heatmap"))]
     pub fn plot_confusion_matrix(&self) -> Figure {
+        if let Ok(numbers) = self.plot_predicted() {
+            return numbers;
+        }
+        let (x_label, y_label) = match self.target() {
+            Target::Labels => ("what was said of it", "label"),
+            Target::Class | Target::Numbers => ("predicted", "true"),
+        };
         let matrix = Matrix {
             values: self.shown(),
-            x_label: "predicted".into(),
-            y_label: "true".into(),
-            names: self.confused_names().to_vec(),
+            x_label: x_label.into(),
+            y_label: y_label.into(),
+            names: [self.classes.clone(), self.columns()],
         };
         let pictures = counted(self.len(), "picture");
         let title = format!("{} of {pictures}", self.title());

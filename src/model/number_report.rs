@@ -129,7 +129,8 @@ mod tests {
                 .to_string()
                 .contains("no confusion matrix")
         );
-        assert!(report.plot_confusion_matrix().to_svg().is_ok());
+        let figure = report.plot_confusion_matrix().to_svg().unwrap();
+        assert_eq!(figure, report.plot_predicted().unwrap().to_svg().unwrap());
         assert!(report.roc_curve().is_err() && report.scores_at(0.5).is_err());
     }
 }

@@ -252,6 +252,23 @@ mod tests {
         // scikit-learn's order: [[true negatives, false positives], [false negatives, true positives]].
         let expected = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]].map(|counts| ndarray::arr2(&counts));
         assert_eq!(report.label_tables(), expected);
+        let text = report.confusion_matrix().to_csv();
+        let names = "true positive,false negative,false positive,true negative";
+        assert_eq!(
+            text,
+            format!("label,{names}\nred,1,1,0,1\nsquare,1,0,1,1\n")
+        );
+        let shares = report.normalised().confusion_matrix().to_csv();
+        assert!(
+            shares.contains("red,0.3333,0.3333,0.0000,0.3333"),
+            "{shares}"
+        );
+        let figure = report.plot_confusion_matrix().to_svg().unwrap();
+        assert!(
+            ["square", "false negative"]
+                .iter()
+                .all(|name| figure.contains(name))
+        );
         let scores = report.scores();
         assert_eq!(
             (scores[0].precision, scores[0].recall),

@@ -61,7 +61,7 @@ pub fn heatmap(values: impl Into<Values>) -> Result<Figure> {
         values,
         x_label: "column".into(),
         y_label: "row".into(),
-        names: Vec::new(),
+        names: [Vec::new(), Vec::new()],
     };
     Ok(Figure::matrix(&title, matrix))
 }

@@ -154,14 +154,19 @@ impl Axis {
         let most = most.clamp(2, 12);
         let rough = (self.high - self.low) / most as f64;
         let magnitude = 10_f64.powf(rough.log10().floor());
-        let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * magnitude);
-        let mut step = steps
-            .into_iter()
-            .find(|&step| step >= rough)
-            .unwrap_or(rough);
-        if self.whole {
-            step = step.max(1.0);
+        let steps = [0.5, 1.0, 2.0, 5.0, 10.0].map(|factor| factor * magnitude);
+        let fit = steps.iter().position(|&step| step >= rough).unwrap_or(1);
+        let ticks = self.ticks_at(steps[fit], most);
+        // One value alone does not say how far it is to the next.
+        match ticks.len() {
+            0 | 1 => self.ticks_at(steps[fit.saturating_sub(1)], most.max(4)),
+            _ => ticks,
         }
+    }
+
+    /// The multiples of a step that lie on it, with their labels; `most` and one.
+    fn ticks_at(&self, step: f64, most: usize) -> Vec<(f64, String)> {
+        let step = if self.whole { step.max(1.0) } else { step };
         let first = (self.low / step).ceil();
         let values = (0..=most).map(|index| (first + index as f64) * step);
         values
@@ -197,6 +202,13 @@ mod tests {
         .into_iter()
         .map(|(_, label)| label)
         .collect()
+    }
+
+    #[test]
+    fn an_axis_with_little_room_has_two_ticks() {
+        let axis = Axis::exactly(0.28, 0.92);
+        let labels = axis.ticks(1).into_iter().map(|(_, label)| label);
+        assert_eq!(labels.collect::<Vec<_>>(), ["0.4", "0.6", "0.8"]);
     }
 
     #[test]

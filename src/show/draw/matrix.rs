@@ -33,8 +33,8 @@ pub(crate) struct Matrix {
     pub(crate) values: Array2<f64>,
     pub(crate) x_label: String,
     pub(crate) y_label: String,
-    /// What rows and columns are called, if both are the same things; otherwise they are counted from 0.
-    pub(crate) names: Vec<String>,
+    /// What the rows are called, and what the columns; those without names are counted from 0.
+    pub(crate) names: [Vec<String>; 2],
 }
 
 impl Matrix {
@@ -47,10 +47,10 @@ impl Matrix {
         ((across * rows as f64).clamp(120.0, 1400.0) + HEAD + below) as u32
     }
 
-    /// The width of the longest row's label, in pixels, within bounds.
+    /// The width of the longest label, in pixels, within bounds.
     fn widest_name(&self) -> f64 {
         // Where no text can be measured the drawing fails anyway, and says why.
-        let widths = self.names.iter();
+        let widths = self.names.iter().flatten();
         let widths = widths.map(|name| Font::new(TICK).width(name).unwrap_or_default());
         widths.fold(68.0, f64::max).min(LONGEST_NAME)
     }
@@ -67,7 +67,7 @@ impl Matrix {
     }
 
     fn are_upright(&self, names: f64, across: f64) -> bool {
-        !self.names.is_empty() && names + 12.0 > across
+        !self.names[1].is_empty() && names + 12.0 > across
     }
 
     /// The smallest and the largest of the finite numbers; 0 and 1 if there is none.
@@ -86,15 +86,16 @@ impl Matrix {
             .all(|v| v.fract() == 0.0 && v.abs() < 1e6)
     }
 
-    /// About `most` of the rows or columns, evenly spaced, with their labels.
-    fn places(&self, count: usize, most: usize) -> Vec<(usize, String)> {
+    /// About `most` of the rows (`axis` 0) or columns (1), evenly spaced, with their labels.
+    fn places(&self, axis: usize, most: usize) -> Vec<(usize, String)> {
+        let count = self.values.shape()[axis];
         let mut step = 1;
         for factor in [2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000] {
             if count.div_ceil(step) > most.max(2) {
                 step = factor;
             }
         }
-        let name = |number: usize| match self.names.get(number) {
+        let name = |number: usize| match self.names[axis].get(number) {
             Some(name) => name.clone(),
             None => number.to_string(),
         };
@@ -152,7 +153,7 @@ pub(crate) fn draw(title: &str, matrix: &Matrix, mut drawing: Drawing) -> Result
     let across = (right - left) / columns as f64;
     let are_upright = matrix.are_upright(names, across);
     let x_room = if are_upright { 30.0 } else { 90.0 };
-    for (number, text) in matrix.places(columns, ((right - left) / x_room) as usize) {
+    for (number, text) in matrix.places(1, ((right - left) / x_room) as usize) {
         let text = tick.fit(&text, names)?;
         let x = left + (number as f64 + 0.5) / columns as f64 * (right - left);
         if are_upright {
@@ -162,8 +163,12 @@ pub(crate) fn draw(title: &str, matrix: &Matrix, mut drawing: Drawing) -> Result
             drawing.text(&text, (x, bottom + 10.0 + TICK / 2.0), Align::Centre, tick);
         }
     }
-    let y_room = if matrix.names.is_empty() { 40.0 } else { 30.0 };
-    for (number, text) in matrix.places(rows, ((bottom - top) / y_room) as usize) {
+    let y_room = if matrix.names[0].is_empty() {
+        40.0
+    } else {
+        30.0
+    };
+    for (number, text) in matrix.places(0, ((bottom - top) / y_room) as usize) {
         let text = tick.fit(&text, names)?;
         let y = top + (number as f64 + 0.5) / rows as f64 * (bottom - top);
         drawing.text(&text, (left - 12.0, y), Align::Right, tick);
