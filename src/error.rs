@@ -3,7 +3,7 @@
 //! Every fallible call of the crate returns [`Result`]. The text of an [`Error`] is made for the
 //! line under a notebook cell: it says what was found, what was expected and the next step.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The crate's result type. It is not part of the prelude, because a second `Result` in scope
 /// breaks the code that evcxr wraps around a cell.
@@ -16,7 +16,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// A file or folder could not be read, written, moved or removed.
-    #[error("cannot {action} {}: {source}. {}", path.display(), next_step(source))]
+    #[error("cannot {action} {}: {source}. {}", path.display(), next_step(path, source))]
     File {
         /// The file or folder.
         path: PathBuf,
@@ -294,11 +294,15 @@ fn smaller_batch(batch_size: usize) -> String {
 }
 
 /// What to do about an answer of the operating system.
-fn next_step(error: &std::io::Error) -> &'static str {
+fn next_step(path: &Path, error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::NotFound => {
-            "Check the path; it is meant from the folder that the program runs in"
+            let folder = std::env::current_dir();
+            return match folder.ok().filter(|_| path.is_relative()) {
+                Some(folder) => format!("Check the path; it is meant from {}", folder.display()),
+                None => "Check the path".into(),
+            };
         }
         ErrorKind::PermissionDenied => "Check the rights on it",
         ErrorKind::ReadOnlyFilesystem => "That disk can only be read: name a place on another one",
@@ -308,6 +312,7 @@ fn next_step(error: &std::io::Error) -> &'static str {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "Make room on that disk",
         _ => "Check that it is a file or folder of that kind, and that its disk is sound",
     }
+    .into()
 }
 
 fn first_of(unreadable: &[(PathBuf, String)]) -> String {

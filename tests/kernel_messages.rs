@@ -76,7 +76,7 @@ static MESSAGES: LazyLock<Value> = LazyLock::new(|| {
         {
             "name": "stopped",
             "cells": [TRAIN, "println!(\"behind\");"],
-            "ask": [complete("lab."), is_complete("let x = 1;"), ["kernel_info_request", {}]],
+            "ask": [complete("lab."), is_complete("let x = 1;"), ["kernel_info_request", {}], inspect("lab.fit")],
             "interrupts": [4.0],
         },
         {"name": "trained", "cells": ["head.evaluate(&features)?"]},
@@ -402,7 +402,7 @@ fn cells_behind_a_stopped_one_are_aborted_and_the_model_can_be_used() {
 #[test]
 fn questions_are_answered_while_a_cell_runs() {
     let cell_seconds = cell(&MESSAGES, "stopped", 0)["seconds"].as_f64().unwrap();
-    for (number, kind) in ["completion", "is_complete", "kernel_info"]
+    for (number, kind) in ["completion", "is_complete", "kernel_info", "help"]
         .iter()
         .enumerate()
     {
@@ -419,6 +419,9 @@ fn questions_are_answered_while_a_cell_runs() {
             "{kind}: {seconds} s"
         );
     }
+    let help = &asked("stopped", 3)["data"]["text/plain"];
+    let help = help.as_str().unwrap();
+    assert!(help.contains("when it has ended"), "{help}");
 }
 
 #[test]

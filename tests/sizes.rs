@@ -12,8 +12,9 @@
 mod common;
 
 use evcxr_transfer::{
-    ActivationMaximization, Augment, Base, Classifier, Data, Device, Error, Features, Fit, Head,
-    Interpolation, Occlusion, Photo, Precision, Progress, Schedule, Weights, histogram,
+    ActivationMaximization, Augment, Base, Classifier, Data, Dataset, Device, Error, Features, Fit,
+    Head, Interpolation, Occlusion, Photo, Precision, Progress, Schedule, Target, Weights,
+    histogram,
 };
 use ndarray::Array4;
 use tch::{Kind, Tensor};
@@ -28,6 +29,32 @@ const SLIPS: [usize; 4] = [
     usize::MAX / 2,
     usize::MAX,
 ];
+
+#[test]
+fn files_that_do_not_fit_into_memory_are_refused_before_they_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let [picture, table] = ["x.jpg", "x.csv"].map(|name| {
+        let path = folder.path().join(name);
+        // A terabyte of zeros that takes no room on the disk.
+        std::fs::File::create(&path)
+            .unwrap()
+            .set_len(1 << 40)
+            .unwrap();
+        path
+    });
+    let read = [
+        Photo::open(&picture).unwrap_err(),
+        Dataset::from_csv(&table, folder.path(), Target::Numbers, &["age"]).unwrap_err(),
+    ];
+    for (error, path) in read.iter().zip([&picture, &table]) {
+        assert!(matches!(error, Error::Mismatch { .. }), "{error}");
+        assert!(
+            error.to_string().contains(&path.display().to_string()),
+            "{error}"
+        );
+    }
+    assert!(common::most_memory() < MOST);
+}
 
 #[test]
 fn an_archive_with_a_changed_byte_is_refused_before_it_takes_memory() {

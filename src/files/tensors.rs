@@ -21,6 +21,9 @@ use crate::show::saved::Saved;
 /// no reason: readers pass over what they do not know, and do without what a file has not.
 const FORMAT: u32 = 1;
 
+/// What a file says of who wrote it, for those who cannot read it.
+const WRITTEN_BY: &str = concat!("evcxr_transfer ", env!("CARGO_PKG_VERSION"));
+
 /// Named f32 tensors on the CPU, and text by key.
 pub(crate) struct Store {
     pub(crate) tensors: BTreeMap<String, Tensor>,
@@ -45,6 +48,7 @@ impl Store {
             .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>();
         let mut metadata = self.metadata.clone();
         metadata.insert("format".into(), FORMAT.to_string());
+        metadata.insert("written_by".into(), WRITTEN_BY.into());
         let encoded = views.and_then(|views| serialize(views, Some(metadata)));
         let encoded = encoded.map_err(|error| Error::Compute {
             doing: format!("encoding {}", path.display()),
@@ -76,9 +80,12 @@ impl Store {
         let metadata = file.metadata();
         let format = metadata.get("format").map_or("0", String::as_str);
         if !format.parse().is_ok_and(|format: u32| format <= FORMAT) {
+            let writer = metadata
+                .get("written_by")
+                .map_or("evcxr_transfer", String::as_str);
             return Err(Error::Weights {
                 path: path.to_owned(),
-                problem: format!("format {format} is of a newer version of evcxr_transfer"),
+                problem: format!("format {format} is of a newer version, {writer}"),
                 remedy: "Update evcxr_transfer to read it".into(),
             });
         }

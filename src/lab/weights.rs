@@ -9,6 +9,7 @@ use crate::lab::official;
 use crate::lab::pretrained::Pretrained;
 use crate::lab::weights_source::WeightsSource;
 use crate::machine::device;
+use crate::machine::disk;
 use crate::model::classifier::Classifier;
 use crate::network::architecture::Architecture;
 use crate::network::base::Base;
@@ -48,7 +49,7 @@ impl Lab {
             return Ok(Vec::new());
         }
         let path = self.fetch(&remote)?;
-        let text = std::fs::read(&path).map_err(Error::file(&path, "read"))?;
+        let text = disk::read(&path)?;
         official::names_in(&text).map_err(|error| Error::Weights {
             path,
             problem: format!("these are not ImageNet's class names ({error})"),

@@ -7,13 +7,30 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
+use tch::Device;
+
 use crate::error::{Error, Result};
+use crate::machine::memory::check_room;
 
 /// How long nobody must have written to a half-written file before it counts as left behind.
 const ABANDONED: Duration = Duration::from_secs(10);
 
 /// How many links may lead from one to the next; Linux follows as many.
 const MOST_LINKS: usize = 40;
+
+/// Files up to here are read without a look at the memory that is left, which takes as long as reading a small one.
+const SMALL: u64 = 64 << 20;
+
+/// A whole file; one that does not fit into memory is refused before any of it is read.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    let length = fs::metadata(path).map_err(Error::file(path, "read"))?.len();
+    if length > SMALL {
+        let (length, what) = (usize::try_from(length), path.display().to_string());
+        let remedy = "Check what file it is";
+        check_room(Device::Cpu, length.unwrap_or(usize::MAX), &what, remedy)?;
+    }
+    fs::read(path).map_err(Error::file(path, "read"))
+}
 
 /// Writes `bytes` to `path` by way of a file beside it, which is renamed when it is on the disk. A kill
 /// at any time leaves the old file or the new one, and what it left half-written is removed by the next

@@ -2,6 +2,8 @@
 //! are threads here; tests/mpi.rs has true ones.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tch::Device;
@@ -10,7 +12,7 @@ use crate::error::Result;
 use crate::machine::precision::Precision;
 use crate::machine::stop::Stop;
 use crate::machine::world::World;
-use crate::machine::world::tests::{in_a_slow_world, in_a_world};
+use crate::machine::world::tests::{Network, in_a_slow_world, in_a_world};
 use crate::model::classifier::Classifier;
 use crate::model::features::Features;
 use crate::model::head::Head;
@@ -275,21 +277,47 @@ fn a_stop_of_one_stops_all_at_the_same_step() {
 
 #[test]
 fn a_step_waits_for_the_network_once() {
-    const DELAY: Duration = Duration::from_millis(40);
     let values = ndarray::Array4::from_shape_fn((12, 1, 1, 6), |(n, _, _, c)| (n * c % 5) as f32);
-    let learn = |world: &World| {
+    let learn = |world: &World, epochs: usize| {
         let labels = [0, 1].repeat(6);
         let features = Features::from_array(&values, &labels, &["cats", "dogs"]).unwrap();
-        let fit = fit(world).epochs(1);
-        let (_, history) = train_head(&features, &features, &fit).unwrap();
-        history.epochs[0].seconds
+        let (head, history) = train_head(&features, &features, &fit(world).epochs(epochs)).unwrap();
+        (history, head.num_parameters())
     };
-    let quick = in_a_world(2, learn)[0];
-    let slow = in_a_slow_world(2, DELAY, learn)[0];
-    // Three steps, one before them, two behind the validation. How busy the machine is comes on top.
-    let predicted = 6.0 * DELAY.as_secs_f64();
-    println!(
-        "{quick:.3} s, with 40 ms for each message {slow:.3} s, of which {predicted:.3} s are predicted"
+    let learned = |network: &Arc<Network>, epochs: usize| {
+        let (history, parameters) =
+            in_a_slow_world(2, network, |world| learn(world, epochs)).remove(0);
+        let sent = [&network.messages, &network.bytes].map(|n| n.load(Ordering::SeqCst));
+        (history, parameters, sent)
+    };
+    // What one more epoch sends: each of three steps every number once; before them a word, behind them what all have measured,
+    // and how long it took.
+    let (_, _, [messages, bytes]) = learned(&Arc::default(), 1);
+    let (quick, parameters, sent) = learned(&Arc::default(), 2);
+    let [messages, bytes] = [sent[0] - messages, sent[1] - bytes];
+    assert_eq!(messages, 3 + 4);
+    let gradients = 3 * 4 * parameters;
+    assert!(
+        (gradients..gradients + 200).contains(&bytes),
+        "{bytes}, {gradients}"
     );
-    assert!(slow >= predicted, "{quick} {slow}");
+    let network = Network {
+        latency: Duration::from_millis(20),
+        of_a_byte: Duration::from_micros(30),
+        last_is_late: Duration::from_millis(10),
+        ..Network::default()
+    };
+    // The last one tells the time, and is not in it.
+    let predicted = network.predicted(messages - 1, gradients).as_secs_f64();
+    let (slow, ..) = learned(&Arc::new(network), 2);
+    // Who waits for a slow network and a slow process comes to the same.
+    assert_eq!(numbers(&slow), numbers(&quick));
+    let [quick, slow] = [&quick, &slow].map(|history| history.epochs[1].seconds);
+    println!(
+        "an epoch of 3 steps: {quick:.3} s; with 20 ms for each of {} messages and 30 us for each of {gradients} bytes {slow:.3} s, \
+         of which {predicted:.3} s are predicted",
+        messages - 1
+    );
+    // How busy the machine is comes on top.
+    assert!(slow >= predicted, "{quick} {slow} {predicted}");
 }

@@ -130,10 +130,7 @@ impl Report {
     /// As [`Report::most_wrong`].
     pub fn show(&self, n: usize) -> Result<Figure> {
         let (n, count, notes) = grid::count(n, self.len(), "predictions");
-        // Evenly spaced, so that every class has its share: files are ordered by class.
-        let numbers = (0..n)
-            .map(|k| k * self.len() / n.max(1))
-            .collect::<Vec<_>>();
+        let numbers = grid::spread(n, self.len()).collect::<Vec<_>>();
         self.grid(&count, notes, &numbers)
     }
 

@@ -124,7 +124,7 @@ impl Predictions {
         notes.fold(table, |table, note| table.note(&format!("Note: {note}")))
     }
 
-    /// A grid of the first `n` pictures with their classes, 100 at most.
+    /// A grid of `n` pictures, spread over all, with their classes; 100 at most.
     ///
     /// # Errors
     /// [`Error::Picture`] if one of them cannot be decoded any more.
@@ -132,9 +132,9 @@ impl Predictions {
         let (n, count, mut notes) = grid::count(n, self.len(), "predictions");
         notes.extend(self.notes.iter().cloned());
         let mut tiles = Vec::with_capacity(n);
-        for (file, row) in self.files.iter().zip(&self.probabilities).take(n) {
-            let photo = Photo::open(file)?;
-            let words = full_answer(self.target, &self.classes, row);
+        for number in grid::spread(n, self.len()) {
+            let photo = Photo::open(&self.files[number])?;
+            let words = full_answer(self.target, &self.classes, &self.probabilities[number]);
             let label = format!("{words}\n{}", photo.name());
             tiles.push(Tile::new(photo, label));
         }

@@ -102,6 +102,7 @@ mod tests {
         let (best, lowest) = history.lowest_val_loss().unwrap();
         let is_told = ending.contains(&format!("epoch {best}, before fine-tuning, had a lower"));
         assert_eq!(is_told, lowest < row, "{ending}");
+        assert!(is_told, "nothing was better before: {ending}");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::machine::disk;
 use crate::pictures::folder::check_is_local;
 
 /// What spreadsheets put between cells; the first of these that the header has.
@@ -27,7 +28,7 @@ impl CsvTable {
     /// [`Error::File`] if it cannot be read, [`Error::Dataset`] names the line that is no record.
     pub(super) fn read(path: &Path) -> Result<Self> {
         check_is_local(path)?;
-        let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
+        let bytes = disk::read(path)?;
         let text = String::from_utf8(bytes);
         let text =
             text.map_err(|_| problem(path, "it is not UTF-8 text", "Save it as \"CSV UTF-8\""))?;

@@ -28,9 +28,7 @@ impl Dataset {
     pub fn show(&self, n: usize) -> Result<Figure> {
         let (n, count, mut notes) = grid::count(n, self.len(), "pictures");
         let mut tiles = Vec::with_capacity(n);
-        for k in 0..n {
-            // Evenly spaced, so that every class has its share: files are ordered by class.
-            let index = k * self.len() / n;
+        for index in grid::spread(n, self.len()) {
             let label = format!(
                 "{}\n{}",
                 self.label_of(index),

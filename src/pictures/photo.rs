@@ -20,6 +20,7 @@ use ndarray::Array3;
 use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::disk;
 use crate::pictures::decode::decode;
 use crate::pictures::folder::check_is_local;
 use crate::pictures::pixels::MOST_PIXELS;
@@ -48,7 +49,7 @@ impl Photo {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         check_is_local(path)?;
-        let encoded = std::fs::read(path).map_err(Error::file(path, "read"))?;
+        let encoded = disk::read(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let (width, height, bytes) = decode(&encoded).map_err(|problem| unusable(path, problem))?;
         Self::from_pixels(&name, width, height, bytes)

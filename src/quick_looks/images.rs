@@ -85,7 +85,7 @@ pub fn show_images(images: impl Into<Images>) -> Result<Figure> {
                 });
             }
             let (n, count, notes) = grid::count(photos.len(), photos.len(), "pictures");
-            let tiles = spread(n, photos.len()).map(|number| {
+            let tiles = grid::spread(n, photos.len()).map(|number| {
                 let photo = &photos[number];
                 Tile::new(photo.clone(), photo.name())
             });
@@ -99,7 +99,7 @@ pub fn show_images(images: impl Into<Images>) -> Result<Figure> {
     let shape = values.shape();
     let all = number_of_pictures(&shape);
     let (n, count, notes) = grid::count(all, all, "pictures");
-    let numbers = spread(n, all).collect::<Vec<_>>();
+    let numbers = grid::spread(n, all).collect::<Vec<_>>();
     // Thousands of pictures would take gigabytes as f64.
     let values = if n < all {
         values.rows(&numbers)?
@@ -124,11 +124,6 @@ pub fn show_images(images: impl Into<Images>) -> Result<Figure> {
         tiles,
         grid::columns(n),
     ))
-}
-
-/// `n` of the numbers below `all`, evenly spaced.
-fn spread(n: usize, all: usize) -> impl Iterator<Item = usize> {
-    (0..n).map(move |k| k * all / n.max(1))
 }
 
 /// How many pictures an array of this shape holds, if it holds any.

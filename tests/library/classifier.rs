@@ -813,6 +813,29 @@ fn pictures_are_predicted_one_by_one_and_by_the_folder() {
         model.predict("nowhere.jpg"),
         Err(Error::File { .. })
     ));
+    // Where a folder's pictures lie class by class, a few of them are of all classes.
+    let classes = tempfile::tempdir().unwrap();
+    for class in ["cats", "dogs"] {
+        std::fs::create_dir(classes.path().join(class)).unwrap();
+        for (number, file) in files.iter().take(3).enumerate() {
+            let place = classes
+                .path()
+                .join(class)
+                .join(format!("{class}{number}.jpg"));
+            std::fs::copy(file, place).unwrap();
+        }
+    }
+    let few = model
+        .predict_folder(classes.path())
+        .unwrap()
+        .show(2)
+        .unwrap();
+    let svg = few.to_svg().unwrap();
+    assert!(svg.contains("cats0.jpg") && svg.contains("dogs0.jpg"));
+    // A path is meant from somewhere.
+    let error = model.predict("nowhere.jpg").unwrap_err().to_string();
+    let here = std::env::current_dir().unwrap();
+    assert!(error.contains(&here.display().to_string()), "{error}");
     let empty = tempfile::tempdir().unwrap();
     let error = model.predict_folder(empty.path()).unwrap_err();
     assert!(matches!(error, Error::Dataset { .. }), "{error}");

@@ -99,6 +99,28 @@ fn a_whole_vgg16_gives_the_same_in_onnxruntime_with_every_scaling() {
     }
 }
 
+/// Normalisation, sums and joined branches come with them; their least sizes.
+#[test]
+fn resnet50_and_inception_v3_give_the_same_in_onnxruntime() {
+    let weights = Weights::seeded(3);
+    let (device, precision) = (Device::Cpu, Precision::F32);
+    let bases = [
+        ("resnet50", Base::resnet50(32, &weights, device, precision)),
+        (
+            "inception_v3",
+            Base::inception_v3(75, &weights, device, precision),
+        ),
+    ];
+    for (name, base) in bases {
+        let base = base.unwrap().progress(Progress::quiet());
+        let mut model = Classifier::new(&base, Head::dense(64), &["cats", "dogs"]).unwrap();
+        let fit = Fit::default().epochs(3).learning_rate(3e-4);
+        let fit = fit.progress(Progress::quiet());
+        model.train_frozen(&data(), &Augment::none(), &fit).unwrap();
+        compare(name, &model);
+    }
+}
+
 #[test]
 fn the_small_network_gives_the_same_in_onnxruntime() {
     let classes = ["cats", "dogs"];

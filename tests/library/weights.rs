@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::process::Command;
 
 use evcxr_transfer::tch::Kind;
 use evcxr_transfer::{
-    Architecture, Base, Classifier, Device, Error, Features, Head, LayerWeights, Normalization,
-    Photo, Precision, Scaling, Tensor, Weights, ndarray,
+    Architecture, Base, Classifier, Device, Error, Features, Head, HeadModel, LayerWeights,
+    Normalization, Photo, Precision, Scaling, Tensor, Weights, ndarray,
 };
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -421,6 +422,38 @@ fn a_tensor_claims_no_more_than_its_file_can_hold() {
 }
 
 #[test]
+fn a_pytorch_file_with_a_changed_byte_is_not_converted() {
+    let folder = written(&["torchvision.pth"], &[]);
+    let [source, target] =
+        ["torchvision.pth", "converted.safetensors"].map(|name| folder.path().join(name));
+    let convert = || {
+        let program = crate::common::repository("tools/lab/convert.py");
+        let mut python = Command::new(crate::common::repository(".venv/bin/python"));
+        python
+            .arg(program)
+            .args([&source, &target])
+            .output()
+            .unwrap()
+    };
+    assert!(convert().status.success());
+    let converted = base(&Weights::load(&target).unwrap()).unwrap();
+    assert_base_is_seeded(&converted, Kind::Float, "converted");
+    std::fs::remove_file(&target).unwrap();
+    // Numbers lie in the middle. `torch.load` reads them as they are, whatever the archive's checksums say.
+    let mut bytes = std::fs::read(&source).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    std::fs::write(&source, bytes).unwrap();
+    let output = convert();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && text.contains("checksum"),
+        "{text}"
+    );
+    assert!(!target.exists());
+}
+
+#[test]
 fn weights_that_are_no_finite_numbers_are_named_by_layer_and_count() {
     let folder = written(
         &["not_finite.safetensors", "not_finite.ot", "not_finite.h5"],
@@ -442,18 +475,20 @@ fn weights_that_are_no_finite_numbers_are_named_by_layer_and_count() {
     ] {
         assert_says(&folder.path().join(name), words);
     }
-    // What this crate has saved: the base of a classifier, its head, a head alone.
+    // What this crate has saved: the base of a classifier, its head, a head alone, features.
     let (_, path) = saved_classifier(folder.path());
-    let spoilt = |name: &str, value: f32| {
-        let mut bytes = std::fs::read(&path).unwrap();
+    let spoiled = |path: &Path, name: &str, value: f32| {
+        let mut bytes = std::fs::read(path).unwrap();
         let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let begin = file.tensor(name).unwrap().data().as_ptr() as usize - bytes.as_ptr() as usize;
         bytes[begin..begin + 4].copy_from_slice(&value.to_le_bytes());
         let path = folder.path().join("spoilt.safetensors");
         std::fs::write(&path, bytes).unwrap();
-        Classifier::load(&path, Device::Cpu)
-            .unwrap_err()
-            .to_string()
+        path
+    };
+    let spoilt = |name: &str, value: f32| {
+        let loaded = Classifier::load(spoiled(&path, name, value), Device::Cpu);
+        loaded.unwrap_err().to_string()
     };
     for (name, words) in [
         (
@@ -467,4 +502,17 @@ fn weights_that_are_no_finite_numbers_are_named_by_layer_and_count() {
             assert!(error.contains(words), "{error}");
         }
     }
+    let values = ndarray::Array4::<f32>::zeros((2, 1, 1, 8));
+    let features = Features::from_array(&values, &[0, 1], &["cats", "dogs"]).unwrap();
+    let head = Head::dense(4).build(&features, 0).unwrap();
+    let [of_head, of_features] =
+        ["head.safetensors", "features.safetensors"].map(|name| folder.path().join(name));
+    head.save(&of_head).unwrap();
+    features.save(&of_features).unwrap();
+    let error = HeadModel::load(spoiled(&of_head, "dense.bias", f32::NAN), Device::Cpu);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("dense bias has 1 value (of 4)"), "{error}");
+    let error = Features::load(spoiled(&of_features, "features", f32::NAN), Device::Cpu);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("1 value (of 16)"), "{error}");
 }

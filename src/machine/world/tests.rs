@@ -1,15 +1,36 @@
 //! Worlds whose processes are threads, for tests of whatever is done together.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::*;
 
-/// What threads tell each other, with a network as slow as it is told to be.
+/// A network as slow as it is told to be, which counts what the first process sends.
+#[derive(Default)]
+pub(crate) struct Network {
+    /// For each message.
+    pub(crate) latency: Duration,
+    /// For each byte of it.
+    pub(crate) of_a_byte: Duration,
+    /// What the last process takes besides, before it says anything.
+    pub(crate) last_is_late: Duration,
+    pub(crate) messages: AtomicUsize,
+    pub(crate) bytes: AtomicUsize,
+}
+
+impl Network {
+    /// How long so many messages take, that have so many bytes together.
+    pub(crate) fn predicted(&self, messages: usize, bytes: usize) -> Duration {
+        self.latency * messages as u32 + self.of_a_byte * bytes as u32
+    }
+}
+
+/// What threads tell each other.
 struct Threads {
     rank: usize,
     said: Arc<(Barrier, Mutex<Vec<Vec<u8>>>)>,
-    delay: Duration,
+    network: Arc<Network>,
 }
 
 impl Exchange for Threads {
@@ -25,8 +46,16 @@ impl Exchange for Threads {
     }
 
     fn gather(&self, own: &[u8]) -> Vec<Vec<u8>> {
-        std::thread::sleep(self.delay);
         let (all_here, said) = &*self.said;
+        let (network, count) = (&self.network, own.len());
+        std::thread::sleep(network.latency + network.of_a_byte * count as u32);
+        if self.rank > 0 && self.rank + 1 == said.lock().map_or(0, |said| said.len()) {
+            std::thread::sleep(network.last_is_late);
+        }
+        if self.rank == 0 {
+            network.messages.fetch_add(1, Ordering::SeqCst);
+            network.bytes.fetch_add(count, Ordering::SeqCst);
+        }
         let said = || said.lock().unwrap_or_else(PoisonError::into_inner);
         said()[self.rank] = own.to_vec();
         all_here.wait();
@@ -41,22 +70,26 @@ impl Exchange for Threads {
 
 /// What `work` gives on each of `size` processes, by rank.
 pub(crate) fn in_a_world<T: Send>(size: usize, work: impl Fn(&World) -> T + Sync) -> Vec<T> {
-    in_a_slow_world(size, Duration::ZERO, work)
+    in_a_slow_world(size, &Arc::default(), work)
 }
 
-/// The same with a network that takes so long for everything.
+/// The same with a network that takes its time.
 pub(crate) fn in_a_slow_world<T: Send>(
     size: usize,
-    delay: Duration,
+    network: &Arc<Network>,
     work: impl Fn(&World) -> T + Sync,
 ) -> Vec<T> {
     let said = Arc::new((Barrier::new(size), Mutex::new(vec![Vec::new(); size])));
     std::thread::scope(|scope| {
         let process = |rank| {
             let said = Arc::clone(&said);
-            let work = &work;
+            let (work, network) = (&work, Arc::clone(network));
             scope.spawn(move || {
-                let exchange = Arc::new(Threads { rank, said, delay });
+                let exchange = Arc::new(Threads {
+                    rank,
+                    said,
+                    network,
+                });
                 // Two on each computer.
                 let node = format!("node{}", rank / 2);
                 work(&World::connected(rank, &node, exchange))

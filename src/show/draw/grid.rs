@@ -35,6 +35,11 @@ pub(crate) fn count(asked: usize, all: usize, what: &str) -> (usize, String, Vec
     (shown, text, Vec::from_iter(reason))
 }
 
+/// `n` of the numbers below `all`, evenly spaced, so that every class has its share: files are ordered by class.
+pub(crate) fn spread(n: usize, all: usize) -> impl Iterator<Item = usize> {
+    (0..n).map(move |k| k * all / n.max(1))
+}
+
 /// How many of some photographs stand side by side.
 pub(crate) fn columns(photos: usize) -> usize {
     if photos > 12 { 6 } else { 4 }

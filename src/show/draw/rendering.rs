@@ -297,6 +297,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn signs_that_the_font_lacks_are_spelled_and_a_line_says_so() {
+        let drawing = |name: &str| {
+            let mut drawing = Drawing::new(900, 200);
+            drawing.text(name, (40.0, 60.0), Align::Left, Font::new(36.0));
+            drawing
+        };
+        assert!(matches!(drawing("cats").spelled(), Ok(Cow::Borrowed(_))));
+        let name = drawing("猫");
+        let spelled = name.spelled().unwrap();
+        let texts = spelled.shapes.iter().filter_map(|shape| match shape {
+            Shape::Text { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        let texts = texts.collect::<Vec<_>>();
+        assert_eq!(texts[0], "[732B]");
+        assert!(texts[1].starts_with("In brackets"), "{texts:?}");
+        assert_eq!(spelled.height, 244);
+    }
+
+    #[test]
     fn names_in_any_script_are_told_apart() {
         let drawn = |name: &str| {
             let mut drawing = Drawing::new(900, 200);

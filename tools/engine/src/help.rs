@@ -169,6 +169,16 @@ pub fn inspect(context: &mut CommandContext, code: &str, cursor: usize) -> Value
     })
 }
 
+/// The same while a cell runs, whose end the context waits for.
+pub fn later() -> Value {
+    json!({
+        "status": "ok",
+        "found": true,
+        "data": {"text/plain": "A cell is running; help comes when it has ended."},
+        "metadata": {},
+    })
+}
+
 /// Behind the name that is asked about: the one at the cursor, or the function in whose brackets the cursor
 /// stands; with the opening bracket, by which evcxr knows a call.
 fn name_end(code: &str, position: usize) -> usize {

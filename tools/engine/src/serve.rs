@@ -92,7 +92,7 @@ impl Listener {
             let _ = self.requests.send(request);
         } else if self.is_busy.load(Ordering::Acquire) {
             let content = match request["inspect"].is_string() {
-                true => json!({"status": "ok", "found": false, "data": {}, "metadata": {}}),
+                true => help::later(),
                 false => help::nothing(cursor(&request)),
             };
             self.outputs

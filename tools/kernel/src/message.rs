@@ -3,6 +3,9 @@
 //! A message is: routing identities, a delimiter, an HMAC signature, then header, parent header,
 //! metadata and content as JSON, then binary buffers. The signature is that of the four parts alone
 //! (<https://jupyter-client.readthedocs.io/en/stable/messaging.html#the-wire-protocol>).
+//!
+//! Contents stay JSON and not the types of the crate `jupyter-protocol`: most messages pass through here as they came, and must
+//! keep fields that neither those types nor this kernel know.
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
@@ -256,6 +259,9 @@ mod tests {
                 &json!({"text": "hä\n"}),
             )
             .unwrap();
+        // Buffers follow the parts, and are not signed.
+        let mut raw = raw;
+        raw.push_back(Bytes::from_static(b"\x00\xff"));
         let message = signer.read(&raw).unwrap();
         assert_eq!(message.identities, [identity]);
         assert_eq!(message.kind(), "stream");

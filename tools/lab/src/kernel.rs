@@ -6,6 +6,7 @@
 //! ```
 
 use std::fs;
+use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 
 use checkout::place::Place;
@@ -92,14 +93,25 @@ pub fn warm(place: &Place) {
 }
 
 /// The notebooks whose kernels run.
-pub fn running(place: &Place) -> Vec<String> {
-    // Where no kernel is installed none runs.
-    let output = kernel(place, "running").stderr(Stdio::null()).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    text.unwrap_or_default()
-        .lines()
-        .map(str::to_owned)
-        .collect()
+pub fn running(place: &Place) -> Result<Vec<String>> {
+    let output = match kernel(place, "running").output() {
+        Ok(output) => output,
+        // Where no kernel is installed none runs.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Trouble::program("the kernel", &error)),
+    };
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        return Err(Trouble::new(
+            format!(
+                "the kernel cannot tell which notebooks run: {}",
+                reason.trim()
+            ),
+            "shut all kernels down, remove .lab/sessions and .lab/bin, then run the command again",
+        ));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().map(str::to_owned).collect())
 }
 
 /// A command of the installed kernel.
