@@ -21,8 +21,8 @@ use crate::show::saved::Saved;
 /// no reason: readers pass over what they do not know, and do without what a file has not.
 const FORMAT: u32 = 1;
 
-/// What a file says of who wrote it, for those who cannot read it.
-const WRITTEN_BY: &str = concat!("evcxr_transfer ", env!("CARGO_PKG_VERSION"));
+/// What a file says of who wrote it, for those who cannot read it; JSON, as is all its metadata but the kind.
+const WRITTEN_BY: &str = concat!("\"evcxr_transfer ", env!("CARGO_PKG_VERSION"), "\"");
 
 /// Named f32 tensors on the CPU, and text by key.
 pub(crate) struct Store {
@@ -82,7 +82,7 @@ impl Store {
         if !format.parse().is_ok_and(|format: u32| format <= FORMAT) {
             let writer = metadata
                 .get("written_by")
-                .map_or("evcxr_transfer", String::as_str);
+                .map_or("evcxr_transfer", |name| name.trim_matches('"'));
             return Err(Error::Weights {
                 path: path.to_owned(),
                 problem: format!("format {format} is of a newer version, {writer}"),
