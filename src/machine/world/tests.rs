@@ -47,16 +47,17 @@ impl Exchange for Threads {
 
     fn gather(&self, own: &[u8]) -> Vec<Vec<u8>> {
         let (all_here, said) = &*self.said;
-        let (network, count) = (&self.network, own.len());
-        std::thread::sleep(network.latency + network.of_a_byte * count as u32);
-        if self.rank > 0 && self.rank + 1 == said.lock().map_or(0, |said| said.len()) {
-            std::thread::sleep(network.last_is_late);
-        }
+        let said = || said.lock().unwrap_or_else(PoisonError::into_inner);
+        let network = &self.network;
         if self.rank == 0 {
             network.messages.fetch_add(1, Ordering::SeqCst);
-            network.bytes.fetch_add(count, Ordering::SeqCst);
+            network.bytes.fetch_add(own.len(), Ordering::SeqCst);
         }
-        let said = || said.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_last = self.rank + 1 == said().len();
+        if is_last {
+            std::thread::sleep(network.last_is_late);
+        }
+        std::thread::sleep(network.predicted(1, own.len()));
         said()[self.rank] = own.to_vec();
         all_here.wait();
         let all = said().clone();
