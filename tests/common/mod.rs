@@ -36,7 +36,7 @@ pub fn python(script: &str, arguments: &[&Path]) -> String {
     String::from_utf8(output.stdout).expect("the references print UTF-8")
 }
 
-/// How many tests of a file have kernels at the same time: each kernel has a libtorch in it, which needs 2 GB, and
+/// How many tests of a program have kernels at the same time: each kernel has a libtorch in it, which needs 2 GB, and
 /// keeps one core busy compiling.
 const AT_ONCE: usize = 2;
 
@@ -65,13 +65,13 @@ impl Drop for Turn {
     }
 }
 
-/// Waits until few enough tests of this file have kernels.
+/// Waits until few enough tests of this program have kernels.
 #[allow(dead_code, reason = "not every test file needs it")]
 pub fn turn() -> Turn {
     Turn::take(1)
 }
 
-/// Waits until no other test of this file has kernels, and keeps them waiting.
+/// Waits until no other test of this program has kernels, and keeps them waiting.
 #[allow(dead_code, reason = "not every test file needs it")]
 pub fn alone() -> Turn {
     Turn::take(AT_ONCE)

@@ -5,9 +5,11 @@
 //! rust-src -> .lab/bin/{kernel,engine} -> .lab/template -> .venv/share/jupyter/kernels/rust_transfer
 //! ```
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::ErrorKind;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use checkout::place::Place;
 use checkout::say;
@@ -24,19 +26,68 @@ pub fn is_installed(place: &Place) -> bool {
     PROGRAMS.iter().all(|name| place.program(name).is_file()) && stamp(place).is(&sources(place))
 }
 
-/// Builds the programs and puts them into `.lab/bin`.
-pub fn install(place: &Place) -> Result<()> {
+/// The programs' build, begun before its turn: compilers run while packages are downloaded and unpacked.
+pub struct Ahead(RefCell<Option<Child>>);
+
+impl Ahead {
+    /// No build.
+    pub fn none() -> Self {
+        Self(RefCell::new(None))
+    }
+
+    /// Begins to build what [`install`] builds, in silence: what fails here fails there once more, and is told there.
+    pub fn begin(place: &Place) -> Self {
+        if is_installed(place) {
+            return Self::none();
+        }
+        say::line("kernel: is compiled meanwhile, which takes longest");
+        let mut cargo = build(place);
+        let child = cargo
+            .arg("--quiet")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Self(RefCell::new(child.ok()))
+    }
+
+    /// Waits for its end, and says now and then that it goes on.
+    fn finish(&self) {
+        let Some(mut child) = self.0.take() else {
+            return;
+        };
+        let (begin, mut told) = (Instant::now(), 0);
+        while matches!(child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(100));
+            let seconds = begin.elapsed().as_secs();
+            if seconds >= told + 30 {
+                told = seconds;
+                say::line(format!("  still building, {seconds} s"));
+            }
+        }
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill().and_then(|()| child.wait());
+        }
+    }
+}
+
+/// Builds the programs, unless `ahead` has done it, and puts them into `.lab/bin`.
+pub fn install(place: &Place, ahead: &Ahead) -> Result<()> {
     let stamp = stamp(place);
     stamp
         .remove()
         .map_err(|error| Trouble::file("remove", stamp.path(), &error))?;
     let sources = sources(place);
-    let words = ["build", "--locked", "--profile", "kernel"];
-    let packages = PROGRAMS.iter().flat_map(|name| ["--package", name]);
     say::line(
         "  building the kernel, which contains rust-analyzer: about eight minutes the first time",
     );
-    let status = programs::cargo(place, words.into_iter().chain(packages))
+    ahead.finish();
+    let status = build(place)
         .status()
         .map_err(|error| Trouble::program("cargo", &error))?;
     if !status.success() {
@@ -59,6 +110,13 @@ pub fn install(place: &Place) -> Result<()> {
     stamp
         .write(&sources)
         .map_err(|error| Trouble::file("write", stamp.path(), &error))
+}
+
+/// The command that builds the programs.
+fn build(place: &Place) -> Command {
+    let words = ["build", "--locked", "--profile", "kernel"];
+    let packages = PROGRAMS.iter().flat_map(|name| ["--package", name]);
+    programs::cargo(place, words.into_iter().chain(packages))
 }
 
 /// Whether the crate is built as cells need it.

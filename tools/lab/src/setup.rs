@@ -3,7 +3,7 @@
 //! ```text
 //! .venv -> packages -> libtorch -> kernel -> the crate as cells need it -> drawn pictures (-> packages for the tests)
 //! ```
-//! An interrupted set-up starts again where it was.
+//! The kernel's programs, which take longest, are compiled from the beginning on. An interrupted set-up starts again where it was.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use checkout::say;
 use crate::choice::Choice;
 use crate::compiler;
 use crate::drawn;
-use crate::kernel;
+use crate::kernel::{self, Ahead};
 use crate::link;
 use crate::lock;
 use crate::packages;
@@ -58,7 +58,7 @@ const STANDARD_SOURCES: Step = Step {
 const KERNEL: Step = Step {
     title: "kernel",
     is_done: |plan| kernel::is_installed(plan.place),
-    work: |plan| kernel::install(plan.place),
+    work: |plan| kernel::install(plan.place, &plan.ahead),
 };
 
 const TEMPLATE: Step = Step {
@@ -98,7 +98,7 @@ pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
         },
         [word, ..] => return Err(wrong_words(word)),
     };
-    run(place, use_python, &[&BASIC, &FOR_NOTEBOOKS])?;
+    run(place, use_python, Ahead::begin, &[&BASIC, &FOR_NOTEBOOKS])?;
     say::line("ready: `cargo lab` opens JupyterLab; `cargo build` works without any setting");
     Ok(ExitCode::SUCCESS)
 }
@@ -112,20 +112,26 @@ fn wrong_words(word: &str) -> Trouble {
 
 /// Does what is missing for notebooks.
 pub fn for_notebooks(place: &Place) -> Result<()> {
-    run(place, None, &[&BASIC, &FOR_NOTEBOOKS])
+    run(place, None, Ahead::begin, &[&BASIC, &FOR_NOTEBOOKS])
 }
 
 /// Does what is missing for the reference programs, which need no kernel.
 pub fn for_references(place: &Place) -> Result<()> {
-    run(place, None, &[&BASIC, &FOR_REFERENCES])
+    run(place, None, |_| Ahead::none(), &[&BASIC, &FOR_REFERENCES])
 }
 
 /// Does what is missing for the tests, which run notebooks too.
 pub fn for_tests(place: &Place) -> Result<()> {
-    run(place, None, &[&BASIC, &FOR_REFERENCES, &FOR_NOTEBOOKS])
+    let steps = [&BASIC[..], &FOR_REFERENCES, &FOR_NOTEBOOKS];
+    run(place, None, Ahead::begin, &steps)
 }
 
-fn run(place: &Place, use_python: Option<&str>, steps: &[&[Step]]) -> Result<()> {
+fn run(
+    place: &Place,
+    use_python: Option<&str>,
+    ahead: fn(&Place) -> Ahead,
+    steps: &[&[Step]],
+) -> Result<()> {
     // First what takes no time and would make everything after it useless.
     root::check(place)?;
     compiler::find()?;
@@ -135,6 +141,7 @@ fn run(place: &Place, use_python: Option<&str>, steps: &[&[Step]]) -> Result<()>
         place,
         lock,
         choice,
+        ahead: ahead(place),
     };
     for step in steps.iter().copied().flatten() {
         if (step.is_done)(&plan) {

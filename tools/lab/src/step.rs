@@ -4,6 +4,7 @@ use checkout::lock::Lock;
 use checkout::place::Place;
 
 use crate::choice::Choice;
+use crate::kernel::Ahead;
 use crate::trouble::Result;
 
 /// What the steps work with.
@@ -14,6 +15,8 @@ pub struct Plan<'a> {
     pub lock: Lock,
     /// Which libtorch is wanted.
     pub choice: Choice,
+    /// The kernel's build, where one of the steps needs it.
+    pub ahead: Ahead,
 }
 
 /// One step.

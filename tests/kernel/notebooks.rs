@@ -1,23 +1,15 @@
 //! The committed notebooks on the installed kernel, run by the program behind `cargo lab run`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
 /// Runs notebooks into `folder`, offline and on the few samples, as `cargo lab run` does.
 fn execute(folder: &std::path::Path, notebooks: &[&std::path::Path]) -> Output {
-    let data = common::few_samples();
-    Command::new(common::repository(".venv/bin/python"))
-        .arg(common::repository("tools/lab/execute.py"))
+    let data = crate::common::few_samples();
+    let _turn = crate::common::turn();
+    Command::new(crate::common::repository(".venv/bin/python"))
+        .arg(crate::common::repository("tools/lab/execute.py"))
         .arg(folder)
         .args(notebooks)
         .env("EVCXR_TRANSFER_OFFLINE", "1")
@@ -82,7 +74,7 @@ fn joined(data: &Value, mime: &str) -> String {
 /// committed outputs have.
 fn fresh(name: &str) -> Vec<Value> {
     let folder = tempfile::tempdir().unwrap();
-    let committed = common::repository("notebooks").join(name);
+    let committed = crate::common::repository("notebooks").join(name);
     let notebook = folder.path().join(name);
     std::fs::copy(&committed, &notebook).unwrap();
     let out = folder.path().join("out");

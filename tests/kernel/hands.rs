@@ -1,17 +1,7 @@
 //! What hands type that know Keras, PyTorch or fastai, and what then happens, as cells on the installed kernel.
 //!
-//! Each try ends in what was expected, or in words with the right name in them. `cargo test --test hands -- --nocapture`
-//! prints all of it as a table.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-#![allow(clippy::print_stdout, reason = "the table of tries")]
-
-mod common;
+//! Each try ends in what was expected, or in words with the right name in them. `cargo test --test kernel
+//! hands:: -- --nocapture` prints all of it as a table.
 
 use serde_json::{Value, json};
 
@@ -225,7 +215,7 @@ fn what_hands_try_ends_as_expected_or_in_words_with_the_right_name() {
         .into_iter()
         .chain(TRIES.iter().map(|(typed, _)| *typed));
     let order = json!({ "notebooks": [cells.collect::<Vec<_>>()], "folder": folder.path() });
-    let answers = common::on_kernels("notebook_cells.py", &order);
+    let answers = crate::common::on_kernels("notebook_cells.py", &order);
     let answers = answers["answers"][0].as_array().unwrap();
     assert_eq!(answers[0]["status"], "ok", "{}", said(&answers[0]));
     let mut wrong = Vec::new();

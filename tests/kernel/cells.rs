@@ -3,15 +3,6 @@
 //! `cargo lab setup` (or `cargo lab test`) has installed the kernel. Each test starts kernels of its own;
 //! they take turns, because a kernel with a libtorch in it needs 2 GB.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -19,7 +10,7 @@ use serde_json::{Value, json};
 
 /// Runs notebooks (lists of cells) and returns the answers: `[notebook][cell]`.
 fn run(order: &Value) -> Vec<Vec<Value>> {
-    by_notebook(&common::on_kernels("notebook_cells.py", order))
+    by_notebook(&crate::common::on_kernels("notebook_cells.py", order))
 }
 
 /// The cells' answers, notebook by notebook.
@@ -471,7 +462,7 @@ fn fifty_cells_leave_threads_and_memory_as_they_are() {
 
 #[test]
 fn sessions_build_with_the_versions_of_our_lock_file_and_leave_nothing() {
-    let lock = std::fs::read_to_string(common::repository("Cargo.lock")).unwrap();
+    let lock = std::fs::read_to_string(crate::common::repository("Cargo.lock")).unwrap();
     let answers = run(&json!({
         "notebooks": [[
             "use evcxr_transfer::prelude::*;",
@@ -512,10 +503,10 @@ fn a_changed_crate_is_built_at_the_next_start_and_the_cell_says_so() {
     // without touching the sources that other tests are built from. Until it is built again no other test may
     // start a kernel: it would build it, or have no engine in advance.
     let answers = {
-        let _alone = common::alone();
-        std::fs::remove_file(common::repository(".lab/template.stamp")).unwrap();
+        let _alone = crate::common::alone();
+        std::fs::remove_file(crate::common::repository(".lab/template.stamp")).unwrap();
         let order = json!({ "notebooks": [[OPEN]] });
-        by_notebook(&common::talk("notebook_cells.py", &order)).remove(0)
+        by_notebook(&crate::common::talk("notebook_cells.py", &order)).remove(0)
     };
     assert_fine(OPEN, &answers[0]);
     let stdout = answers[0]["stdout"].as_str().unwrap();
@@ -534,7 +525,11 @@ fn a_kernel_that_cannot_start_says_why_under_the_cell() {
     let bin = folder.path().join(".lab/bin");
     std::fs::create_dir_all(&bin).unwrap();
     std::fs::write(folder.path().join("Cargo.toml"), "").unwrap();
-    std::fs::copy(common::repository(".lab/bin/kernel"), bin.join("kernel")).unwrap();
+    std::fs::copy(
+        crate::common::repository(".lab/bin/kernel"),
+        bin.join("kernel"),
+    )
+    .unwrap();
     let spec = folder.path().join("kernels/incomplete");
     std::fs::create_dir_all(&spec).unwrap();
     std::fs::write(
@@ -660,7 +655,7 @@ fn interrupting_a_cell_that_never_looks_ends_it_after_ten_seconds_or_at_the_seco
 #[test]
 fn nothing_is_left_of_a_kernel_whichever_of_its_processes_is_killed() {
     let victims = ["front", "keeper", "engine", "server"];
-    let answer = common::on_kernels("kernel_ends.py", &json!({ "victims": victims }));
+    let answer = crate::common::on_kernels("kernel_ends.py", &json!({ "victims": victims }));
     for victim in victims {
         let told = &answer[victim];
         // What `cargo lab clean` names, and refuses to remove.
@@ -692,7 +687,7 @@ fn a_crate_that_a_cell_adds_is_built_beside_ours_in_seconds() {
         let seconds = answer["seconds"].as_f64().unwrap();
         assert!(seconds < 60.0, "{seconds} s");
     }
-    let ours = packages(&std::fs::read_to_string(common::repository("Cargo.lock")).unwrap());
+    let ours = packages(&std::fs::read_to_string(crate::common::repository("Cargo.lock")).unwrap());
     for package in packages(answers[4]["stdout"].as_str().unwrap()) {
         let is_cells = package.0 == "ctx" || package.0 == "tch-view";
         assert!(
@@ -722,7 +717,7 @@ fn packages(lock: &str) -> Vec<(String, String)> {
 
 #[test]
 fn an_engine_that_was_started_in_advance_runs_where_its_notebook_is() {
-    let answer = common::on_kernels("spare_engine.py", &json!({}));
+    let answer = crate::common::on_kernels("spare_engine.py", &json!({}));
     assert_eq!(answer["taken"], 1, "no engine waited");
     let expected = format!("{} it's \"here\"\n", answer["folder"].as_str().unwrap());
     assert_eq!(answer["said"], expected.as_str());

@@ -1,18 +1,5 @@
 //! The installed kernel "Rust (transfer)" against Jupyter's own test suite for kernels, `jupyter_kernel_test`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-#![allow(
-    clippy::print_stdout,
-    reason = "says how many tests ran, for `--nocapture`"
-)]
-
-mod common;
-
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -45,7 +32,7 @@ const SKIPPED: [(&str, &str); 2] = [
 
 #[test]
 fn jupyters_own_tests_of_a_kernel_pass() {
-    let answer = common::on_kernels("kernel_protocol.py", &json!({}));
+    let answer = crate::common::on_kernels("kernel_protocol.py", &json!({}));
     let names = |value: &Value| -> BTreeSet<String> {
         match value {
             Value::Object(map) => map.keys().cloned().collect(),
