@@ -18,20 +18,19 @@ struct Step {
     title: &'static str,
     /// Of cargo.
     words: &'static [&'static str],
-    /// Variables for it.
-    variables: &'static [(&'static str, &'static str)],
+    /// A variable for it.
+    variable: Option<(&'static str, &'static str)>,
     /// How to mend a failure.
     remedy: &'static str,
 }
 
-/// Before the tests. The engine stands apart: whatever else is done with it in the profile of the other packages
-/// compiles rust-analyzer once more, eight minutes. The set-up has built that for the engine's own profile, and
-/// clippy lints what is built there if it stands in for the compiler.
-const CHECKS: [Step; 4] = [
+/// Before the tests. The engine stands apart: whatever is done with it in the profile of the other packages
+/// compiles rust-analyzer once more, eight minutes.
+const CHECKS: [Step; 3] = [
     Step {
         title: "format",
         words: &["fmt", "--all", "--check"],
-        variables: &[],
+        variable: None,
         remedy: "run `cargo fmt --all`",
     },
     Step {
@@ -46,39 +45,18 @@ const CHECKS: [Step; 4] = [
             "-D",
             "warnings",
         ],
-        variables: &[],
-        remedy: "mend what clippy names above",
-    },
-    Step {
-        title: "lints of the engine",
-        words: &[
-            "build",
-            "--profile",
-            "kernel",
-            "--package",
-            "engine",
-            "--package",
-            "kernel",
-        ],
-        variables: &[
-            ("RUSTC_WORKSPACE_WRAPPER", "clippy-driver"),
-            // As `cargo clippy -- -D warnings` hands it on.
-            (
-                "CLIPPY_ARGS",
-                "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__",
-            ),
-        ],
+        variable: None,
         remedy: "mend what clippy names above",
     },
     Step {
         title: "documentation",
         words: &["doc", "--workspace", "--exclude", "engine", "--no-deps"],
-        variables: &[("RUSTDOCFLAGS", "-D warnings")],
+        variable: Some(("RUSTDOCFLAGS", "-D warnings")),
         remedy: "mend what rustdoc names above",
     },
 ];
 
-/// The kernel's programs, as they are built for use.
+/// The kernel's programs, as they are built for use, for which the set-up has built rust-analyzer.
 const KERNEL_TESTS: [&str; 7] = [
     "test",
     "--profile",
@@ -87,6 +65,16 @@ const KERNEL_TESTS: [&str; 7] = [
     "engine",
     "--package",
     "kernel",
+];
+
+/// Clippy in the place of the compiler: it lints what it compiles. The second variable is what `cargo clippy -- -D warnings`
+/// hands on.
+const LINTED: [(&str, &str); 2] = [
+    ("RUSTC_WORKSPACE_WRAPPER", "clippy-driver"),
+    (
+        "CLIPPY_ARGS",
+        "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__",
+    ),
 ];
 
 /// libtorch on one thread. Two tests run at a time on two cores, and its threads spin while they wait for one another.
@@ -129,7 +117,7 @@ pub fn command(place: &Place) -> Result<ExitCode> {
     for step in CHECKS {
         let status = timed(step.title, || {
             let mut command = programs::cargo(place, step.words);
-            command.envs(step.variables.iter().copied()).status()
+            command.envs(step.variable).status()
         })?;
         if !status.success() {
             return Err(Trouble::new(
@@ -139,7 +127,9 @@ pub fn command(place: &Place) -> Result<ExitCode> {
         }
     }
     let mut kernel_tests = programs::cargo(place, KERNEL_TESTS);
-    let (mut passed_all, mut counts) = timed("tests of the kernel", || count(&mut kernel_tests))?;
+    kernel_tests.envs(LINTED);
+    let (mut passed_all, mut counts) =
+        timed("lints and tests of the kernel", || count(&mut kernel_tests))?;
     if passed_all {
         let mut tests = programs::cargo(place, TESTS);
         tests.env(ONE_THREAD.0, ONE_THREAD.1);
