@@ -79,7 +79,7 @@ fn surround(place: &Place, command: &mut Command) {
         // Past rustup's stand-in, which rust-analyzer's queries start a dozen times.
         command.env("RUSTC", rustc);
     }
-    // Each would make torch-sys build itself again, against another libtorch.
+    // Each would make torch-sys or the crate build itself again, against another libtorch or in another way.
     for name in [
         "LIBTORCH_USE_PYTORCH",
         "LIBTORCH_INCLUDE",
@@ -89,6 +89,7 @@ fn surround(place: &Place, command: &mut Command) {
         "CARGO_ENCODED_RUSTFLAGS",
         "CARGO_TARGET_DIR",
         "CARGO_BUILD_TARGET_DIR",
+        "CARGO_INCREMENTAL",
         "RUSTC_WRAPPER",
     ] {
         command.env_remove(name);
