@@ -1,7 +1,7 @@
 //! What hands type that know Keras, PyTorch or fastai, and what then happens, as cells on the installed kernel.
 //!
-//! Each try ends in what was expected, or in words with the right name in them. `cargo test --test kernel
-//! hands:: -- --nocapture` prints all of it as a table.
+//! Each try ends in what was expected, or in words with the right name in them. It is printed as a table by
+//! `cargo test --test kernel hands:: -- --nocapture`.
 
 use serde_json::{Value, json};
 
