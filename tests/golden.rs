@@ -94,7 +94,7 @@ fn assert_documented(report: &Report) {
     }
 }
 
-/// On a GPU convolutions compute in TF32, and everything else in f32.
+/// On a GPU all is f32 but for the gradients of convolutions that learn, which are TF32.
 #[test]
 fn a_gpu_gives_the_same_numbers() {
     let (gpu, suffix) = (Device::Cuda(0), ", on a GPU");

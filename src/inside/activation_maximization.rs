@@ -25,6 +25,7 @@ use crate::machine::arrays::numbers_of;
 use crate::machine::fitting_batch::FittingBatch;
 use crate::machine::memory::check_room;
 use crate::machine::random::Random;
+use crate::machine::scalar::{count_up_to, scalar};
 use crate::network::base::Base;
 use crate::network::layer::{Layer, LayerId};
 
@@ -243,12 +244,13 @@ impl Hill<'_> {
         let side = pixels.size()[1].max(1);
         let at_once = (at_once * 128 * 128 / (side * side)).clamp(1, at_once.max(1));
         let count = pixels.size()[0];
-        let place = (Kind::Int64, pixels.device());
+        let numbers = count_up_to(count as usize).and_then(|all| all.f_to_device(pixels.device()));
+        let numbers = numbers.map_err(Error::compute(&self.doing))?;
         let mut parts = Vec::new();
         for first in (0..count).step_by(at_once as usize) {
             asked()?;
             let part = || {
-                let rows = Tensor::f_arange_start(first, (first + at_once).min(count), place)?;
+                let rows = numbers.f_narrow(0, first, at_once.min(count - first))?;
                 self.fitting.borrow_mut().run(&rows, &|rows| {
                     let own = self.filters.f_index_select(0, rows)?;
                     pass(&pixels.f_index_select(0, rows)?, &own)
@@ -298,8 +300,8 @@ impl Hill<'_> {
             .f_square()?
             .f_mean_dim([1i64, 2, 3].as_slice(), true, Kind::Float)?
             .f_sqrt()?
-            .f_add_scalar(EPSILON)?;
-        let step = gradient.f_div(&size)?.f_mul_scalar(self.step_size)?;
+            .f_add(&scalar(EPSILON)?)?;
+        let step = gradient.f_div(&size)?.f_mul(&scalar(self.step_size)?)?;
         pixels.f_detach()?.f_add(&step)
     }
 }

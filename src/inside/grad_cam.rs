@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::inside::overlay::{self, laid_over, side_by_side};
 use crate::inside::scorer::Scorer;
 use crate::machine::arrays::array_of;
+use crate::machine::scalar::scalar;
 use crate::model::classifier::Classifier;
 use crate::model::probabilities::percent;
 use crate::network::base::Base;
@@ -306,9 +307,9 @@ fn plus_plus(output: &Tensor, gradient: &Tensor) -> std::result::Result<Tensor, 
     let square = gradient.f_square()?;
     let total = output.f_sum_dim_intlist(places, true, Kind::Float)?;
     let divisor = square
-        .f_mul_scalar(2.0)?
+        .f_mul(&scalar(2.0)?)?
         .f_add(&total.f_mul(&square.f_mul(gradient)?)?)?
-        .f_add_scalar(EPSILON)?;
+        .f_add(&scalar(EPSILON)?)?;
     let shares = square.f_div(&divisor)?;
     let weights =
         shares

@@ -22,6 +22,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::machine::arrays::numbers_of;
+use crate::machine::scalar::scalar;
 use crate::model::features::Features;
 use crate::pictures::target::Target;
 use crate::show::display::displayed;
@@ -195,13 +196,13 @@ fn plane(features: &Tensor, most: usize) -> std::result::Result<(Array2<f32>, [f
         *share = if total > 0.0 { value / total } else { 0.0 };
         let vector = vectors.f_select(1, place)?;
         let along = if by_rows && taken == count {
-            vector.f_mul_scalar(value.sqrt())?
+            vector.f_mul(&scalar(value.sqrt())?)?
         } else if value == 0.0 {
             Tensor::f_zeros([count as i64], (Kind::Double, Device::Cpu))?
         } else {
             let direction = vector.f_to_kind(Kind::Float)?;
             let direction = match by_rows {
-                true => turned.f_mv(&direction)?.f_div_scalar(value.sqrt())?,
+                true => turned.f_mv(&direction)?.f_div(&scalar(value.sqrt())?)?,
                 false => direction,
             };
             rows.f_sub(&mean)?

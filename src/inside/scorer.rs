@@ -2,7 +2,7 @@
 //!
 //! Grad-CAM and occlusion ask either in the same words.
 
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::model::classifier::{Classifier, logits_of};
@@ -105,12 +105,20 @@ impl<'a> Scorer<'a> {
         crossing: &[Tensor],
         border: usize,
     ) -> std::result::Result<Tensor, TchError> {
+        let base = self.base();
+        let exact = base.exact_after(border)?;
+        let exact = exact.as_deref();
+        let crossing = crossing.iter().map(|output| match exact {
+            Some(_) => output.f_to_kind(Kind::Double),
+            None => Ok(output.shallow_clone()),
+        });
+        let crossing = crossing.collect::<std::result::Result<Vec<_>, _>>()?;
         match self {
             Self::Classifier(model) => {
-                let output = model.base().outputs_after(crossing, border, None)?;
+                let output = base.outputs_after(&crossing, border, exact)?;
                 logits_of(&model.head, &output, None)
             }
-            Self::WithTop(base) => base.logits_after(crossing, border),
+            Self::WithTop(base) => base.logits_after(&crossing, border, exact),
         }
     }
 

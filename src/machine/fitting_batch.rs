@@ -79,7 +79,7 @@ mod tests {
             let count = part.size()[0];
             asked.borrow_mut().push(count);
             match count <= most {
-                true => part.f_mul_scalar(2.0),
+                true => part.f_mul(&Tensor::from(2.0_f64)),
                 false => Err(TchError::Torch(
                     "CUDA out of memory. Tried to allocate".into(),
                 )),

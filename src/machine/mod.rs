@@ -18,6 +18,7 @@ pub(crate) mod mpi;
 pub(crate) mod precision;
 pub(crate) mod random;
 pub(crate) mod rows;
+pub(crate) mod scalar;
 pub(crate) mod scratch;
 pub(crate) mod stop;
 pub(crate) mod world;

@@ -28,60 +28,55 @@ const MOST_OUTPUT_BYTES: usize = 1 << 30;
 struct Epoch {
     /// Their numbers, on the device; none where they come as they lie.
     pictures: Option<Tensor>,
+    /// What they should be taken for, in the epoch's order.
+    targets: Option<Targets>,
+    len: usize,
     done: usize,
 }
 
 impl Epoch {
     fn begin(&mut self, pictures: &[i64], targets: &Targets) -> Result<()> {
         let lie_like_this = pictures.iter().copied().eq(0..pictures.len() as i64);
-        self.pictures = None;
-        self.done = 0;
-        if !lie_like_this {
-            let pictures = Tensor::f_from_slice(pictures)
-                .and_then(|pictures| pictures.f_to_device(targets.device()))
-                .map_err(Error::compute("ordering the pictures of an epoch"))?;
-            self.pictures = Some(pictures);
-        }
+        let order = || {
+            if lie_like_this {
+                return Ok((None, targets.narrow(0, pictures.len())?));
+            }
+            let rows = Tensor::f_from_slice(pictures)?.f_to_device(targets.device())?;
+            let targets = targets.select(&rows)?;
+            Ok((Some(rows), targets))
+        };
+        let (rows, targets) =
+            order().map_err(Error::compute("ordering the pictures of an epoch"))?;
+        *self = Self {
+            pictures: rows,
+            targets: Some(targets),
+            len: pictures.len(),
+            done: 0,
+        };
         Ok(())
     }
 
-    /// Where the next `count` pictures are.
-    fn next(&mut self, count: usize) -> std::result::Result<Place, TchError> {
+    /// The rows of `count` pictures from place `first` of the epoch on; a view where they lie side by side.
+    fn rows(
+        &self,
+        all: &Tensor,
+        first: usize,
+        count: usize,
+    ) -> std::result::Result<Tensor, TchError> {
+        let (first, count) = (first as i64, count as i64);
+        match &self.pictures {
+            None => all.f_narrow(0, first, count),
+            Some(rows) => all.f_index_select(0, &rows.f_narrow(0, first, count)?),
+        }
+    }
+
+    /// Hands over the next `count` pictures: their first place, and what they should be taken for.
+    fn next(&mut self, count: usize) -> std::result::Result<(usize, Targets), TchError> {
         let first = self.done;
         self.done += count;
-        let rows = self.pictures.as_ref();
-        let rows = rows.map(|rows| rows.f_narrow(0, first as i64, count as i64));
-        Ok(Place {
-            first,
-            count,
-            rows: rows.transpose()?,
-        })
-    }
-}
-
-/// Where a batch's pictures are among all.
-struct Place {
-    /// Their place in the epoch.
-    first: usize,
-    count: usize,
-    /// Their numbers; none where they are those from `first` on.
-    rows: Option<Tensor>,
-}
-
-impl Place {
-    /// Their rows of a tensor (N, ..); a view where they lie side by side.
-    fn of(&self, all: &Tensor) -> std::result::Result<Tensor, TchError> {
-        match &self.rows {
-            None => all.f_narrow(0, self.first as i64, self.count as i64),
-            Some(rows) => all.f_index_select(0, rows),
-        }
-    }
-
-    fn targets(&self, all: &Targets) -> std::result::Result<Targets, TchError> {
-        match &self.rows {
-            None => all.narrow(self.first, self.count),
-            Some(rows) => all.select(rows),
-        }
+        let targets = self.targets.as_ref();
+        let targets = targets.ok_or_else(|| TchError::Shape("no epoch has begun".into()))?;
+        Ok((first, targets.narrow(first, count)?))
     }
 }
 
@@ -126,11 +121,11 @@ impl Source for Stored {
     }
 
     fn next(&mut self, count: usize) -> std::result::Result<Batch, Failure> {
-        let place = self.epoch.next(count)?;
+        let (first, targets) = self.epoch.next(count)?;
         let device = self.targets.device();
         let inputs = self.inputs.iter().map(|input| {
             // They lie elsewhere where they did not fit on the device.
-            let some = place.of(input)?.f_to_device(device)?;
+            let some = self.epoch.rows(input, first, count)?.f_to_device(device)?;
             match some.dim() {
                 // Seen as [N, C, H, W] this is libtorch's channels_last.
                 4 => some.f_permute([0, 3, 1, 2]),
@@ -139,7 +134,7 @@ impl Source for Stored {
         });
         Ok(Batch {
             inputs: inputs.collect::<std::result::Result<_, TchError>>()?,
-            targets: place.targets(&self.targets)?,
+            targets,
         })
     }
 }
@@ -157,6 +152,83 @@ struct Pictures<'a> {
     epoch: Epoch,
     /// How many pictures pass the frozen layers at once.
     fitting: FittingBatch,
+    /// What has passed them before its batch's turn.
+    ahead: Ahead,
+}
+
+/// The epoch's next pictures behind the frozen layers.
+#[derive(Default)]
+struct Ahead {
+    outputs: Vec<Tensor>,
+    /// How many of them have been handed over, and how many there are still.
+    done: usize,
+    left: usize,
+}
+
+impl Ahead {
+    /// Adds `count` pictures.
+    fn add(&mut self, outputs: Vec<Tensor>, count: usize) -> std::result::Result<(), TchError> {
+        let left = self.left;
+        let parts = match left {
+            0 => vec![outputs],
+            _ => vec![self.take(left)?, outputs],
+        };
+        *self = Self {
+            outputs: joined(parts)?,
+            done: 0,
+            left: left + count,
+        };
+        Ok(())
+    }
+
+    fn take(&mut self, count: usize) -> std::result::Result<Vec<Tensor>, TchError> {
+        let (first, count_there) = (self.done as i64, count as i64);
+        let outputs = self.outputs.iter();
+        let outputs = outputs.map(|output| output.f_narrow(0, first, count_there));
+        self.done += count;
+        self.left -= count;
+        outputs.collect()
+    }
+}
+
+impl Pictures<'_> {
+    /// How many pictures go on when a batch of `count` lacks `missing`. On a GPU those of the next batches too, as many as
+    /// keep it busy: for a batch of 20 it takes longer to say what is to be done than to do it.
+    fn next_passage(&self, count: usize, missing: usize) -> usize {
+        if !self.base.device().is_cuda() {
+            return missing;
+        }
+        let batches = self.base.pictures_at_once() / count.max(1);
+        let wanted = missing.max(batches * count);
+        wanted.min(self.epoch.len - self.epoch.done - self.ahead.left)
+    }
+
+    /// Sends the next `count` pictures, from place `first` of the epoch on, through the frozen layers.
+    fn pass(&mut self, first: usize, count: usize) -> std::result::Result<(), Failure> {
+        let bytes = match &mut self.pixels {
+            Pixels::Kept(all) => self.epoch.rows(all, first, count)?,
+            Pixels::Streamed(stream) => stream.next(count)?.f_to_device(self.base.device())?,
+        };
+        let pixels = match &self.plan {
+            Some(plan) => plan.apply(&bytes, first)?,
+            None => bytes,
+        };
+        let pass = |pixels: &Tensor| {
+            let input = self.base.input(pixels)?;
+            self.base.outputs_before(&input, self.trainable_from)
+        };
+        let mut parts = Vec::new();
+        if self.plan.is_some() && !self.base.device().is_cuda() {
+            // A training step that does not fit names its batch size; a measurement goes on in parts.
+            parts.push(pass(&pixels)?);
+        } else {
+            self.fitting.each(&pixels, &mut |_, some| {
+                parts.push(pass(some)?);
+                Ok(())
+            })?;
+        }
+        Ok(self.ahead.add(joined(parts)?, count)?)
+    }
 }
 
 impl Source for Pictures<'_> {
@@ -167,6 +239,7 @@ impl Source for Pictures<'_> {
     fn begin(&mut self, pictures: &[i64], draws: Option<&Draws>) -> Result<()> {
         self.epoch.begin(pictures, &self.targets)?;
         self.pixels.begin(pictures);
+        self.ahead = Ahead::default();
         self.plan = None;
         if let Some(draws) = draws.filter(|_| !self.augment.is_none()) {
             let size = (self.base.size(), self.base.size());
@@ -186,32 +259,15 @@ impl Source for Pictures<'_> {
 
     fn next(&mut self, count: usize) -> std::result::Result<Batch, Failure> {
         let _no_grad = tch::no_grad_guard();
-        let place = self.epoch.next(count)?;
-        let bytes = match &mut self.pixels {
-            Pixels::Kept(all) => place.of(all)?,
-            Pixels::Streamed(stream) => stream.next(count)?.f_to_device(self.base.device())?,
-        };
-        let pixels = match &self.plan {
-            Some(plan) => plan.apply(&bytes, place.first)?,
-            None => bytes,
-        };
-        let pass = |pixels: &Tensor| {
-            let input = self.base.input(pixels)?;
-            self.base.outputs_before(&input, self.trainable_from)
-        };
-        let mut parts = Vec::new();
-        if self.plan.is_some() {
-            // A training step that does not fit names its batch size; a measurement goes on in parts.
-            parts.push(pass(&pixels)?);
-        } else {
-            self.fitting.each(&pixels, &mut |_, some| {
-                parts.push(pass(some)?);
-                Ok(())
-            })?;
+        let missing = count.saturating_sub(self.ahead.left);
+        if missing > 0 {
+            let passage = self.next_passage(count, missing);
+            self.pass(self.epoch.done + self.ahead.left, passage)?;
         }
+        let (_, targets) = self.epoch.next(count)?;
         Ok(Batch {
-            inputs: joined(parts)?,
-            targets: place.targets(&self.targets)?,
+            inputs: self.ahead.take(count)?,
+            targets,
         })
     }
 }
@@ -272,6 +328,7 @@ pub(crate) fn pictures<'a>(
             plan: None,
             epoch: Epoch::default(),
             fitting: FittingBatch::new(base.pictures_at_once()),
+            ahead: Ahead::default(),
         }));
     }
     let what = format!("the outputs of {} pictures", dataset.len());

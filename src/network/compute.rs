@@ -66,6 +66,9 @@ pub(crate) fn compute(
                 let output = fused.run(&x, bias, Moves { strides, padding }, with_relu)?;
                 return activated(output, activation.filter(|_| !with_relu));
             }
+            if activation == Some(Activation::Relu) && is_fused_by_cudnn(&x, kernel)? {
+                return x.f_cudnn_convolution_relu(kernel, bias, strides, padding, [1, 1], 1);
+            }
             // In f32 on a GPU libtorch would round to TF32, 10 bits of mantissa: not what f32 promises.
             let sums = match x.device().is_cuda() && x.f_kind()? == Kind::Float {
                 true => exact_convolution(&x, kernel, bias, strides, padding)?,
@@ -81,7 +84,7 @@ pub(crate) fn compute(
             by_batch(x, epsilon, weights)
         }
         Operation::BatchNormalization { epsilon } => x.f_batch_norm(
-            weights.get(Role::Gamma),
+            gamma_of(weights)?.as_ref(),
             weights.get(Role::Beta),
             weights.get(Role::MovingMean),
             weights.get(Role::MovingVariance),
@@ -111,11 +114,22 @@ pub(crate) fn compute(
     }
 }
 
+/// The factors of a batch normalisation: ones where it has none (Keras' `scale=False`) and learns, since libtorch finds
+/// no gradient of beta on a GPU without.
+fn gamma_of(weights: &LayerWeights) -> Result<Option<Tensor>> {
+    match (weights.get(Role::Gamma), weights.get(Role::Beta)) {
+        (Some(gamma), _) => Ok(Some(gamma.shallow_clone())),
+        (None, Some(beta)) if beta.requires_grad() => Ok(Some(beta.f_detach()?.f_ones_like()?)),
+        _ => Ok(None),
+    }
+}
+
 /// Batch normalisation in training mode: with the batch's own mean and variance, which the averages then follow.
 fn by_batch(x: &Tensor, epsilon: f64, weights: &LayerWeights) -> Result<Tensor> {
     let none = None::<&Tensor>;
-    let (gamma, beta) = (weights.get(Role::Gamma), weights.get(Role::Beta));
-    let (output, ..) = x.f_native_batch_norm(gamma, beta, none, none, true, 0.0, epsilon)?;
+    let (gamma, beta) = (gamma_of(weights)?, weights.get(Role::Beta));
+    let (output, ..) =
+        x.f_native_batch_norm(gamma.as_ref(), beta, none, none, true, 0.0, epsilon)?;
     let _no_grad = tch::no_grad_guard();
     // libtorch's own averages would follow the variance of n - 1 values; Keras' follow that of n. And what it gives
     // back, 1 / sqrt(variance + epsilon), has lost the digits of a small variance. Not in bf16, whose 8 bits would
@@ -165,6 +179,13 @@ fn average_pool(x: &Tensor, window: Window) -> Result<Tensor> {
     // Zeros that were added here were counted: the mean of ones is the share of what lies in the picture.
     let ones = x.f_narrow(0, 0, 1)?.f_narrow(1, 0, 1)?.f_ones_like()?;
     means(x)?.f_div(&means(&ones)?)
+}
+
+/// Whether a convolution goes through cuDNN together with its bias and its ReLU, which alone take as long as it does:
+/// frozen ones in bf16. There is no gradient of that, and f32 would be rounded to TF32.
+fn is_fused_by_cudnn(x: &Tensor, kernel: &Tensor) -> Result<bool> {
+    let learns = x.requires_grad() || kernel.requires_grad();
+    Ok(x.device().is_cuda() && x.f_kind()? == Kind::BFloat16 && !learns)
 }
 
 /// A convolution by the one function of libtorch that has a switch for TF32. (What it computes for the

@@ -7,6 +7,7 @@
 
 use tch::{Kind, TchError, Tensor};
 
+use crate::machine::scalar::scalar;
 use crate::network::graph::Graph;
 use crate::network::operation::Operation;
 use crate::network::parameter::Role;
@@ -58,7 +59,7 @@ pub(super) fn folded(
     let double = |tensor: &Tensor| tensor.f_to_kind(Kind::Double);
     let (own, convolution) = (&loaded[number], &loaded[before]);
     let variance = double(own.tensor(Role::MovingVariance)?)?;
-    let mut factor = variance.f_add_scalar(epsilon)?.f_rsqrt()?;
+    let mut factor = variance.f_add(&scalar(epsilon)?)?.f_rsqrt()?;
     if let Some(gamma) = own.get(Role::Gamma) {
         factor = factor.f_mul(&double(gamma)?)?;
     }

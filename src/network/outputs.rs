@@ -60,24 +60,46 @@ impl Base {
     }
 
     /// The scores of a network with its top, without the softmax at the end, from what crosses a border:
-    /// [N, 1000] in f32.
-    pub(crate) fn logits_after(&self, crossing: &[Tensor], border: usize) -> Result<Tensor> {
+    /// [N, 1000] in f32. The layers from the border on have their own weights, or these.
+    pub(crate) fn logits_after(
+        &self,
+        crossing: &[Tensor],
+        border: usize,
+        weights: Option<&[LayerWeights]>,
+    ) -> Result<Tensor> {
         let last = self.layers().len().saturating_sub(1);
-        let before = |inputs: &[usize]| self.past_border(crossing, border, None, inputs);
-        self.sums(last, &before)?.f_to_kind(Kind::Float)
+        let before = |inputs: &[usize]| self.past_border(crossing, border, weights, inputs);
+        let own = match weights {
+            Some(weights) => weights.last(),
+            None => self.computing.get(last),
+        };
+        self.sums(last, own, &before)?.f_to_kind(Kind::Float)
+    }
+
+    /// The weights from a border on in f64, where gradients would not be f32 otherwise: on a GPU libtorch rounds what
+    /// convolutions compute for them to TF32, 10 bits of mantissa, and where such gradients cancel little is left of them.
+    pub(crate) fn exact_after(&self, border: usize) -> Result<Option<Vec<LayerWeights>>> {
+        if !self.device().is_cuda() || self.precision().kind() != Kind::Float {
+            return Ok(None);
+        }
+        let exact = |weights: &LayerWeights| weights.map(|tensor| tensor.f_to_kind(Kind::Double));
+        let after = self.computing.iter().skip(border);
+        after.map(exact).collect::<Result<_>>().map(Some)
     }
 
     /// What a layer makes of an input, without the ReLU or softmax that follows.
     pub(crate) fn sums_of(&self, input: &Tensor, number: usize) -> Result<Tensor> {
-        self.sums(number, &|inputs| self.outputs_of(input, inputs))
+        let own = self.computing.get(number);
+        self.sums(number, own, &|inputs| self.outputs_of(input, inputs))
     }
 
     fn sums(
         &self,
         number: usize,
+        own: Option<&LayerWeights>,
         outputs: &dyn Fn(&[usize]) -> Result<Vec<Tensor>>,
     ) -> Result<Tensor> {
-        let layer = self.layers().get(number).zip(self.computing.get(number));
+        let layer = self.layers().get(number).zip(own);
         let (layer, own) = layer.ok_or_else(|| TchError::Shape("there is no layer".into()))?;
         let inputs = outputs(&layer.inputs)?;
         compute(&layer.operation.without_activation(), inputs, false, own)

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::scalar::scalar;
 
 /// Pixels from 0 to 1, less a mean, over a standard deviation, one of each for a channel: torchvision's
 /// `Normalize(mean, std)`, and what timm calls `mean` and `std` of a model.
@@ -103,7 +104,7 @@ impl Normalization {
         };
         pixels
             // torchvision's `ToTensor` divides.
-            .f_div_scalar(255.0)?
+            .f_div(&scalar(255.0)?)?
             .f_sub(&per_channel(self.mean, device)?)?
             .f_div(&per_channel(self.deviation, device)?)
     }
@@ -114,7 +115,8 @@ pub(crate) fn per_channel(
     values: [f32; 3],
     device: tch::Device,
 ) -> std::result::Result<Tensor, TchError> {
-    let parts = values.map(|v| Tensor::f_full([1], f64::from(v), (Kind::Float, device)));
+    let filled = |v| Tensor::f_empty([1], (Kind::Float, device))?.f_fill_(f64::from(v));
+    let parts = values.map(filled);
     let parts = parts
         .into_iter()
         .collect::<std::result::Result<Vec<_>, _>>()?;

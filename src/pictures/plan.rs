@@ -20,6 +20,7 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::scalar::scalar;
 use crate::pictures::augment::Augment;
 use crate::pictures::fill::Fill;
 use crate::pictures::transform::Transform;
@@ -139,7 +140,7 @@ impl Plan {
             let edge = |side: usize| (1.0 + (2.0 * slack - 1.0) / side as f64) as f32;
             upload(&[edge(width), edge(height)])?.f_view([2, 1, 1])
         };
-        let count = |side: usize| Tensor::f_arange(side as i64, (Kind::Float, device));
+        let count = |side: usize| upload(&(0..side).map(|n| n as f32).collect::<Vec<_>>());
         Ok(Self {
             fill,
             transforms: transforms.to_vec(),
@@ -215,8 +216,8 @@ impl Plan {
                 // A side of one pixel has no period; any will do, since only that pixel is near.
                 let period = self
                     .edges
-                    .f_mul_scalar(2.0)?
-                    .f_clamp_min(f64::from(f32::EPSILON))?;
+                    .f_mul(&scalar(2.0)?)?
+                    .f_maximum(&scalar(f64::from(f32::EPSILON))?)?;
                 let wrapped = places
                     .f_add(&self.edges)?
                     .f_remainder_tensor(&period)?
@@ -244,7 +245,7 @@ const REFLECTION: i64 = 2;
 /// What Pillow's `ImageEnhance.Brightness` makes of (n, H, W, 3): bytes, times a factor in f32,
 /// clipped, cut off to bytes again. Where the factor is NaN the values stay.
 fn brightened(pixels: Tensor, factors: &Tensor) -> std::result::Result<Tensor, TchError> {
-    let mut bytes = pixels.f_add_scalar(Plan::BYTE_SLACK)?.f_trunc_()?;
+    let mut bytes = pixels.f_add(&scalar(Plan::BYTE_SLACK)?)?.f_trunc_()?;
     let _ = bytes.f_mul_(factors)?.f_clamp_(0.0, 255.0)?.f_trunc_()?;
     pixels.f_where_self(&factors.f_isnan()?, &bytes)
 }

@@ -13,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
+use crate::machine::scalar::scalar;
 use crate::pictures::normalization::{Normalization, per_channel};
 
 /// The mean of ImageNet's pixels, blue, green and red from 0 to 255, in Caffe's networks.
@@ -49,12 +50,12 @@ impl Scaling {
         let pixels = bytes.f_to_kind(Kind::Float)?;
         // Keras multiplies by the f32 nearest to 1/255; dividing by 255 differs in the last bit.
         match self {
-            Self::Unit => pixels.f_mul_scalar(f64::from(1.0f32 / 255.0)),
+            Self::Unit => pixels.f_mul(&scalar(f64::from(1.0f32 / 255.0))?),
             Self::Caffe => {
                 let mean = per_channel(CAFFE_MEAN, pixels.device())?;
                 pixels.f_flip([3])?.f_sub(&mean)
             }
-            Self::Tf => pixels.f_div_scalar(127.5)?.f_sub_scalar(1.0),
+            Self::Tf => pixels.f_div(&scalar(127.5)?)?.f_sub(&scalar(1.0)?),
             Self::Torch => Normalization::IMAGENET.apply(pixels),
             Self::Normalization(told) => told.apply(pixels),
         }

@@ -64,25 +64,19 @@ impl Averages {
 }
 
 /// The numbers of some steps, read from the device at once.
-pub(crate) fn read(steps: &[Tensor]) -> std::result::Result<Vec<[f64; 2]>, TchError> {
+pub(crate) fn read(steps: &[Measured]) -> std::result::Result<Vec<[f64; 2]>, TchError> {
     if steps.is_empty() {
         return Ok(Vec::new());
     }
-    let all = Tensor::f_stack(steps, 0)?.f_to_device(Device::Cpu)?;
-    let flat = Vec::<f64>::try_from(&all.f_view(-1)?)?;
-    Ok(flat
-        .chunks_exact(2)
-        .map(|pair| [pair[0], pair[1]])
-        .collect())
-}
-
-/// Loss and measure of a step in one small tensor, on the device.
-pub(crate) fn numbers_of(measured: &Measured) -> std::result::Result<Tensor, TchError> {
-    let numbers = [
-        measured.loss.f_to_kind(Kind::Double)?,
-        measured.measure.f_to_kind(Kind::Double)?,
-    ];
-    Tensor::f_stack(&numbers, 0)
+    let all = |number: fn(&Measured) -> &Tensor| {
+        let numbers = steps.iter().map(number).collect::<Vec<_>>();
+        let numbers = Tensor::f_stack(&numbers, 0)?.f_to_device(Device::Cpu)?;
+        Vec::<f64>::try_from(&numbers.f_to_kind(Kind::Double)?)
+    };
+    let losses = all(|step| &step.loss)?;
+    let measures = all(|step| &step.measure)?;
+    let pairs = losses.into_iter().zip(measures);
+    Ok(pairs.map(|(loss, measure)| [loss, measure]).collect())
 }
 
 /// Refuses a loss that is no number: training has diverged.

@@ -4,6 +4,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::machine::memory::check_room;
+use crate::machine::scalar::scalar;
 use crate::training::order::Draws;
 
 /// How much of a hidden layer is left out.
@@ -54,7 +55,7 @@ impl Dropout {
         mask: &Tensor,
     ) -> std::result::Result<Tensor, TchError> {
         let scale = 1.0 / (1.0 - self.rate);
-        hidden.f_mul(&mask.f_to_kind(Kind::Float)?.f_mul_scalar(scale)?)
+        hidden.f_mul(&mask.f_to_kind(Kind::Float)?.f_mul(&scalar(scale)?)?)
     }
 }
 

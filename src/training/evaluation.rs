@@ -4,6 +4,7 @@ use std::fmt;
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::machine::scalar::scalar;
 use crate::machine::world::World;
 use crate::pictures::target::Target;
 use crate::show::display::displayed;
@@ -91,7 +92,7 @@ impl Sums {
     ) -> std::result::Result<(), TchError> {
         let loss = measured.loss.f_to_kind(Kind::Double)?;
         let parts = [
-            loss.f_mul_scalar(pictures as f64)?,
+            loss.f_mul(&scalar(pictures as f64)?)?,
             measured.measure.f_to_kind(Kind::Double)?,
         ];
         let batch = Tensor::f_stack(&parts, 0)?;

@@ -7,6 +7,7 @@
 use tch::{Device, Kind, Reduction, TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::scalar::scalar;
 use crate::pictures::labels::Labels;
 use crate::pictures::target::Target;
 
@@ -33,7 +34,7 @@ impl Target {
         match self {
             Self::Class if logits.dim() == 1 => {
                 let second = logits.f_sigmoid()?;
-                Tensor::f_stack(&[second.f_neg()?.f_add_scalar(1.0)?, second], 1)
+                Tensor::f_stack(&[scalar(1.0)?.f_sub(&second)?, second], 1)
             }
             Self::Class => logits.f_softmax(-1, Kind::Float),
             Self::Labels => logits.f_sigmoid(),
@@ -163,7 +164,11 @@ impl Targets {
             )
         };
         // A probability above one half is a logit above zero.
-        let hits = || outputs.f_gt(0.0)?.f_eq_tensor(&self.labels.f_gt(0.5)?);
+        let hits = || {
+            outputs
+                .f_gt_tensor(&scalar(0.0)?)?
+                .f_eq_tensor(&self.labels)
+        };
         let (loss, measure) = match self.target {
             Target::Class if logits.dim() == 1 => (binary()?, hits()?.f_sum(Kind::Int64)?),
             Target::Class => {

@@ -12,9 +12,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tch::{TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::scalar::scalar;
 
 /// Which rule turns gradients into changes of the weights. Formulas and defaults are those of
 /// Keras 3 (keras/src/optimizers), `g` the gradient, `w` a weight, `r` the learning rate.
@@ -116,7 +117,9 @@ pub(crate) struct OptimizerState {
     optimizer: Optimizer,
     /// How many steps were taken.
     pub(crate) taken: usize,
-    /// For each variable the slots that the optimiser has, flat.
+    /// For each slot that the optimiser has what it remembers of all variables, one after the other.
+    slots: Vec<Tensor>,
+    /// For each variable its part of every slot, flat, in the same memory.
     memory: Vec<Vec<Tensor>>,
 }
 
@@ -129,15 +132,27 @@ impl OptimizerState {
         optimizer: Optimizer,
         variables: &[Tensor],
     ) -> std::result::Result<Self, TchError> {
-        let zeros = |variable: &Tensor| variable.f_detach()?.f_zeros_like()?.f_view(-1);
-        let memory = variables.iter().map(|variable| {
-            let slots = optimizer.slots().iter();
-            slots.map(|_| zeros(variable)).collect()
+        let lengths = variables.iter().map(|variable| variable.numel() as i64);
+        let total = lengths.clone().sum::<i64>();
+        let options = variables
+            .first()
+            .map_or((Kind::Float, Device::Cpu), |one| (one.kind(), one.device()));
+        let slots = optimizer.slots().iter();
+        let slots = slots.map(|_| Tensor::f_zeros([total], options));
+        let slots = slots.collect::<std::result::Result<Vec<_>, _>>()?;
+        let mut start = 0;
+        let memory = lengths.map(|length| {
+            let part = |slot: &Tensor| slot.f_narrow(0, start, length);
+            let parts = slots.iter().map(part).collect();
+            start += length;
+            parts
         });
+        let memory = memory.collect::<std::result::Result<_, _>>()?;
         Ok(Self {
             optimizer,
             taken: 0,
-            memory: memory.collect::<std::result::Result<_, _>>()?,
+            slots,
+            memory,
         })
     }
 
@@ -179,69 +194,119 @@ impl OptimizerState {
         rates: &[f64],
     ) -> std::result::Result<(), TchError> {
         self.taken += 1;
+        let is_on_gpu = variables.iter().any(|variable| variable.device().is_cuda());
+        match is_on_gpu {
+            true => self.step_at_once(variables, gradients, rates),
+            false => self.step_by_pieces(variables, gradients, rates),
+        }
+    }
+
+    /// All variables of one rate in the same operations: starting one costs a GPU's host more than its work takes.
+    fn step_at_once(
+        &self,
+        variables: &[Tensor],
+        gradients: &[Tensor],
+        rates: &[f64],
+    ) -> std::result::Result<(), TchError> {
+        let (mut first, mut start) = (0, 0);
+        while let (Some(&rate), Some(some)) = (rates.get(first), variables.get(first..)) {
+            let same = rates.iter().skip(first).take_while(|&&next| next == rate);
+            let some = some.iter().take(same.count()).collect::<Vec<_>>();
+            let of_some = gradients.iter().skip(first).take(some.len());
+            let flat = of_some.map(|gradient| gradient.f_reshape(-1));
+            let flat = flat.collect::<std::result::Result<Vec<_>, _>>()?;
+            let gradient = Tensor::f_cat(&flat, 0)?;
+            let total = gradient.numel() as i64;
+            let slots = self.slots.iter().map(|slot| slot.f_narrow(0, start, total));
+            let slots = slots.collect::<std::result::Result<Vec<_>, _>>()?;
+            let change = self.change(&gradient, slots, rate)?;
+            let mut place = 0;
+            for variable in &some {
+                let length = variable.numel() as i64;
+                let flat = variable.f_detach()?.f_view(-1)?;
+                self.apply(flat, &change.f_narrow(0, place, length)?, rate)?;
+                place += length;
+            }
+            first += some.len();
+            start += total;
+        }
+        Ok(())
+    }
+
+    fn step_by_pieces(
+        &self,
+        variables: &[Tensor],
+        gradients: &[Tensor],
+        rates: &[f64],
+    ) -> std::result::Result<(), TchError> {
         let all = variables.iter().zip(gradients).zip(rates);
         for (((variable, gradient), &rate), memory) in all.zip(&self.memory) {
             let variable = variable.f_detach()?.f_view(-1)?;
             let gradient = gradient.f_reshape(-1)?;
             let total = variable.numel() as i64;
-            let piece = if variable.device().is_cuda() {
-                total
-            } else {
-                Self::PIECE
-            };
             let mut start = 0;
             while start < total {
-                let length = piece.min(total - start);
+                let length = Self::PIECE.min(total - start);
                 let part = |tensor: &Tensor| tensor.f_narrow(0, start, length);
                 let slots = memory
                     .iter()
                     .map(part)
                     .collect::<std::result::Result<Vec<_>, _>>()?;
-                self.piece(part(&variable)?, part(&gradient)?, slots, rate)?;
+                let change = self.change(&part(&gradient)?, slots, rate)?;
+                self.apply(part(&variable)?, &change, rate)?;
                 start += length;
             }
         }
         Ok(())
     }
 
-    fn piece(
+    /// Takes a change off some values of variables.
+    fn apply(
         &self,
         mut variable: Tensor,
-        gradient: Tensor,
-        mut slots: Vec<Tensor>,
+        change: &Tensor,
         rate: f64,
     ) -> std::result::Result<(), TchError> {
+        if let Optimizer::AdamW { weight_decay } = self.optimizer {
+            let _ = variable.f_mul_scalar_(1.0 - rate * weight_decay)?;
+        }
+        let _ = variable.f_sub_(change)?;
+        Ok(())
+    }
+
+    /// What a gradient takes off its values, and what is remembered of it.
+    fn change(
+        &self,
+        gradient: &Tensor,
+        mut slots: Vec<Tensor>,
+        rate: f64,
+    ) -> std::result::Result<Tensor, TchError> {
         const RHO: f64 = 0.9;
         const BETAS: [f64; 2] = [0.9, 0.999];
         const EPSILON: f64 = 1e-7;
-        let change = match (self.optimizer, slots.as_mut_slice()) {
+        match (self.optimizer, slots.as_mut_slice()) {
             (Optimizer::RmsProp, [velocity]) => {
                 let _ = velocity.f_lerp_(&gradient.f_square()?, 1.0 - RHO)?;
-                let mut change = velocity.f_add_scalar(EPSILON)?;
+                let mut change = velocity.f_add(&scalar(EPSILON)?)?;
                 let _ = change.f_rsqrt_()?;
-                let _ = change.f_mul_(&gradient)?;
-                change.f_mul_scalar_(rate)?
+                let _ = change.f_mul_(gradient)?;
+                change.f_mul_scalar_(rate)
             }
             (Optimizer::Adam | Optimizer::AdamW { .. }, [momentum, velocity]) => {
-                if let Optimizer::AdamW { weight_decay } = self.optimizer {
-                    let _ = variable.f_mul_scalar_(1.0 - rate * weight_decay)?;
-                }
-                let _ = momentum.f_lerp_(&gradient, 1.0 - BETAS[0])?;
+                let _ = momentum.f_lerp_(gradient, 1.0 - BETAS[0])?;
                 let _ = velocity.f_lerp_(&gradient.f_square()?, 1.0 - BETAS[1])?;
                 let [first, second] = BETAS.map(|beta| 1.0 - beta.powf(self.taken as f64));
                 let mut divisor = velocity.f_sqrt()?;
                 let _ = divisor.f_add_scalar_(EPSILON)?;
                 let mut change = momentum.f_div(&divisor)?;
-                change.f_mul_scalar_(rate * second.sqrt() / first)?
+                change.f_mul_scalar_(rate * second.sqrt() / first)
             }
             (Optimizer::Sgd { momentum }, [last]) => {
                 let _ = last.f_mul_scalar_(momentum)?;
-                let _ = last.f_sub_(&gradient.f_mul_scalar(rate)?)?;
-                last.f_neg()?
+                let _ = last.f_sub_(&gradient.f_mul(&scalar(rate)?)?)?;
+                last.f_neg()
             }
-            _ => gradient.f_mul_scalar(rate)?,
-        };
-        let _ = variable.f_sub_(&change)?;
-        Ok(())
+            _ => gradient.f_mul(&scalar(rate)?),
+        }
     }
 }

@@ -3,11 +3,12 @@
 use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
-use crate::training::averages::{Averages, numbers_of, read};
+use crate::training::averages::{Averages, read};
 use crate::training::dropout;
 use crate::training::evaluation::Evaluation;
 use crate::training::fit::Fit;
 use crate::training::learner::{self, Learner};
+use crate::training::loss::Measured;
 use crate::training::optimizer::OptimizerState;
 use crate::training::order::{Draws, Order};
 use crate::training::reporter::Reporter;
@@ -100,15 +101,15 @@ impl Pass<'_> {
                 true => Some(self.step(source, &next)?),
                 false => self.step_together(source, &next)?,
             };
-            let Some(numbers) = taken else { break };
+            let Some(measured) = taken else { break };
             steps += 1;
             first += own;
             // Free here; on a GPU it would make the host wait in every step.
-            let is_known = numbers.device() == Device::Cpu;
+            let is_known = measured.loss.device() == Device::Cpu;
             if is_known {
-                so_far.add(&read(&[numbers]).map_err(failed())?, &[of], number)?;
+                so_far.add(&read(&[measured]).map_err(failed())?, &[of], number)?;
             } else {
-                there.push(numbers);
+                there.push(measured);
             }
             self.reporter
                 .step(steps, is_known.then(|| so_far.evaluation()));
@@ -123,19 +124,18 @@ impl Pass<'_> {
     }
 
     /// A step of this process alone: loss and measure, on the device.
-    fn step(&mut self, source: &mut dyn Source, next: &Next<'_>) -> Result<Tensor> {
+    fn step(&mut self, source: &mut dyn Source, next: &Next<'_>) -> Result<Measured> {
         source
             .next(next.of)
             .and_then(|batch| {
-                let measured = learner::step(
+                Ok(learner::step(
                     self.learner,
                     &batch,
                     next.mask,
                     self.tensors,
                     self.optimizer,
                     next.rates,
-                )?;
-                Ok(numbers_of(&measured)?)
+                )?)
             })
             .map_err(|failure| failure.or(Error::batch(self.doing, self.fit.batch_size)))
     }
@@ -145,7 +145,7 @@ impl Pass<'_> {
         &mut self,
         source: &mut dyn Source,
         next: &Next<'_>,
-    ) -> Result<Option<Tensor>> {
+    ) -> Result<Option<Measured>> {
         let failed = || Error::batch(self.doing, self.fit.batch_size);
         let learned = match next.own {
             own if own > 0 && !next.is_stopped => source
@@ -161,13 +161,13 @@ impl Pass<'_> {
         let share = next.own as f64 / next.of as f64;
         let (world, is_stopped) = (&self.fit.world, next.is_stopped);
         let sum = together::exchange(world, self.tensors, learned, share, is_stopped)?;
-        let Some((numbers, gradients)) = sum else {
+        let Some((measured, gradients)) = sum else {
             return Ok(None);
         };
         let _no_grad = tch::no_grad_guard();
         self.optimizer
             .step(self.tensors, &gradients, next.rates)
             .map_err(failed())?;
-        Ok(Some(numbers))
+        Ok(Some(measured))
     }
 }

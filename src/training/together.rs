@@ -7,6 +7,7 @@
 use tch::{Device, TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::scalar::scalar;
 use crate::machine::world::World;
 use crate::training::loss::Measured;
 
@@ -16,8 +17,8 @@ const SAID: usize = 4;
 /// What one process has learned from its share of a batch; nothing where the share is.
 pub(crate) type Learned = Option<(Measured, Vec<Tensor>)>;
 
-/// Loss and measure of a whole batch, [`crate::training::averages::numbers_of`], and its gradients.
-pub(crate) type Sum = (Tensor, Vec<Tensor>);
+/// Loss and measure of a whole batch, on the CPU, and its gradients.
+pub(crate) type Sum = (Measured, Vec<Tensor>);
 
 /// Adds up what the processes have learned of a batch of which this one had the share `share`, 0 to 1; nothing if one
 /// of them wishes to stop.
@@ -66,7 +67,7 @@ fn fill(
     let flat = gradients.iter().map(|gradient| gradient.f_reshape(-1));
     let flat = Tensor::f_cat(&flat.collect::<std::result::Result<Vec<_>, _>>()?, 0)?;
     // Each is a mean over its share: weighed by it they add up to that over the batch.
-    let weighed = flat.f_mul_scalar(share)?.f_to_device(Device::Cpu)?;
+    let weighed = flat.f_mul(&scalar(share)?)?.f_to_device(Device::Cpu)?;
     weighed.f_copy_data(&mut row[..values], values)?;
     row[values] = (measured.loss.f_double_value(&[])? * share) as f32;
     row[values + 1] = measured.measure.f_double_value(&[])? as f32;
@@ -84,5 +85,10 @@ fn sum(numbers: &[f64], row: &[f32], variables: &[Tensor]) -> std::result::Resul
         gradients.push(part.f_to_device(variable.device())?.f_view_as(variable)?);
         first += count;
     }
-    Ok((Tensor::f_from_slice(numbers)?, gradients))
+    let numbers = Tensor::f_from_slice(numbers)?;
+    let measured = Measured {
+        loss: numbers.f_get(0)?,
+        measure: numbers.f_get(1)?,
+    };
+    Ok((measured, gradients))
 }

@@ -1,9 +1,10 @@
 //! Measuring a learner on pictures that it does not learn from.
 
-use tch::{Kind, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::machine::fitting_batch::FittingBatch;
+use crate::machine::scalar::count_up_to;
 use crate::machine::world::World;
 use crate::show::progress::Progress;
 use crate::training::evaluation::{Evaluation, Sums};
@@ -62,14 +63,13 @@ fn logits_in_parts(
     batch: &Batch,
     fitting: &mut FittingBatch,
 ) -> std::result::Result<Tensor, TchError> {
-    let options = (Kind::Int64, learner.device());
-    let rows = Tensor::f_arange(batch.targets.len() as i64, options)?;
+    let rows = count_up_to(batch.targets.len())?;
     let whole = rows.numel();
     fitting.run(&rows, &|rows| {
         if rows.numel() == whole {
             return learner.logits(&batch.inputs, Mode::Inference);
         }
-        let select = |input: &Tensor| input.f_index_select(0, rows);
+        let select = |input: &Tensor| input.f_index_select(0, &rows.f_to_device(input.device())?);
         let part = batch.inputs.iter().map(select);
         let part = part.collect::<std::result::Result<Vec<_>, _>>()?;
         learner.logits(&part, Mode::Inference)

@@ -20,14 +20,6 @@ const SUMS: Tolerance = Tolerance {
           differ by",
 };
 
-/// On a GPU libtorch rounds the inputs of convolutions to TF32: 10 bits, so by up to 5e-4. Thirteen
-/// such layers, their errors independent, make 5e-4 times the root of 13, 1.8e-3; five times that.
-const TF32: Tolerance = Tolerance {
-    most: 1e-2,
-    why: "share of the largest; TF32 rounds by 5e-4, in thirteen layers: five times their \
-          root-mean-square sum",
-};
-
 const PROBABILITIES: Tolerance = Tolerance {
     most: 3e-5,
     why: "logits up to 10 differ by 3e-5 of the largest, a probability p by p (1 - p), 0.1 here, of that",
@@ -36,11 +28,6 @@ const PROBABILITIES: Tolerance = Tolerance {
 const LOGARITHMS: Tolerance = Tolerance {
     most: 0.021,
     why: "logits up to 342 differ by 3e-5 of the largest, the difference of two by twice that",
-};
-
-const PROBABILITIES_TF32: Tolerance = Tolerance {
-    most: 1e-2,
-    why: "logits differ by up to 1e-2 of the largest under TF32",
 };
 
 const ORDER: Tolerance = Tolerance {
@@ -94,7 +81,6 @@ fn two_features(base: &Base) -> Vec<f64> {
 
 pub fn features(report: &mut Report, device: Device, suffix: &str) {
     let golden = Golden::open("features.safetensors");
-    let tolerance = if device.is_cuda() { TF32 } else { SUMS };
     for (key, scaling, name) in [
         ("unit", Scaling::Unit, "1/255"),
         ("caffe", Scaling::Caffe, "preprocess_input"),
@@ -102,7 +88,7 @@ pub fn features(report: &mut Report, device: Device, suffix: &str) {
         let base = vgg16(150, golden.seed("weights"), device, Precision::F32).scaling(scaling);
         let off = worst_share(&two_features(&base), &flat(golden.tensor(key)));
         let quantity = format!("features (2, 4, 4, 512) at 150, {name}{suffix}");
-        report.add(quantity, &golden.made_by("Keras"), off, tolerance);
+        report.add(quantity, &golden.made_by("Keras"), off, SUMS);
     }
 }
 
@@ -118,7 +104,6 @@ pub fn whole_network(report: &mut Report, device: Device, suffix: &str) {
     let mut vgg = load(Precision::F32).scaling(Scaling::Caffe);
     let indices = [1, 2, 4, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17];
     let names = indices.map(|index| vgg.layers()[index].name.clone());
-    let tolerance = if device.is_cuda() { TF32 } else { SUMS };
     let maps = vgg.feature_maps_of(repository(PICTURE), &indices).unwrap();
     for (maps, name) in maps.layers().iter().zip(&names) {
         let expected = |part: &str| flat(golden.tensor(&format!("{name} {part}")));
@@ -137,15 +122,10 @@ pub fn whole_network(report: &mut Report, device: Device, suffix: &str) {
         let off = larger(off, (found_largest - largest).abs() / largest);
         let quantity =
             format!("maps of {name} at 224: 256 values, the mean and the largest of all{suffix}");
-        report.add(quantity, &keras, off, tolerance);
+        report.add(quantity, &keras, off, SUMS);
     }
 
     let golden = Golden::open("top.json");
-    let tolerance = if device.is_cuda() {
-        PROBABILITIES_TF32
-    } else {
-        PROBABILITIES
-    };
     for (library, scaling, key, name) in [
         ("Keras", Scaling::Unit, "unit", "pixels by 1/255"),
         ("Keras", Scaling::Caffe, "caffe", "preprocess_input"),
@@ -178,10 +158,10 @@ pub fn whole_network(report: &mut Report, device: Device, suffix: &str) {
         );
         // There all but the first are below 1e-15, and say nothing in absolute terms.
         let is_decided = key == "caffe";
-        if is_decided && !device.is_cuda() {
+        if is_decided {
             let logarithms = |all: &[f64]| five.iter().map(|&k| all[k].ln()).collect::<Vec<_>>();
             report.add(
-                format!("logarithms of these five probabilities, {name}"),
+                format!("logarithms of these five probabilities, {name}{suffix}"),
                 &reference,
                 worst(logarithms(&probabilities), logarithms(&expected)),
                 LOGARITHMS,
@@ -192,7 +172,7 @@ pub fn whole_network(report: &mut Report, device: Device, suffix: &str) {
                 format!("its 1,000 probabilities, {name}{suffix}"),
                 &reference,
                 worst(probabilities, expected),
-                tolerance,
+                PROBABILITIES,
             );
         }
     }
@@ -255,22 +235,17 @@ pub fn heat_maps(report: &mut Report, device: Device, suffix: &str) {
         }
     }
     let reference = golden.made_by("Keras");
-    let (heat, probable) = if device.is_cuda() {
-        (TF32, PROBABILITIES_TF32)
-    } else {
-        (HEAT, PROBABILITIES)
-    };
     report.add(
         format!("Grad-CAM at three layers, for two and three classes{suffix}"),
         &reference,
         places,
-        heat,
+        HEAT,
     );
     report.add(
         format!("the probabilities of these classes{suffix}"),
         &reference,
         probabilities,
-        probable,
+        PROBABILITIES,
     );
 }
 

@@ -33,9 +33,10 @@ const SUMS: Tolerance = Tolerance {
           rounds each weight once more: ten times what was measured",
 };
 
-const TF32: Tolerance = Tolerance {
-    most: 1e-2,
-    why: "share of the largest; TF32 rounds by 5e-4 in each of up to 155 layers",
+/// On a GPU libtorch rounds what convolutions that learn compute for their gradients to TF32, and tch has no switch.
+const TF32_GRADIENTS: Tolerance = Tolerance {
+    most: 1e-3,
+    why: "share of the largest; TF32 rounds the gradients of convolutions by 5e-4: twice that",
 };
 
 const PROBABILITIES: Tolerance = Tolerance {
@@ -97,7 +98,6 @@ pub fn outputs(report: &mut Report, device: Device, suffix: &str) {
     let golden = Golden::open("networks.safetensors");
     let keras = golden.made_by("Keras");
     let tables = Golden::open("networks.json");
-    let tolerance = if device.is_cuda() { TF32 } else { SUMS };
     for (name, network, scaling) in NETWORKS {
         let table = &tables.json[name];
         let size = count(&table["size"]);
@@ -158,7 +158,7 @@ pub fn outputs(report: &mut Report, device: Device, suffix: &str) {
             format!("{name} at {size}: outputs of {taps} layers, the last among them{suffix}"),
             &keras,
             off,
-            tolerance,
+            SUMS,
         );
     }
 }
@@ -192,11 +192,7 @@ pub fn tops(report: &mut Report, device: Device, suffix: &str) {
             format!("the 1,000 probabilities of {name}{suffix}"),
             &keras,
             worst(probabilities, expected),
-            if device.is_cuda() {
-                TF32
-            } else {
-                PROBABILITIES
-            },
+            PROBABILITIES,
         );
     }
 }
@@ -252,19 +248,31 @@ pub fn steps(report: &mut Report, device: Device, suffix: &str) {
             golden.made_by("Keras"),
             worst(losses, expected_losses) / scale,
         );
-        let tolerance = if device.is_cuda() { TF32 } else { STEPS };
+        let tolerance = if device.is_cuda() {
+            TF32_GRADIENTS
+        } else {
+            STEPS
+        };
         if learns {
             report.add(
                 format!("{epochs} steps of {name}, from {first} on{suffix}"),
                 &keras,
                 off,
-                if device.is_cuda() { TF32 } else { LEARNING },
+                if device.is_cuda() {
+                    TF32_GRADIENTS
+                } else {
+                    LEARNING
+                },
             );
             report.add(
                 format!("moving means and variances of {name}, after these{suffix}"),
                 &keras,
                 averages(model.base(), &expected["averages"]),
-                if device.is_cuda() { TF32 } else { AVERAGES },
+                if device.is_cuda() {
+                    TF32_GRADIENTS
+                } else {
+                    AVERAGES
+                },
             );
             continue;
         }
@@ -325,17 +333,13 @@ pub fn heat_maps(report: &mut Report, device: Device, suffix: &str) {
             format!("Grad-CAM and Grad-CAM++ of {name} at {layers} layers, by autograd{suffix}"),
             &autograd,
             places,
-            if device.is_cuda() { TF32 } else { HEAT },
+            HEAT,
         );
         report.add(
             format!("the probabilities of {name} beside these{suffix}"),
             &autograd,
             probabilities,
-            if device.is_cuda() {
-                TF32
-            } else {
-                PROBABILITIES
-            },
+            PROBABILITIES,
         );
     }
 }

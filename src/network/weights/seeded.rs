@@ -5,6 +5,7 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::machine::random::Random;
+use crate::machine::scalar::scalar;
 use crate::network::layer::Layer;
 use crate::network::operation::LayerKind;
 use crate::network::parameter::{Parameter, Role};
@@ -36,7 +37,7 @@ pub(crate) fn seeded(seed: u64, layers: &[Layer]) -> Result<Vec<LayerWeights>, T
         };
         let values = uniform(seeds.next_u64(), &parameter.shape, limit)?;
         let values = match parameter.role {
-            Role::Gamma | Role::MovingVariance => values.f_add_scalar(1.0)?,
+            Role::Gamma | Role::MovingVariance => values.f_add(&scalar(1.0)?)?,
             _ => torch_order(&values)?,
         };
         Ok((parameter.role, values))
