@@ -25,6 +25,7 @@ mod dataset;
 mod display;
 mod features;
 mod filter_patterns;
+mod gpu;
 mod lab;
 mod licences;
 mod looking_inside;

@@ -57,6 +57,11 @@ fn graphics() -> Graphics {
     }
 }
 
+/// Whether there is a GPU that answers.
+pub fn is_there() -> bool {
+    matches!(graphics(), Graphics::Cards(_))
+}
+
 /// Looks for GPUs and asks whether their driver is new enough.
 pub fn gpu(place: &Place) -> Finding {
     const TITLE: &str = "NVIDIA GPU";

@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use crate::compiler::on_path;
+use crate::graphics;
 use crate::mpi;
 use crate::programs;
 use crate::setup;
@@ -96,6 +97,7 @@ const TESTS: [&str; 7] = [
 const BROWSER_TESTS: [&str; 4] = ["--test", "browser", "--", "--ignored"];
 const LESSON_TESTS: [&str; 4] = ["--test", "lesson", "--", "--ignored"];
 const MPI_TESTS: [&str; 4] = ["--test", "mpi", "--", "--ignored"];
+const GPU_TESTS: [&str; 5] = ["--test", "library", "gpu::", "--", "--ignored"];
 
 /// The photographs and weights that `tests/lesson.rs` looks for: one of each.
 const PHOTOGRAPHS: [&str; 2] = [
@@ -175,6 +177,13 @@ pub fn command(place: &Place) -> Result<ExitCode> {
              what to do: bring {} and {}",
             PHOTOGRAPHS[0], WEIGHTS[0]
         ));
+    }
+    if graphics::is_there() {
+        optional("the lesson on a GPU", &GPU_TESTS, None)?;
+    } else {
+        say::line(
+            "skipped: the lesson on a GPU (tests/library/gpu.rs), since there is no NVIDIA GPU",
+        );
     }
     match mpi::missing() {
         None => optional("the lesson as several processes", &MPI_TESTS, None)?,

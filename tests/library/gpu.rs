@@ -1,14 +1,7 @@
 //! The lesson on an NVIDIA GPU, held against the same on the CPU: what libtorch computes there is held against
 //! Keras in `tests/golden.rs`; here it is the training, files that travel between the two, and memory that runs out.
 //!
-//! `cargo lab test` runs this where there is a GPU, and says where there is none.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and prints what it measured"
-)]
+//! `cargo lab test` runs this where there is a GPU (`cargo test --test library gpu:: -- --ignored`), and says where there is none.
 
 use std::path::Path;
 
