@@ -69,6 +69,7 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
+    use crate::machine::scalar::scalar;
 
     /// A computation that has memory for so many rows, and remembers how many it was asked for.
     fn memory_for(
@@ -79,7 +80,7 @@ mod tests {
             let count = part.size()[0];
             asked.borrow_mut().push(count);
             match count <= most {
-                true => part.f_mul(&Tensor::from(2.0_f64)),
+                true => part.f_mul(&scalar(2.0)?),
                 false => Err(TchError::Torch(
                     "CUDA out of memory. Tried to allocate".into(),
                 )),

@@ -30,7 +30,6 @@ struct Epoch {
     pictures: Option<Tensor>,
     /// What they should be taken for, in the epoch's order.
     targets: Option<Targets>,
-    len: usize,
     done: usize,
 }
 
@@ -50,7 +49,6 @@ impl Epoch {
         *self = Self {
             pictures: rows,
             targets: Some(targets),
-            len: pictures.len(),
             done: 0,
         };
         Ok(())
@@ -68,6 +66,12 @@ impl Epoch {
             None => all.f_narrow(0, first, count),
             Some(rows) => all.f_index_select(0, &rows.f_narrow(0, first, count)?),
         }
+    }
+
+    /// How many pictures have not been handed over.
+    fn left(&self) -> usize {
+        let all = self.targets.as_ref().map_or(0, Targets::len);
+        all.saturating_sub(self.done)
     }
 
     /// Hands over the next `count` pictures: their first place, and what they should be taken for.
@@ -160,34 +164,35 @@ struct Pictures<'a> {
 #[derive(Default)]
 struct Ahead {
     outputs: Vec<Tensor>,
-    /// How many of them have been handed over, and how many there are still.
+    /// How many of them have been handed over.
     done: usize,
-    left: usize,
 }
 
 impl Ahead {
-    /// Adds `count` pictures.
-    fn add(&mut self, outputs: Vec<Tensor>, count: usize) -> std::result::Result<(), TchError> {
-        let left = self.left;
-        let parts = match left {
+    /// How many have not been handed over.
+    fn left(&self) -> usize {
+        let all = self.outputs.first().map_or(0, |output| output.size()[0]);
+        (all as usize).saturating_sub(self.done)
+    }
+
+    /// Adds more pictures behind those that are left.
+    fn add(&mut self, outputs: Vec<Tensor>) -> std::result::Result<(), TchError> {
+        let parts = match self.left() {
             0 => vec![outputs],
-            _ => vec![self.take(left)?, outputs],
+            left => vec![self.take(left)?, outputs],
         };
         *self = Self {
             outputs: joined(parts)?,
             done: 0,
-            left: left + count,
         };
         Ok(())
     }
 
     fn take(&mut self, count: usize) -> std::result::Result<Vec<Tensor>, TchError> {
-        let (first, count_there) = (self.done as i64, count as i64);
-        let outputs = self.outputs.iter();
-        let outputs = outputs.map(|output| output.f_narrow(0, first, count_there));
+        let next = |output: &Tensor| output.f_narrow(0, self.done as i64, count as i64);
+        let outputs = self.outputs.iter().map(next).collect();
         self.done += count;
-        self.left -= count;
-        outputs.collect()
+        outputs
     }
 }
 
@@ -200,7 +205,7 @@ impl Pictures<'_> {
         }
         let batches = self.base.pictures_at_once() / count.max(1);
         let wanted = missing.max(batches * count);
-        wanted.min(self.epoch.len - self.epoch.done - self.ahead.left)
+        wanted.min(self.epoch.left().saturating_sub(self.ahead.left()))
     }
 
     /// Sends the next `count` pictures, from place `first` of the epoch on, through the frozen layers.
@@ -219,7 +224,8 @@ impl Pictures<'_> {
         };
         let mut parts = Vec::new();
         if self.plan.is_some() && !self.base.device().is_cuda() {
-            // A training step that does not fit names its batch size; a measurement goes on in parts.
+            // A training step that does not fit names its batch size; a measurement, and what goes ahead of its batch on a
+            // GPU, goes on in parts.
             parts.push(pass(&pixels)?);
         } else {
             self.fitting.each(&pixels, &mut |_, some| {
@@ -227,7 +233,7 @@ impl Pictures<'_> {
                 Ok(())
             })?;
         }
-        Ok(self.ahead.add(joined(parts)?, count)?)
+        Ok(self.ahead.add(joined(parts)?)?)
     }
 }
 
@@ -259,10 +265,10 @@ impl Source for Pictures<'_> {
 
     fn next(&mut self, count: usize) -> std::result::Result<Batch, Failure> {
         let _no_grad = tch::no_grad_guard();
-        let missing = count.saturating_sub(self.ahead.left);
+        let missing = count.saturating_sub(self.ahead.left());
         if missing > 0 {
             let passage = self.next_passage(count, missing);
-            self.pass(self.epoch.done + self.ahead.left, passage)?;
+            self.pass(self.epoch.done + self.ahead.left(), passage)?;
         }
         let (_, targets) = self.epoch.next(count)?;
         Ok(Batch {

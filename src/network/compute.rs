@@ -181,7 +181,7 @@ fn average_pool(x: &Tensor, window: Window) -> Result<Tensor> {
     means(x)?.f_div(&means(&ones)?)
 }
 
-/// Whether a convolution goes through cuDNN together with its bias and its ReLU, which alone take as long as it does:
+/// Whether a convolution goes through cuDNN together with its bias and its ReLU, which alone take nearly as long as it does:
 /// frozen ones in bf16. There is no gradient of that, and f32 would be rounded to TF32.
 fn is_fused_by_cudnn(x: &Tensor, kernel: &Tensor) -> Result<bool> {
     let learns = x.requires_grad() || kernel.requires_grad();

@@ -3,8 +3,6 @@
 //!
 //! `cargo lab test` runs this where there is a GPU (`cargo test --test library gpu:: -- --ignored`), and says where there is none.
 
-use std::path::Path;
-
 use evcxr_transfer::{
     Architecture, Augment, Base, Classifier, Data, Device, Error, Features, Fit, GradCam, Head,
     HeadModel, History, Lab, Occlusion, Precision, Progress, Tensor, Weights, train_head,
@@ -15,14 +13,15 @@ const GPU: Device = Device::Cuda(0);
 /// The size of pictures in most tests: 2 x 2 x 512 come out, so that the order of flattening shows.
 const SIZE: usize = 64;
 
-fn base(size: usize, device: Device, precision: Precision) -> Base {
-    let base = Base::vgg16(size, &Weights::seeded(0), device, precision).unwrap();
+fn base(device: Device, precision: Precision) -> Base {
+    let base = Base::vgg16(SIZE, &Weights::seeded(0), device, precision).unwrap();
     base.progress(Progress::quiet())
 }
 
 fn data() -> Data {
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/samples");
-    Data::open(samples).unwrap().take(24, 12)
+    Data::open(crate::common::repository("data/samples"))
+        .unwrap()
+        .take(24, 12)
 }
 
 fn fit() -> Fit {
@@ -67,7 +66,7 @@ const SUMS: f64 = 5e-6;
 fn part_1_learns_as_on_the_cpu() {
     let data = data();
     let run = |device| {
-        let base = base(SIZE, device, Precision::F32);
+        let base = base(device, Precision::F32);
         let train = base.extract_features(&data.train).unwrap();
         let validation = base.extract_features(&data.validation).unwrap();
         let (head, history) = train_head(&train, &validation, &fit()).unwrap();
@@ -87,7 +86,7 @@ fn part_1_learns_as_on_the_cpu() {
 fn parts_2_and_3_learn_as_on_the_cpu() {
     let data = data();
     let run = |device| {
-        let base = base(SIZE, device, Precision::F32);
+        let base = base(device, Precision::F32);
         let mut model = Classifier::new(&base, Head::dense(16), data.train.classes()).unwrap();
         let augment = Augment::lesson();
         let frozen = model.train_frozen(&data, &augment, &fit()).unwrap();
@@ -108,7 +107,7 @@ fn parts_2_and_3_learn_as_on_the_cpu() {
 fn bf16_learns_what_f32_learns() {
     let data = data();
     let run = |precision| {
-        let base = base(SIZE, GPU, precision);
+        let base = base(GPU, precision);
         let mut model = Classifier::new(&base, Head::dense(16), data.train.classes()).unwrap();
         let augment = Augment::lesson();
         model.train_frozen(&data, &augment, &fit()).unwrap();
@@ -133,7 +132,7 @@ fn what_one_saves_the_other_reads() {
     let path = |name: &str| folder.path().join(name);
     let data = data();
     for (here, there) in [(GPU, Device::Cpu), (Device::Cpu, GPU)] {
-        let base = base(SIZE, here, Precision::F32);
+        let base = base(here, Precision::F32);
         let train = base.extract_features(&data.train).unwrap();
         train.save(path("features.safetensors")).unwrap();
         let loaded = Features::load(path("features.safetensors"), there).unwrap();
@@ -155,13 +154,10 @@ fn what_one_saves_the_other_reads() {
             SUMS,
         );
 
-        // A run that is begun on one device goes on on the other.
-        let run = fit()
-            .epochs(2)
-            .backup(path(&format!("{here:?}.safetensors")));
+        // What has learned on one device learns on on the other.
         let mut model = Classifier::new(&base, Head::dense(16), data.train.classes()).unwrap();
         model
-            .train_frozen(&data, &Augment::lesson(), &run.clone().epochs(1))
+            .train_frozen(&data, &Augment::lesson(), &fit().epochs(1))
             .unwrap();
         model.save(path("model.safetensors")).unwrap();
         let mut loaded = Classifier::load(path("model.safetensors"), there).unwrap();
@@ -187,7 +183,7 @@ fn a_run_goes_on_as_if_it_had_not_stopped() {
     let path = folder.path().join("run.safetensors");
     let data = data();
     let model = || {
-        let base = base(SIZE, GPU, Precision::F32);
+        let base = base(GPU, Precision::F32);
         Classifier::new(&base, Head::dense(16), data.train.classes()).unwrap()
     };
     let augment = Augment::lesson();
@@ -205,7 +201,7 @@ fn what_is_inside_is_the_same() {
     let data = data();
     let picture = &data.validation.files()[0];
     let on = |device| {
-        let base = base(SIZE, device, Precision::F32);
+        let base = base(device, Precision::F32);
         let model = Classifier::new(&base, Head::dense(16), data.train.classes()).unwrap();
         let model = model.progress(Progress::quiet());
         let maps = base.feature_maps(picture, "block3_conv2").unwrap().array();
@@ -237,7 +233,7 @@ fn what_is_inside_is_the_same() {
 #[test]
 #[ignore = "needs an NVIDIA GPU"]
 fn memory_that_runs_out_is_told_and_loses_nothing() {
-    let base = base(SIZE, GPU, Precision::F32);
+    let base = base(GPU, Precision::F32);
     let side = SIZE as i64;
     let pixels = |n| Tensor::zeros([n, side, side, 3], (tch::Kind::Uint8, Device::Cpu));
     let expected = base.predict(&pixels(2)).unwrap();
