@@ -13,7 +13,8 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use tch::Device;
 
 use crate::error::{Error, Result};
-use crate::machine::memory::check_room;
+use crate::machine::memory::{CLOSE_OTHERS, check_room};
+use crate::machine::patience::patiently;
 
 /// No header is longer, in bytes; the format's own limit.
 const LONGEST_HEADER: u64 = 100_000_000;
@@ -34,19 +35,24 @@ impl TensorFile {
     /// that cannot be read.
     ///
     /// # Errors
-    /// [`Error::File`] or [`Error::Weights`] if there is no such header.
+    /// [`Error::File`] or [`Error::Weights`] if there is no such header, [`Error::Stopped`] if the cell is stopped while the
+    /// disk does not answer.
     pub(crate) fn open(path: &Path, remedy: &str) -> Result<Self> {
-        let failed = || Error::file(path, "read");
-        let mut file = File::open(path).map_err(failed())?;
-        let mut length = [0; 8];
-        let mut bytes = Vec::new();
-        if file.read_exact(&mut length).is_ok() {
-            // A damaged length ends with the file at the latest.
-            (&mut file)
-                .take(u64::from_le_bytes(length).min(LONGEST_HEADER))
-                .read_to_end(&mut bytes)
-                .map_err(failed())?;
-        }
+        let place = path.to_owned();
+        let (file, bytes) = patiently(&doing(path), move || {
+            let failed = || Error::file(&place, "read");
+            let mut file = File::open(&place).map_err(failed())?;
+            let mut length = [0; 8];
+            let mut bytes = Vec::new();
+            if file.read_exact(&mut length).is_ok() {
+                // A damaged length ends with the file at the latest.
+                (&mut file)
+                    .take(u64::from_le_bytes(length).min(LONGEST_HEADER))
+                    .read_to_end(&mut bytes)
+                    .map_err(failed())?;
+            }
+            Ok((file, bytes))
+        })?;
         let header = serde_json::from_slice(&bytes).map_err(|e| damaged(path, e, remedy))?;
         Ok(Self {
             path: path.to_owned(),
@@ -88,7 +94,7 @@ impl TensorFile {
             Device::Cpu,
             bytes,
             &self.path.display().to_string(),
-            "Close other programs, or load it on a machine with more memory",
+            CLOSE_OTHERS,
         )
     }
 
@@ -97,18 +103,26 @@ impl TensorFile {
     /// # Errors
     /// [`Error::File`] if they cannot be read.
     pub(crate) fn bytes(&self, info: &TensorInfo) -> Result<Vec<u8>> {
-        let (begin, end) = info.data_offsets;
-        let mut bytes = vec![0; end - begin];
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(self.start + begin as u64))
-            .and_then(|_| file.read_exact(&mut bytes))
-            .map_err(Error::file(&self.path, "read"))?;
-        Ok(bytes)
+        let ((begin, end), start) = (info.data_offsets, self.start);
+        let failed = || Error::file(&self.path, "read");
+        let mut file = self.file.try_clone().map_err(failed())?;
+        patiently(&doing(&self.path), move || {
+            let mut bytes = vec![0; end - begin];
+            let read = file
+                .seek(SeekFrom::Start(start + begin as u64))
+                .and_then(|_| file.read_exact(&mut bytes));
+            Ok(read.map(|()| bytes))
+        })?
+        .map_err(failed())
     }
 
     fn damaged(&self, problem: impl Display) -> Error {
         damaged(&self.path, problem, &self.remedy)
     }
+}
+
+fn doing(path: &Path) -> String {
+    format!("reading {}", path.display())
 }
 
 fn damaged(path: &Path, problem: impl Display, remedy: &str) -> Error {

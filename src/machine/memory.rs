@@ -20,6 +20,10 @@ const LIMIT_AND_USAGE: [(&str, &str); 2] = [
 /// What to do where pictures do not fit.
 pub(crate) const FEWER_PICTURES: &str = "`take` fewer pictures, or use a base for smaller ones";
 
+/// What to do where weights do not fit.
+pub(crate) const CLOSE_OTHERS: &str =
+    "Close other programs, or load it on a machine with more memory";
+
 /// Refuses what does not fit into the memory that is left: Linux would promise more than there is, and
 /// end the program when it is used. A GPU says so itself. `remedy` is what to do then.
 pub(crate) fn check_room(device: Device, bytes: usize, what: &str, remedy: &str) -> Result<()> {

@@ -15,6 +15,7 @@ pub(crate) mod fitting_batch;
 pub(crate) mod memory;
 #[cfg(feature = "mpi")]
 pub(crate) mod mpi;
+pub(crate) mod patience;
 pub(crate) mod precision;
 pub(crate) mod random;
 pub(crate) mod rows;

@@ -3,7 +3,7 @@
 //! Winograd's way where it is asked for and pays, in one pass with bias and ReLU otherwise, and as libtorch computes
 //! all others where neither can be done.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use tch::{Device, TchError, Tensor};
 
@@ -23,7 +23,7 @@ pub(crate) const PICTURES_AT_ONCE: usize = 16;
 pub(crate) enum FastConvolution {
     Fused(FusedConvolution),
     /// With the ReLU that follows.
-    Winograd(Rc<Winograd>),
+    Winograd(Arc<Winograd>),
 }
 
 impl FastConvolution {
@@ -77,7 +77,7 @@ impl FastConvolutions {
             && is_fit
             && let Some(winograd) = Winograd::new(kernel, bias, [height, width])?
         {
-            return Ok(Some(FastConvolution::Winograd(Rc::new(winograd))));
+            return Ok(Some(FastConvolution::Winograd(Arc::new(winograd))));
         }
         let (Some(fusing), Some(padding)) = (&self.fusing, window.even_sides([height, width]))
         else {

@@ -15,7 +15,7 @@ mod square;
 #[cfg(test)]
 mod tests;
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tch::{TchError, Tensor};
 
@@ -31,8 +31,8 @@ const MOST_WASTE: f64 = 1.8;
 
 /// One layer: a convolution of 3 x 3 that keeps the size of pictures, with bias and ReLU.
 pub(crate) struct Winograd {
-    /// [out, in, 3, 3]
-    kernel: Tensor,
+    /// [out, in, 3, 3]; locked, since tch's tensors are not to be used by two threads at once, and a model may go to another.
+    kernel: Mutex<Tensor>,
     bias: Vec<Lanes>,
     /// (36, out / 16, in, 16), made when it is first needed: it has four times the numbers of the kernel.
     transformed: OnceLock<Vec<Lanes>>,
@@ -66,7 +66,7 @@ impl Winograd {
             None => vec![Lanes::ZERO; outputs as usize / LANES],
         };
         Ok(Some(Self {
-            kernel: kernel.shallow_clone(),
+            kernel: Mutex::new(kernel.shallow_clone()),
             bias,
             transformed: OnceLock::new(),
         }))
@@ -83,8 +83,9 @@ impl Winograd {
             }
         }
         let twice = Tensor::f_from_slice(&twice)?.f_view([9, PLACES as i64])?;
-        let (_, inputs, ..) = self.kernel.size4()?;
-        let strips = self.kernel.f_reshape([-1, LANES as i64, inputs, 9])?;
+        let kernel = self.kernel.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, inputs, ..) = kernel.size4()?;
+        let strips = kernel.f_reshape([-1, LANES as i64, inputs, 9])?;
         let places = strips.f_matmul(&twice)?.f_permute([3, 0, 2, 1])?;
         let values = lanes(&places)?;
         Ok(self.transformed.get_or_init(|| values))

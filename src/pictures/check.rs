@@ -316,7 +316,7 @@ impl Data {
 type Seen = std::result::Result<((usize, usize), u64), String>;
 
 fn see(file: &Path) -> Seen {
-    let photo = Photo::open(file).map_err(reason_of)?;
+    let photo = Photo::read(file).map_err(reason_of)?;
     let sides = (photo.width(), photo.height());
     let mut hasher = DefaultHasher::new();
     (sides.0, sides.1, photo.bytes()).hash(&mut hasher);

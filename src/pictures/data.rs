@@ -22,7 +22,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::machine::random::Random;
 use crate::pictures::dataset::Dataset;
-use crate::pictures::folder::{check_is_local, name_of, refuse_split};
+use crate::pictures::folder::{check_is_local, looked_through, name_of, refuse_split};
 use crate::pictures::left_out;
 use crate::pictures::target::Target;
 use crate::show::display::displayed;
@@ -46,7 +46,10 @@ impl Data {
     /// [`Error::Dataset`] if one of the two is missing, has no pictures in class folders, or if
     /// their classes differ; [`Error::File`] if a folder cannot be read.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
-        let folder = folder.as_ref();
+        looked_through(folder.as_ref(), Self::of_parts)
+    }
+
+    fn of_parts(folder: &Path) -> Result<Self> {
         check_is_local(folder)?;
         for part in ["train", "validation"] {
             if !folder.join(part).is_dir() {
@@ -62,8 +65,8 @@ impl Data {
                 });
             }
         }
-        let train = Dataset::open(folder.join("train"))?;
-        let validation = Dataset::open(folder.join("validation"))?;
+        let train = Dataset::of_class_folders(&folder.join("train"))?;
+        let validation = Dataset::of_class_folders(&folder.join("validation"))?;
         let data = Self { train, validation };
         data.check_classes(folder)?;
         Ok(data)

@@ -19,8 +19,8 @@ use ndarray::Array2;
 use crate::error::{Error, Result};
 use crate::machine::random::hash_of;
 use crate::pictures::folder::{
-    KNOWN_ENDINGS, holds_pictures, is_picture, name_of, pictures_below, refuse_split,
-    sorted_entries,
+    KNOWN_ENDINGS, holds_pictures, is_picture, looked_through, name_of, pictures_below,
+    refuse_split, sorted_entries,
 };
 use crate::pictures::labels::Labels;
 use crate::pictures::left_out::{self, LeftOut};
@@ -57,10 +57,14 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Dataset`] if there are no class folders or no pictures in them, or if its folders are those of
-    /// a split (`train`, `val`, `test`), not of classes; [`Error::File`] if a folder cannot be read.
+    /// a split (`train`, `val`, `test`), not of classes; [`Error::File`] if a folder cannot be read, [`Error::Stopped`] if
+    /// the cell is stopped while the disk does not answer.
     #[doc(alias("flow_from_directory", "image_dataset_from_directory", "from_folder"))]
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
-        let folder = folder.as_ref();
+        looked_through(folder.as_ref(), Self::of_class_folders)
+    }
+
+    pub(super) fn of_class_folders(folder: &Path) -> Result<Self> {
         let mut classes = Vec::new();
         let (mut files, mut labels, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
         for class in sorted_entries(folder)? {
@@ -102,11 +106,13 @@ impl Dataset {
 
     /// All pictures in a folder and in the folders inside it, without classes.
     pub(crate) fn unlabelled(folder: &Path) -> Result<Self> {
-        let (files, left_out) = pictures_below(folder)?;
-        let labels = Labels::of_classes(vec![0; files.len()]);
-        Ok(Self {
-            left_out,
-            ..Self::new(folder, files, Vec::new(), labels)
+        looked_through(folder, |folder| {
+            let (files, left_out) = pictures_below(folder)?;
+            let labels = Labels::of_classes(vec![0; files.len()]);
+            Ok(Self {
+                left_out,
+                ..Self::new(folder, files, Vec::new(), labels)
+            })
         })
     }
 

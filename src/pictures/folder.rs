@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::machine::disk::is_junk;
+use crate::machine::patience::patiently;
 use crate::pictures::left_out::{LeftOut, reason_of};
 
 /// What a name may end with for Keras' directory iterator, in lower case; the dot is not asked for. And WebP, which
@@ -44,6 +45,16 @@ pub(crate) fn check_is_local(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// What `look` makes of a folder, whose disk may be slow or gone.
+pub(crate) fn looked_through<T: Send + 'static>(
+    folder: &Path,
+    look: impl FnOnce(&Path) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let folder = folder.to_owned();
+    let doing = format!("looking through {}", folder.display());
+    patiently(&doing, move || look(&folder))
 }
 
 /// The entries of a folder, sorted as Python sorts their names: by code point.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::machine::patience::patiently;
 use crate::pictures::csv::CsvTable;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::labels::Labels;
@@ -67,16 +68,25 @@ impl Dataset {
                 },
             });
         }
-        let table = CsvTable::read(csv.as_ref())?;
+        let (csv, folder) = (csv.as_ref().to_owned(), folder.as_ref().to_owned());
+        let columns: Vec<_> = columns.iter().map(|&name| name.to_owned()).collect();
+        let doing = format!("reading {}", csv.display());
+        patiently(&doing, move || {
+            Self::of_table(&csv, &folder, target, &columns)
+        })
+    }
+
+    fn of_table(csv: &Path, folder: &Path, target: Target, columns: &[String]) -> Result<Self> {
+        let table = CsvTable::read(csv)?;
         let places = columns.iter().map(|name| table.column(name));
         let places = places.collect::<Result<Vec<_>>>()?;
-        let files = files(&table, folder.as_ref())?;
+        let files = files(&table, folder)?;
         let (names, labels) = match target {
             Target::Class => classes(&table, places[0])?,
             Target::Labels if is_text(&table, &places) => words(&table, places[0])?,
             _ => numbers(&table, &places, target)?,
         };
-        Ok(Self::new(folder.as_ref(), files, names, labels))
+        Ok(Self::new(folder, files, names, labels))
     }
 }
 

@@ -71,7 +71,7 @@ impl Dataset {
     ) -> Result<()> {
         let batch_size = batch_size.clamp(1, self.len().max(1));
         let interpolation = self.interpolation;
-        let resized = move |file: &Path| Photo::open(file)?.resize(size, size, interpolation);
+        let resized = move |file: &Path| Photo::read(file)?.resize(size, size, interpolation);
         let check = || progress.check("reading pictures");
         let no_room = |_| Error::OutOfMemory {
             doing: "reading pictures".into(),

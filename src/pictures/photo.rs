@@ -21,6 +21,7 @@ use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::machine::disk;
+use crate::machine::patience::patiently;
 use crate::pictures::decode::decode;
 use crate::pictures::folder::check_is_local;
 use crate::pictures::pixels::MOST_PIXELS;
@@ -44,10 +45,17 @@ impl Photo {
     ///
     /// # Errors
     /// [`Error::File`] if the file cannot be read, [`Error::Picture`] if it is no whole picture, [`Error::Download`]
-    /// for an address on the web, which has to be downloaded first.
+    /// for an address on the web, which has to be downloaded first, [`Error::Stopped`] if the cell is stopped while the
+    /// disk does not answer.
     #[doc(alias("load_img", "Image.open", "imread"))]
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        let path = path.as_ref().to_owned();
+        let doing = format!("reading {}", path.display());
+        patiently(&doing, move || Self::read(&path))
+    }
+
+    /// The same on this thread, for who reads many and waits for them himself.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         check_is_local(path)?;
         let encoded = disk::read(path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -6,12 +6,12 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
-use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::machine::patience::awaited;
 
 /// The bytes of results that may wait for an older file. Much: a photograph from a phone takes as long as
 /// eighty of the lesson's pictures, and the other cores go on meanwhile.
@@ -19,9 +19,6 @@ const MOST_WAITING: usize = 64 << 20;
 
 /// The most results that wait, however small.
 const MOST_AHEAD: usize = 1024;
-
-/// How often a stop is asked for while a file is waited for.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Reads `files` with one thread for each core and hands over what `read` makes of each, one by one and
 /// in order: `each(index, result)`. Ends with the first error of `each`, and with that of `check`, which is asked as long
@@ -101,17 +98,6 @@ fn start<T: Send + 'static>(
     begin
 }
 
-/// Waits for a result; `None` from a thread that has panicked.
-fn awaited<T>(result: &Receiver<T>, check: &dyn Fn() -> Result<()>) -> Result<Option<T>> {
-    loop {
-        match result.recv_timeout(PATIENCE) {
-            Ok(result) => return Ok(Some(result)),
-            Err(RecvTimeoutError::Disconnected) => return Ok(None),
-            Err(RecvTimeoutError::Timeout) => check()?,
-        }
-    }
-}
-
 /// One for each core.
 fn threads() -> usize {
     available_parallelism().map_or(1, usize::from)
@@ -127,6 +113,7 @@ fn ahead(result_bytes: usize) -> usize {
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a failing test may stop")]
 mod tests {
     use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
 
     use super::*;
 

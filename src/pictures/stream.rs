@@ -147,7 +147,7 @@ impl Reading {
         let is_given_up = Arc::new(AtomicBool::new(false));
         let given_up = is_given_up.clone();
         let thread = std::thread::spawn(move || {
-            let read = move |file: &Path| Photo::open(file)?.resize(size, size, interpolation);
+            let read = move |file: &Path| Photo::read(file)?.resize(size, size, interpolation);
             let over = || Error::Stopped {
                 doing: DOING.into(),
             };

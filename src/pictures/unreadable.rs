@@ -39,7 +39,7 @@ impl Dataset {
         let files = self.files().get(first..).unwrap_or_default();
         let mut task = progress.task(CHECKING, "pictures", Some(files.len()));
         let mut found = Vec::new();
-        let reason = |file: &Path| Photo::open(file).err().map(reason_of);
+        let reason = |file: &Path| Photo::read(file).err().map(reason_of);
         let check = || progress.check(CHECKING);
         in_order(
             files,

@@ -842,6 +842,25 @@ fn pictures_are_predicted_one_by_one_and_by_the_folder() {
 }
 
 #[test]
+fn what_one_holds_may_go_to_another_thread() {
+    fn movable<T: Send>() {}
+    movable::<Base>();
+    movable::<Classifier>();
+    movable::<evcxr_transfer::HeadModel>();
+    movable::<evcxr_transfer::Features>();
+    movable::<evcxr_transfer::Lab>();
+    movable::<Weights>();
+    movable::<Data>();
+    movable::<Fit>();
+    movable::<History>();
+    let (model, data) = (model(), data());
+    let here = model.predict(&data.train.files()[0]).unwrap();
+    let there = std::thread::spawn(move || model.predict(&data.train.files()[0]).unwrap());
+    let there = there.join().unwrap();
+    assert_eq!(there.probabilities(), here.probabilities());
+}
+
+#[test]
 fn what_does_not_fit_is_refused_before_anything_is_computed() {
     let data = data();
     let mut model = Classifier::new(&base(SIZE), Head::dense(16), &["a", "b", "c"]).unwrap();

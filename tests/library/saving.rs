@@ -156,7 +156,7 @@ fn a_full_disk_costs_no_file_and_no_run() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_disk_that_can_only_be_read_is_told_with_its_file() {
-    let (model, features) = (model(), features());
+    let (mut model, features) = (model(), features());
     let mut head = Head::dense(4).build(&features, 0).unwrap();
     let history = history(&mut head, &features);
     for (name, save) in every_way(&model, &head, &features, &history) {
@@ -166,6 +166,21 @@ fn a_disk_that_can_only_be_read_is_told_with_its_file() {
         assert!(matches!(error, Error::File { .. }), "{error:?}");
         assert!(error.to_string().contains(name), "{error}");
     }
+    // A checkpoint's place is tried before the first epoch.
+    let place = Path::new("/proc/sys/run.safetensors");
+    let fit = fit().epochs(2).checkpoint(place);
+    let before = head.predict(&features).unwrap();
+    for error in [
+        head.fit(&features, &features, &fit).unwrap_err(),
+        model
+            .train_frozen(&data(), &Augment::none(), &fit)
+            .unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::File { .. }), "{error:?}");
+        assert!(error.to_string().contains("run.safetensors"), "{error}");
+    }
+    assert_eq!(head.predict(&features).unwrap(), before);
+    assert!(model.history().epochs.is_empty());
 }
 
 #[test]

@@ -151,6 +151,19 @@ fn every_kind_of_file_gives_the_same_weights_bit_for_bit() {
 }
 
 #[test]
+fn a_file_of_several_parts_is_read_with_all_others() {
+    let [first, second] = [1, 2].map(|number| format!("model-0000{number}-of-00002.safetensors"));
+    let folder = written(&[&first], &[]);
+    for part in [&first, &second] {
+        let base = base(&Weights::load(folder.path().join(part)).unwrap()).unwrap();
+        assert_base_is_seeded(&base, Kind::Float, part);
+    }
+    std::fs::remove_file(folder.path().join(&first)).unwrap();
+    let error = Weights::load(folder.path().join(&second)).unwrap_err();
+    assert!(error.to_string().contains(&first), "{error}");
+}
+
+#[test]
 fn an_archive_saved_by_tch_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vgg16.ot");
@@ -419,6 +432,17 @@ fn a_tensor_claims_no_more_than_its_file_can_hold() {
     for name in names {
         assert_says(&folder.path().join(name), &["damaged", "claims"]);
     }
+}
+
+#[test]
+fn a_file_of_terabytes_is_refused_for_want_of_memory() {
+    let name = "claims_much.h5";
+    let folder = written(&[name], &[]);
+    let path = folder.path().join(name);
+    // Nothing of it is on the disk, but the file is as long as it claims.
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(1 << 43).unwrap();
+    assert_says(&path, &["memory for block1_conv1", "GB", "Close other"]);
 }
 
 #[test]

@@ -194,6 +194,12 @@ def main():
             group.create_dataset("block1_conv1_W_1:0", shape, np.float32, chunks=chunks)
             file["padding"] = np.zeros(padding, np.uint8)
 
+    def in_parts(path):
+        """What huggingface_hub's `save_torch_state_dict` makes of a large model: whole tensors, shared out."""
+        state = list(torch_weights(args, weights).items())
+        for number, part in enumerate([state[:11], state[11:]], 1):
+            safetensors.torch.save_file(dict(part), path.with_name(f"model-{number:05}-of-00002.safetensors"))
+
     def as_keras_names(kernel, bias):
         named = {}
         for name, pair in weights.items():
@@ -226,6 +232,7 @@ def main():
         # 256 kB in a file of 14; more values than any layer has, and many times a few.
         "claims.h5": lambda p: claims(p, (128, 512), None, 10_000),
         "claims_in_chunks.h5": lambda p: claims(p, (25_089, 4_096), (512, 512), 10_000_000),
+        "claims_much.h5": lambda p: claims(p, (1 << 20, 1 << 20)),
         "claims_often.h5": lambda p: claims(p, (4_096, 4_096), (512, 512), 10_000_000, 100),
         "whole_model.keras": lambda p: keras_model(args, weights).save(p),
         # torchvision's names.
@@ -242,6 +249,7 @@ def main():
         "prefixed.safetensors": lambda p: safetensors.torch.save_file(
             {f"module.model.{key}": value for key, value in torch_weights(args, weights).items()}, p
         ),
+        "model-00001-of-00002.safetensors": in_parts,
         "features_alone.safetensors": lambda p: safetensors.torch.save_file(
             {
                 key.removeprefix("features."): value

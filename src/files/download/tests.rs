@@ -866,6 +866,23 @@ fn a_download_that_trickles_is_given_up_and_what_came_is_kept() {
 }
 
 #[test]
+fn an_answer_whose_headers_trickle_is_no_answer() {
+    let server = Server::start(|_, _, connection| {
+        for byte in format!("HTTP/1.1 200 OK\r\nX-Long: {}", "x".repeat(1000)).bytes() {
+            if connection.write_all(&[byte]).is_err() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let folder = tempdir().unwrap();
+    let begin = Instant::now();
+    let error = fetch(&server.remote(), &folder).unwrap_err().to_string();
+    assert!(error.contains("no answer within 0.3 s"), "{error}");
+    assert!(begin.elapsed() < Duration::from_secs(4));
+}
+
+#[test]
 fn what_made_room_for_a_download_is_never_overwritten() {
     let server = Server::start(|_, request, connection| serve(request, connection, "", BYTES));
     let folder = tempdir().unwrap();

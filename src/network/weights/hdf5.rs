@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use hdf5_reader::group::Group;
 use hdf5_reader::{Datatype, Hdf5File};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::memory::{CLOSE_OTHERS, check_room};
 use crate::network::weights::stored_layer::{Reading, f32_tensor, shape_only, unusable};
 
 /// How many bytes a tensor in chunks, which may be compressed, may have for each byte of the file: trained
@@ -95,6 +96,10 @@ impl Hdf5 {
         if self.reading == Reading::Shapes {
             return shape_only(&shape).map_err(Error::compute(format!("reading {name}")));
         }
+        // The file's bytes, and f32 beside them.
+        let room = usize::try_from(values.saturating_mul(bytes + 4)).unwrap_or(usize::MAX);
+        let what = format!("{name} of {}", self.path.display());
+        check_room(Device::Cpu, room, &what, CLOSE_OTHERS)?;
         let bytes = dataset.read_native_bytes().map_err(damaged)?;
         f32_tensor(&bytes, &shape, kind).map_err(Error::compute(format!("reading {name}")))
     }

@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::files::archive::in_words;
+use crate::machine::memory::{CLOSE_OTHERS, check_room};
 use crate::network::weights::stored_layer::{StoredLayer, unusable};
 use crate::network::weights::torch_names::torch_names;
 
@@ -39,6 +40,9 @@ pub(crate) fn read(path: &Path) -> Result<Vec<StoredLayer>> {
         return Err(needs_conversion(path));
     }
     check_entries(path, &mut archive, bytes)?;
+    let room = usize::try_from(bytes).unwrap_or(usize::MAX);
+    let what = path.display().to_string();
+    check_room(Device::Cpu, room, &what, CLOSE_OTHERS)?;
     let named = Tensor::load_multi_with_device(path, Device::Cpu)
         .map_err(Error::compute(format!("reading {}", path.display())))?;
     let mut tensors = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! .safetensors with torchvision's or Keras' names, and the classifiers that this crate saves in it.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
 use safetensors::tensor::Dtype;
 use tch::Kind;
@@ -25,30 +25,37 @@ pub(crate) struct Found {
     pub(crate) origin: Option<Origin>,
 }
 
-/// Reads the file, unless it says itself that it has no network in it.
+/// Reads the file, unless it says itself that it has no network in it; one of several parts with all others.
 pub(crate) fn read(path: &Path, reading: Reading) -> Result<Found> {
-    let file = TensorFile::open(path, "Download it again")?;
-    let metadata = file.metadata();
+    let parts = parts_of(path);
+    let parts = parts
+        .iter()
+        .map(|part| TensorFile::open(part, "Download it again"));
+    let parts = parts.collect::<Result<Vec<_>>>()?;
+    let metadata = parts.iter().flat_map(TensorFile::metadata);
+    let metadata = metadata.collect::<HashMap<_, _>>();
     let origin = origin(path, &|key: &str| metadata.get(key).map(String::as_str))?;
-    if reading == Reading::Whole {
-        file.check_whole()?;
-    }
     let mut tensors = BTreeMap::new();
-    for (name, info) in file.tensors() {
-        let kind = match info.dtype {
-            Dtype::F16 => Kind::Half,
-            Dtype::BF16 => Kind::BFloat16,
-            Dtype::F32 => Kind::Float,
-            Dtype::F64 => Kind::Double,
-            // Counters such as batch normalisation's; no kernel or bias is a whole number.
-            _ => continue,
-        };
-        let tensor = match reading {
-            Reading::Whole => f32_tensor(&file.bytes(info)?, &info.shape, kind),
-            Reading::Shapes => shape_only(&info.shape),
-        };
-        let tensor = tensor.map_err(Error::compute(format!("reading {name}")))?;
-        tensors.insert(name, tensor);
+    for file in &parts {
+        if reading == Reading::Whole {
+            file.check_whole()?;
+        }
+        for (name, info) in file.tensors() {
+            let kind = match info.dtype {
+                Dtype::F16 => Kind::Half,
+                Dtype::BF16 => Kind::BFloat16,
+                Dtype::F32 => Kind::Float,
+                Dtype::F64 => Kind::Double,
+                // Counters such as batch normalisation's; no kernel or bias is a whole number.
+                _ => continue,
+            };
+            let tensor = match reading {
+                Reading::Whole => f32_tensor(&file.bytes(info)?, &info.shape, kind),
+                Reading::Shapes => shape_only(&info.shape),
+            };
+            let tensor = tensor.map_err(Error::compute(format!("reading {name}")))?;
+            tensors.insert(name, tensor);
+        }
     }
     let tensors = torch_names(tensors).map_err(Error::compute("reading weights"))?;
     let mut layers = StoredLayer::named(path, &tensors)?;
@@ -66,6 +73,26 @@ pub(crate) fn read(path: &Path, reading: Reading) -> Result<Found> {
         layers,
         origin,
     })
+}
+
+/// A file, or all parts of which it is one by its name: `model-00001-of-00003.safetensors`, as Hugging Face's libraries
+/// write what is large.
+fn parts_of(path: &Path) -> Vec<PathBuf> {
+    let parts = || {
+        let name = path.file_name()?.to_str()?.strip_suffix(".safetensors")?;
+        let (rest, count) = name.rsplit_once("-of-")?;
+        let (name, number) = rest.rsplit_once('-')?;
+        let is_number = |text: &str| text.len() == 5 && text.bytes().all(|c| c.is_ascii_digit());
+        if !is_number(number) || !is_number(count) {
+            return None;
+        }
+        let all = 1..=count.parse::<usize>().ok()?;
+        let file =
+            |number| path.with_file_name(format!("{name}-{number:05}-of-{count}.safetensors"));
+        Some(all.map(file).collect::<Vec<_>>())
+    };
+    let parts = parts().filter(|parts| parts.iter().any(|part| part == path));
+    parts.unwrap_or_else(|| vec![path.to_owned()])
 }
 
 /// What a saved classifier says of its base; nothing for a file of others.

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::files::tensors;
+use crate::machine::patience::patiently;
 use crate::network::architecture::Architecture;
 use crate::network::origin::Origin;
 use crate::network::weights::hdf5::Hdf5;
@@ -50,7 +51,8 @@ impl Weights {
     ///
     /// # Errors
     /// [`Error::File`] if the file cannot be read; [`Error::Weights`] if it is damaged, cut short, holds
-    /// a head or features, has values that are no finite numbers, or is of a kind that has to be converted first, with the command that does it.
+    /// a head or features, has values that are no finite numbers, or is of a kind that has to be converted first, with the command that does it;
+    /// [`Error::Stopped`] if the cell is stopped while the disk does not answer.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         Self::read(path.as_ref(), Reading::Whole)
     }
@@ -65,14 +67,17 @@ impl Weights {
     }
 
     fn read(path: &Path, reading: Reading) -> Result<Self> {
-        // Readers of binary formats have panicked on damaged files before; a cell must survive one.
-        let read = std::panic::catch_unwind(|| read(path, reading));
-        let weights = read.unwrap_or_else(|_| {
-            Err(unusable(
-                path,
-                "the file is damaged: its reader gave up",
-                "Download it again",
-            ))
+        let file = path.to_owned();
+        let weights = patiently(&format!("reading {}", path.display()), move || {
+            // Readers of binary formats have panicked on damaged files before; a cell must survive one.
+            let read = std::panic::catch_unwind(|| read(&file, reading));
+            read.unwrap_or_else(|_| {
+                Err(unusable(
+                    &file,
+                    "the file is damaged: its reader gave up",
+                    "Download it again",
+                ))
+            })
         })?;
         if weights.layers.is_empty() {
             return Err(unusable(

@@ -152,7 +152,7 @@ fn keep(place: &Place, session: &Session, is_spare: bool) -> Result<(), String> 
         fs::write(folder.join("spare"), "").map_err(failed)?;
     }
     session.fill(place);
-    let listener = UnixListener::bind(socket(folder)).map_err(failed)?;
+    let listener = listener(folder).map_err(failed)?;
     let mut engine = Engine::start(place, session)?;
     let front = if is_spare {
         if !engine.warm_up() {
@@ -174,6 +174,15 @@ fn keep(place: &Place, session: &Session, is_spare: bool) -> Result<(), String> 
             .map_err(failed),
         None => Ok(()),
     }
+}
+
+/// Listens at a session's socket, which is there once it is listened to, and not before: whoever came between the two
+/// would be refused.
+fn listener(folder: &Path) -> io::Result<UnixListener> {
+    let new = folder.join("socket.new");
+    let listener = UnixListener::bind(&new)?;
+    fs::rename(&new, socket(folder))?;
+    Ok(listener)
 }
 
 /// Waits for the front; `None` when it does not come, or would not want this engine any more.
@@ -204,6 +213,22 @@ fn wait(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_sees_a_socket_is_let_in() {
+        for _ in 0..300 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = socket(folder.path());
+            let front = std::thread::spawn(move || {
+                while !path.exists() {
+                    std::hint::spin_loop();
+                }
+                UnixStream::connect(path).map(drop)
+            });
+            let _listener = listener(folder.path()).unwrap();
+            front.join().unwrap().unwrap();
+        }
+    }
 
     #[test]
     fn a_spare_engine_of_the_present_template_is_taken_once() {

@@ -43,8 +43,8 @@ impl Start {
     /// Starts the engine.
     pub fn begin(self) {
         tokio::spawn(async move {
-            let outcome = match self.prepare().await {
-                Ok(folder) => self.listen(folder).await,
+            let outcome = match self.reach().await {
+                Ok((folder, engine)) => self.listen(folder, engine).await,
                 Err(reason) => Err(reason),
             };
             if let Err(reason) = outcome {
@@ -53,9 +53,22 @@ impl Start {
         });
     }
 
+    /// Finds or starts an engine that answers: its session's folder, and the way to it.
+    async fn reach(&self) -> Result<(PathBuf, UnixStream), String> {
+        loop {
+            let (folder, is_spare) = self.prepare().await?;
+            match UnixStream::connect(keep::socket(&folder)).await {
+                Ok(engine) => return Ok((folder, engine)),
+                // It has ended since it said that it waits; it is taken now, so that another comes, or a new one.
+                Err(_) if is_spare => {}
+                Err(error) => return Err(format!("the engine does not answer: {error}")),
+            }
+        }
+    }
+
     /// Brings the template up to date and finds or starts an engine: its session's folder, where its socket
-    /// is.
-    async fn prepare(&self) -> Result<PathBuf, String> {
+    /// is, and whether it waited there.
+    async fn prepare(&self) -> Result<(PathBuf, bool), String> {
         let start = self.clone();
         let work = move || {
             let place = &start.place;
@@ -73,7 +86,7 @@ impl Start {
                 template::prepare(place, &tell)?;
             }
             if let Some(folder) = keep::claim(place) {
-                return Ok(folder);
+                return Ok((folder, true));
             }
             let (folder, mut keeper) = keep::start(place)?;
             let socket = keep::socket(&folder);
@@ -92,7 +105,7 @@ impl Start {
             }
             // Its last words come over the socket from here on.
             std::thread::spawn(move || keeper.wait());
-            Ok(folder)
+            Ok((folder, false))
         };
         tokio::task::spawn_blocking(work)
             .await
@@ -100,10 +113,7 @@ impl Start {
     }
 
     /// Hands on what the engine tells, until it ends.
-    async fn listen(&self, folder: PathBuf) -> Result<(), String> {
-        let engine = UnixStream::connect(keep::socket(&folder))
-            .await
-            .map_err(|error| format!("the engine does not answer: {error}"))?;
+    async fn listen(&self, folder: PathBuf, engine: UnixStream) -> Result<(), String> {
         let (engine, mut requests) = engine.into_split();
         let surroundings = format!("{}\n", Surroundings::own().line());
         requests
