@@ -87,10 +87,6 @@ class Server:
     def __init__(self, folder, root, pictures=None):
         self.log, self.runtime = folder / "server.log", folder / "runtime"
         self.token = secrets.token_urlsafe(24)
-        settings = folder / "config/lab/user-settings/@jupyterlab/apputils-extension"
-        settings.mkdir(parents=True)
-        # Nothing is fetched, and the reader's first answer is given: the question would cover the page.
-        (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
         environment = {
             **os.environ,
             "EVCXR_TRANSFER_OFFLINE": "1",
@@ -215,6 +211,9 @@ class Page:
         dialog = self.page.locator(".jp-Dialog-content")
         if dialog.count():
             raise Trouble(f"JupyterLab asks something: {dialog.first.text_content()}")
+        toast = self.page.locator(".Toastify__toast")
+        if toast.count():
+            raise Trouble(f"something covers a part of the page: {toast.first.text_content()}")
         return cells
 
     def run(self):

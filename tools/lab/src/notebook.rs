@@ -35,11 +35,6 @@ pub fn command(place: &Place, arguments: &[String]) -> Result<ExitCode> {
         .args(["-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"])
         .arg(format!("--ServerApp.root_dir={}", folder.display()))
         .arg(format!("--LabApp.default_url={url}"))
-        // No question about Jupyter's news covers the first page, and nothing asks the network for them.
-        .args([
-            "--LabApp.news_url=None",
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        ])
         .args(options)
         .current_dir(&folder)
         .status()

@@ -1,4 +1,4 @@
-//! What the Jupyter in `.venv`, and no other, is told about the kernel.
+//! What the Jupyter in `.venv`, and no other, is told: about the kernel, and not to ask about news.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,26 +11,45 @@ use crate::trouble::{Result, Trouble};
 /// The name by which notebooks ask for the kernel.
 const NAME: &str = "rust_transfer";
 
+/// The name of the file with JupyterLab's settings.
+const OVERRIDES: &str = "overrides.json";
+
 /// The picture in JupyterLab's launcher.
 const LOGO: &str = include_str!("../logo.svg");
+
+/// What JupyterLab's settings are where the reader has none: no question about Jupyter's news covers the first page, and
+/// nothing asks the network for them or for a newer JupyterLab. (`LabApp.news_url=None` fetches none and asks all the same.)
+const SETTINGS: &str = r#"{
+ "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}
+}
+"#;
 
 /// Whether Jupyter knows the kernel as it is now.
 pub fn is_made(place: &Place) -> bool {
     let folder = spec_folder(place);
-    fs::read_to_string(folder.join("kernel.json")).is_ok_and(|text| text == spec(place))
+    let is = |path: PathBuf, text: &str| fs::read_to_string(path).is_ok_and(|found| found == text);
+    is(folder.join("kernel.json"), &spec(place))
         && folder.join("logo-svg.svg").is_file()
+        && is(settings_folder(place).join(OVERRIDES), SETTINGS)
 }
 
 /// Tells it.
 pub fn make(place: &Place) -> Result<()> {
-    let folder = spec_folder(place);
-    let write = |name: &str, text: &str| {
+    let write = |folder: &Path, name: &str, text: &str| {
+        fs::create_dir_all(folder).map_err(|error| Trouble::file("make", folder, &error))?;
         let path = folder.join(name);
         fs::write(&path, text).map_err(|error| Trouble::file("write", &path, &error))
     };
-    fs::create_dir_all(&folder).map_err(|error| Trouble::file("make", &folder, &error))?;
-    write("logo-svg.svg", LOGO)?;
-    write("kernel.json", &spec(place))
+    write(&settings_folder(place), OVERRIDES, SETTINGS)?;
+    let folder = spec_folder(place);
+    write(&folder, "logo-svg.svg", LOGO)?;
+    write(&folder, "kernel.json", &spec(place))
+}
+
+/// Where JupyterLab looks for other defaults of its settings
+/// (<https://jupyterlab.readthedocs.io/en/stable/user/directories.html#overrides-json>).
+fn settings_folder(place: &Place) -> PathBuf {
+    place.venv().join("share/jupyter/lab/settings")
 }
 
 fn spec_folder(place: &Place) -> PathBuf {
