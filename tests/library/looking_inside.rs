@@ -347,6 +347,16 @@ fn a_report_tells_what_evaluate_and_predict_tell() {
             .to_string()
             .contains("seeded random weights")
     );
+    // Nine pictures: cells and the bar beside them count them one by one.
+    let counts = report.plot_confusion_matrix().to_svg().unwrap();
+    let numbers = counts.split(['<', '>']).map(str::trim);
+    let numbers = numbers.filter(|text| text.parse::<f64>().is_ok());
+    let numbers = numbers.collect::<Vec<_>>();
+    assert!(numbers.len() > 5, "{numbers:?}");
+    assert!(
+        numbers.iter().all(|n| n.parse::<u32>().is_ok()),
+        "{numbers:?}"
+    );
     let area = report.area_under_curve().unwrap();
     assert!((0.0..=1.0).contains(&area));
     let curve = report.roc_curve().unwrap().to_svg().unwrap();
