@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::files::attempt::{Attempt, Ended, Shown};
-use crate::files::http::EAR;
 use crate::files::part::Part;
 use crate::files::remote::Remote;
+use crate::machine::patience::PATIENCE;
 use crate::show::progress::Progress;
 
 /// How often one call asks the server before it gives up.
@@ -161,7 +161,7 @@ impl Download<'_> {
         let start = Instant::now();
         while let Some(left) = pause.checked_sub(start.elapsed()) {
             self.shown.check()?;
-            sleep(left.min(EAR));
+            sleep(left.min(PATIENCE));
         }
         Ok(())
     }

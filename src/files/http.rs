@@ -1,7 +1,7 @@
 //! Questions to a server over HTTP: sent, waited for with an ear for a stop, and why no answer came.
 
 use std::io::{self, Read};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
@@ -11,9 +11,7 @@ use ureq::{Agent, Body};
 
 use crate::error::Result;
 use crate::files::remote::{CHUNK, Remote};
-
-/// How long a stop may go unheard while the server is silent.
-pub(crate) const EAR: Duration = Duration::from_millis(100);
+use crate::machine::patience::awaited;
 
 /// What came of a question.
 pub(crate) type Answer<T> = std::result::Result<T, ureq::Error>;
@@ -104,14 +102,8 @@ impl<T: Send + 'static> Waiting<T> {
 
     /// The next find; nothing after the last. `check` is asked meanwhile, and ends the waiting by an error.
     pub(crate) fn next(&self, check: impl Fn() -> Result<()>) -> Result<Answer<Option<T>>> {
-        loop {
-            check()?;
-            match self.0.recv_timeout(EAR) {
-                Ok(found) => return Ok(found.map(Some)),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(Ok(None)),
-            }
-        }
+        check()?;
+        Ok(awaited(&self.0, &check)?.transpose())
     }
 }
 

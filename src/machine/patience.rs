@@ -1,4 +1,4 @@
-//! Waiting for a disk that may never answer: [`patiently`].
+//! Waiting for a disk or a server that may never answer: [`patiently`], [`awaited`].
 //!
 //! A network drive that is gone keeps whoever reads from it, and no signal frees him. So what reads is a thread of its
 //! own, and the caller, who waits for it, can be told to stop.
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::machine::stop::Stop;
 
 /// How often a stop is asked for while an answer does not come.
-const PATIENCE: Duration = Duration::from_millis(100);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Waits for an answer and asks `check` meanwhile, whose error ends the wait; `None` from a thread that has ended
 /// without an answer.
@@ -57,7 +57,12 @@ fn until<T: Send + 'static>(
     };
     let (sender, answer) = mpsc::sync_channel(1);
     // Nobody takes the answer of work that was given up.
-    let thread = thread::spawn(move || drop(sender.send(work())));
+    let thread = thread::Builder::new()
+        .spawn(move || drop(sender.send(work())))
+        .map_err(|error| Error::Compute {
+            doing: doing.to_owned(),
+            message: format!("no thread could be started: {error}"),
+        })?;
     match awaited(&answer, &check)? {
         Some(answer) => answer,
         // A panic is the caller's, as if he had done the work himself.

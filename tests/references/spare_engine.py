@@ -2,7 +2,7 @@
 
 Reads {} from stdin. Prints {"said": what a cell of each says of its current
 folder and of the variable MARK, "folder": where the kernels were started, "first": seconds from the first kernel's start to
-its answer, "taken": how many such engines were taken}, when what was taken has been tidied up.
+its answer, "taken": how many such engines were taken, "killed": how many were killed as they waited}, when what was taken has been tidied up.
 """
 
 import json
@@ -44,12 +44,15 @@ def warm(env):
 
 
 def kill_waiting():
-    """Kills those that wait as a system without memory does: they cannot tidy up."""
+    """Kills those that wait as a system without memory does, so that they cannot tidy up; how many."""
+    killed = 0
     waiting = [str(file.parent) for place in PLACES for file in place.glob("*/waiting")]
     for process in psutil.process_iter(["cmdline"]):
         if waiting and set(waiting) & set(process.info["cmdline"] or []):
             process.kill()
             process.wait()
+            killed += 1
+    return killed
 
 
 def first_cell(folder, env):
@@ -76,10 +79,11 @@ def main():
         warm(env)
         said, first, taken = first_cell(folder, env)
         warm(env)
-        kill_waiting()
+        killed = kill_waiting()
         said = [said, first_cell(folder, env)[0]]
         until(lambda: sessions("taken") == 0)
-        print(json.dumps({"said": said, "folder": os.path.realpath(folder), "first": first, "taken": taken}))
+        real = os.path.realpath(folder)
+        print(json.dumps({"said": said, "folder": real, "first": first, "taken": taken, "killed": killed}))
 
 
 json.load(sys.stdin)
