@@ -46,9 +46,9 @@ def warm(env):
 def kill_waiting():
     """Kills those that wait as a system without memory does, so that they cannot tidy up; how many."""
     killed = 0
-    waiting = [str(file.parent) for place in PLACES for file in place.glob("*/waiting")]
+    waiting = {file.parent.name for place in PLACES for file in place.glob("*/waiting")}
     for process in psutil.process_iter(["cmdline"]):
-        if waiting and set(waiting) & set(process.info["cmdline"] or []):
+        if waiting & {pathlib.Path(argument).name for argument in process.info["cmdline"] or []}:
             process.kill()
             process.wait()
             killed += 1
