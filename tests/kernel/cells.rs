@@ -701,6 +701,15 @@ fn nothing_is_left_of_a_kernel_whichever_of_its_processes_is_killed() {
         assert_eq!(told["processes"], 0, "{victim}: {told}");
         assert_eq!(told["folders"], json!([]), "{victim}: {told}");
     }
+    // Nobody was told of an engine that ended while no cell ran: the next cell says so, and the one after it runs.
+    let later = &answer["engine"]["later"];
+    assert_eq!(later[0]["status"], "ok", "{later}");
+    assert_eq!(later[1]["status"], "error", "{later}");
+    let text = later[1]["traceback"].to_string();
+    for part in ["signal: 9", "variables are lost", "from its start"] {
+        assert!(text.contains(part), "{part:?} is missing: {later}");
+    }
+    assert_eq!(later[2]["status"], "ok", "{later}");
 }
 
 #[test]

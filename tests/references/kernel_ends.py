@@ -3,7 +3,8 @@
 Reads from stdin {"victims": ["front", "keeper", "engine", "server"]}, where the server is the process that has started
 the kernel. Prints {victim: {"running": what `kernel running` said before, "processes": number of the kernel's
 processes that are still there 30 seconds later, "folders": those of rust-analyzer's in the temporary folder that are
-new}}, a kernel that still runs shut down first.
+new}}, a kernel that still runs shut down first. With the engine, also "later": the replies to three cells of that
+kernel, the engine killed once more between the first and the second.
 """
 
 import glob
@@ -20,6 +21,7 @@ from jupyter_client.manager import KernelManager
 
 KERNEL = pathlib.Path(__file__).resolve().parents[2] / ".lab/bin/kernel"
 CELL = 'println!("runs");\nloop {}'
+CELL_OF_LATER = "let few = 1;"
 SERVER = "start"
 
 
@@ -68,9 +70,29 @@ def end(victim):
         # The front itself lives on, for the next cell.
         family.remove(front)
     _, left = psutil.wait_procs(family, timeout=30)
+    told = {"running": running, "processes": len(left)}
+    if victim == "engine":
+        told["later"] = later(manager, front)
     if manager:
         manager.shutdown_kernel(now=victim == "front")
-    return {"running": running, "processes": len(left), "folders": sorted(folders() - before)}
+    return told | {"folders": sorted(folders() - before)}
+
+
+def later(manager, front):
+    """Runs a cell, kills the engine while none runs, and runs two more."""
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=120)
+    replies = [client.execute_interactive(CELL_OF_LATER, output_hook=lambda _: None, timeout=120)["content"]]
+    keeper = front.children()[0]
+    keeper.children()[0].kill()
+    keeper.wait(30)
+    # The front has heard of it, too.
+    time.sleep(1)
+    for _ in range(2):
+        replies.append(client.execute_interactive(CELL_OF_LATER, output_hook=lambda _: None, timeout=120)["content"])
+    client.stop_channels()
+    return replies
 
 
 if sys.argv[1:] == [SERVER]:

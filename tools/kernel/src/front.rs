@@ -40,8 +40,13 @@ enum Engine {
     Failed {
         reason: String,
         sources: String,
+        /// Variables were lost with it, while no cell ran that could have said so.
+        is_untold: bool,
     },
 }
+
+/// What a reader is told with the reason why an engine has ended that had variables.
+const LOST: &str = "\nThe variables are lost; the next cell starts a new engine, so run the notebook from its start";
 
 /// Serves one notebook, until Jupyter says that it is enough.
 ///
@@ -65,6 +70,7 @@ pub fn serve(place: Place, connection_file: &Path) -> Result<(), String> {
             sender,
             engine: Engine::Starting(None),
             number: 0,
+            has_run: false,
             cells: Cells::default(),
             questions: HashMap::new(),
             history: History::default(),
@@ -86,6 +92,8 @@ struct Front {
     engine: Engine,
     /// Engines are numbered, so that the last words of an old one are not taken for the new one's.
     number: u32,
+    /// Whether the engine has run a cell, and so may have variables.
+    has_run: bool,
     cells: Cells,
     /// Completion and help that the engine has been asked for, by their number.
     questions: HashMap<String, Message>,
@@ -129,6 +137,7 @@ impl Front {
 
     fn start_engine(&mut self) {
         self.number += 1;
+        self.has_run = false;
         self.stage = None;
         self.engine = Engine::Starting(None);
         Start {
@@ -191,9 +200,15 @@ impl Front {
     }
 
     fn cell(&mut self, message: Message) {
-        if let Engine::Failed { reason, sources } = &self.engine {
+        if let Engine::Failed {
+            reason,
+            sources,
+            is_untold,
+        } = &mut self.engine
+        {
             // The same crate fails the same way, anything else may have been mended.
-            if !sources.is_empty() && template::sources(&self.place) == *sources {
+            let is_same = !sources.is_empty() && template::sources(&self.place) == *sources;
+            if std::mem::take(is_untold) || is_same {
                 let reason = reason.clone();
                 self.cells.wait(message);
                 self.fail_all(&reason);
@@ -234,6 +249,7 @@ impl Front {
             && !cell.is_handed_over
         {
             cell.is_handed_over = backend.send(json!({"run": cell.code(), "cell": cell.number}));
+            self.has_run |= cell.is_handed_over;
         }
     }
 
@@ -424,13 +440,13 @@ impl Front {
             String::new()
         };
         say::error(&reason);
-        let was_running = self.cells.current().is_some_and(|cell| cell.is_handed_over);
+        let reason = reason + if self.has_run { LOST } else { "" };
         self.engine = Engine::Failed {
             reason: reason.clone(),
             sources,
+            is_untold: self.has_run && self.cells.current().is_none(),
         };
-        let lost = "\nThe variables are lost; the next cell starts a new engine, so run the notebook from its start";
-        self.fail_all(&(reason + if was_running { lost } else { "" }));
+        self.fail_all(&reason);
         for (_, question) in self.questions.drain() {
             self.jupyter
                 .reply(Channel::Shell, &question, &json!({"status": "error"}));
