@@ -22,4 +22,5 @@ pub(crate) mod rows;
 pub(crate) mod scalar;
 pub(crate) mod scratch;
 pub(crate) mod stop;
+pub(crate) mod threads;
 pub(crate) mod world;

@@ -5,11 +5,11 @@
 
 use std::panic::resume_unwind;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::machine::stop::Stop;
+use crate::machine::threads;
 
 /// How often a stop is asked for while an answer does not come.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
@@ -57,12 +57,7 @@ fn until<T: Send + 'static>(
     };
     let (sender, answer) = mpsc::sync_channel(1);
     // Nobody takes the answer of work that was given up.
-    let thread = thread::Builder::new()
-        .spawn(move || drop(sender.send(work())))
-        .map_err(|error| Error::Compute {
-            doing: doing.to_owned(),
-            message: format!("no thread could be started: {error}"),
-        })?;
+    let thread = threads::start(doing, move || drop(sender.send(work())))?;
     match awaited(&answer, &check)? {
         Some(answer) => answer,
         // A panic is the caller's, as if he had done the work himself.
@@ -103,8 +98,8 @@ mod tests {
         let stop = Stop::new();
         let (answers, drive) = mpsc::channel::<()>();
         let asks = stop.clone();
-        thread::spawn(move || {
-            thread::sleep(3 * PATIENCE);
+        std::thread::spawn(move || {
+            std::thread::sleep(3 * PATIENCE);
             asks.request();
         });
         let outcome = until(&stop, "reading cat.jpg", move || Ok(drive.recv().is_ok()));

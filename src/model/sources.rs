@@ -244,7 +244,7 @@ impl Source for Pictures<'_> {
 
     fn begin(&mut self, pictures: &[i64], draws: Option<&Draws>) -> Result<()> {
         self.epoch.begin(pictures, &self.targets)?;
-        self.pixels.begin(pictures);
+        self.pixels.begin(pictures)?;
         self.ahead = Ahead::default();
         self.plan = None;
         if let Some(draws) = draws.filter(|_| !self.augment.is_none()) {

@@ -16,6 +16,7 @@ mod square;
 mod tests;
 
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::Builder;
 
 use tch::{TchError, Tensor};
 
@@ -124,13 +125,30 @@ impl Winograd {
             work.push((number, own));
             rest = after;
         }
-        let share = work.len().div_ceil(scratches.len()).max(1);
+        // Blocks of equal size, so many that every thread gets as many as the others; whoever is done takes the next.
+        let at_once = layer.rows_at_once() * scratches.len();
+        let blocks = work.len().div_ceil(at_once.max(1)) * scratches.len();
+        let block = work.len().div_ceil(blocks.max(1)).max(1);
+        let blocks = Mutex::new(work.chunks_mut(block));
+        let next = || blocks.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work_on = |scratch: &mut Scratch| {
+            while let Some(rows) = next() {
+                layer.run(rows, scratch);
+            }
+        };
         std::thread::scope(|scope| {
-            let (layer, shares) = (&layer, work.chunks_mut(share).zip(scratches));
-            let of_threads =
-                shares.map(|(rows, scratch)| scope.spawn(move || layer.run(rows, scratch)));
-            let of_threads = of_threads.collect::<Vec<_>>();
-            of_threads.into_iter().try_for_each(|thread| {
+            let mut scratches = scratches.iter_mut();
+            let own = scratches.next();
+            // Where no more threads can be started, those that are there do the work.
+            let start = |scratch| {
+                let work_on = &work_on;
+                Builder::new()
+                    .spawn_scoped(scope, move || work_on(scratch))
+                    .ok()
+            };
+            let others = scratches.map_while(start).collect::<Vec<_>>();
+            own.into_iter().for_each(&work_on);
+            others.into_iter().try_for_each(|thread| {
                 let broken = |_| TchError::Shape("a thread of a convolution broke down".into());
                 thread.join().map_err(broken)
             })

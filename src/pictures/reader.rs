@@ -12,6 +12,7 @@ use std::thread::available_parallelism;
 
 use crate::error::{Error, Result};
 use crate::machine::patience::awaited;
+use crate::machine::threads;
 
 /// The bytes of results that may wait for an older file. Much: a photograph from a phone takes as long as
 /// eighty of the lesson's pictures, and the other cores go on meanwhile.
@@ -39,7 +40,7 @@ pub(crate) fn in_order<T: Send + 'static>(
 ) -> Result<()> {
     let ahead = ahead(result_bytes);
     let over = Over::default();
-    let begin = start(threads().min(files.len()), read, &over);
+    let begin = start(cores().min(files.len()), read, &over)?;
     let mut rest = files.iter();
     let mut waiting = VecDeque::with_capacity(ahead);
     for (index, file) in files.iter().enumerate() {
@@ -74,18 +75,18 @@ impl Drop for Over {
 /// A file, and the way back for what comes of it.
 type Begun<T> = (PathBuf, SyncSender<T>);
 
-/// Starts the threads, which read what they are sent. They end with the channel, or with the file that they are at when
-/// the work is over.
+/// Starts the threads, which read what they are sent, or as many of them as the machine gives. They end with the channel,
+/// or with the file that they are at when the work is over.
 fn start<T: Send + 'static>(
     threads: usize,
     read: impl Fn(&Path) -> T + Send + Sync + 'static,
     over: &Over,
-) -> mpsc::Sender<Begun<T>> {
+) -> Result<mpsc::Sender<Begun<T>>> {
     let (begin, begun) = mpsc::channel::<Begun<T>>();
     let shared = Arc::new((read, Mutex::new(begun)));
-    for _ in 0..threads {
+    for number in 0..threads {
         let (shared, is_over) = (shared.clone(), over.0.clone());
-        std::thread::spawn(move || {
+        let started = threads::start("reading files", move || {
             let (read, begun) = &*shared;
             while !is_over.load(Ordering::Relaxed) {
                 let next = begun.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -94,18 +95,23 @@ fn start<T: Send + 'static>(
                 let _ = answer.send(read(&file));
             }
         });
+        match started {
+            Err(error) if number == 0 => return Err(error),
+            Err(_) => break,
+            Ok(_) => {}
+        }
     }
-    begin
+    Ok(begin)
 }
 
-/// One for each core.
-fn threads() -> usize {
+/// One thread for each.
+fn cores() -> usize {
     available_parallelism().map_or(1, usize::from)
 }
 
 /// How far reading runs ahead, in files: never so little that a core has nothing to do.
 fn ahead(result_bytes: usize) -> usize {
-    let least = 2 * threads();
+    let least = 2 * cores();
     (MOST_WAITING / result_bytes.max(1)).clamp(least, MOST_AHEAD.max(least))
 }
 
@@ -155,10 +161,10 @@ mod tests {
 
     #[test]
     fn behind_a_slow_file_only_so_many_results_wait() {
-        let files = numbers(4 * MOST_AHEAD.max(threads()));
+        let files = numbers(4 * MOST_AHEAD.max(cores()));
         for (result_bytes, most) in [
-            (1, MOST_AHEAD.max(2 * threads())),
-            (MOST_WAITING, 2 * threads()),
+            (1, MOST_AHEAD.max(2 * cores())),
+            (MOST_WAITING, 2 * cores()),
         ] {
             let begun = Arc::new(AtomicUsize::new(0));
             let (count, slow) = (begun.clone(), files[0].clone());
@@ -187,7 +193,7 @@ mod tests {
 
     #[test]
     fn an_error_ends_the_reading() {
-        let files = numbers(4 * MOST_AHEAD.max(threads()));
+        let files = numbers(4 * MOST_AHEAD.max(cores()));
         let begun = Arc::new(AtomicUsize::new(0));
         let count = begun.clone();
         let read = move |_: &Path| count.fetch_add(1, Ordering::SeqCst);

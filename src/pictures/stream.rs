@@ -13,6 +13,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::machine::memory::has_room;
+use crate::machine::threads;
 use crate::pictures::dataset::Dataset;
 use crate::pictures::loading::bytes_of;
 use crate::pictures::photo::Photo;
@@ -55,9 +56,13 @@ impl Pixels {
     }
 
     /// Prepares an epoch with these pictures, by their numbers, in this order.
-    pub(crate) fn begin(&mut self, pictures: &[i64]) {
-        if let Self::Streamed(stream) = self {
-            stream.begin(pictures);
+    ///
+    /// # Errors
+    /// [`Error::Compute`] where the machine gives no thread for it.
+    pub(crate) fn begin(&mut self, pictures: &[i64]) -> Result<()> {
+        match self {
+            Self::Streamed(stream) => stream.begin(pictures),
+            Self::Kept(_) => Ok(()),
         }
     }
 }
@@ -85,7 +90,10 @@ impl Stream {
     }
 
     /// Begins to read these pictures, by their numbers, in this order; what was begun before is given up.
-    pub(crate) fn begin(&mut self, pictures: &[i64]) {
+    ///
+    /// # Errors
+    /// [`Error::Compute`] where the machine gives no thread for it.
+    pub(crate) fn begin(&mut self, pictures: &[i64]) -> Result<()> {
         // The old threads end before new ones begin, or both would have their pictures waiting.
         self.reading = None;
         let chosen = pictures
@@ -96,7 +104,8 @@ impl Stream {
             self.size,
             self.interpolation,
             self.progress.clone(),
-        ));
+        )?);
+        Ok(())
     }
 
     /// The next `count` pictures: (count, size, size, 3) bytes on the CPU.
@@ -141,12 +150,12 @@ impl Reading {
         size: usize,
         interpolation: Interpolation,
         progress: Progress,
-    ) -> Self {
+    ) -> Result<Self> {
         // One: the bound is that of `in_order`.
         let (sender, photos) = mpsc::sync_channel(1);
         let is_given_up = Arc::new(AtomicBool::new(false));
         let given_up = is_given_up.clone();
-        let thread = std::thread::spawn(move || {
+        let thread = threads::start(DOING, move || {
             let read = move |file: &Path| Photo::read(file)?.resize(size, size, interpolation);
             let over = || Error::Stopped {
                 doing: DOING.into(),
@@ -168,12 +177,12 @@ impl Reading {
             {
                 let _ = sender.send(Err(error));
             }
-        });
-        Self {
+        })?;
+        Ok(Self {
             photos: Some(photos),
             is_given_up,
             thread: Some(thread),
-        }
+        })
     }
 
     /// Waits for the next picture; none after the last.
@@ -208,7 +217,7 @@ mod tests {
             panic!("a stream was asked for");
         };
         for order in [[3, 3, 11, 0, 7], [0, 1, 2, 3, 4]] {
-            stream.begin(&order);
+            stream.begin(&order).unwrap();
             for some in [&order[..2], &order[2..]] {
                 let rows = Tensor::from_slice(some);
                 assert_eq!(stream.next(some.len()).unwrap(), all.index_select(0, &rows));
@@ -216,9 +225,9 @@ mod tests {
             assert!(matches!(stream.next(1), Err(Error::Compute { .. })));
         }
         // Given up in the middle.
-        stream.begin(&[5; 1000]);
+        stream.begin(&[5; 1000]).unwrap();
         let _first = stream.next(1).unwrap();
-        stream.begin(&[1]);
+        stream.begin(&[1]).unwrap();
         assert_eq!(stream.next(1).unwrap(), all.narrow(0, 1, 1));
     }
 
@@ -237,7 +246,7 @@ mod tests {
         let dataset = Dataset::open(folder.path()).unwrap();
         std::fs::write(class.join("1.jpg"), "no picture").unwrap();
         let mut stream = Stream::new(&dataset, 32, &Progress::quiet());
-        stream.begin(&[0, 2, 1, 0]);
+        stream.begin(&[0, 2, 1, 0]).unwrap();
         let _first = stream.next(2).unwrap();
         match stream.next(2) {
             Err(Error::Picture { path, .. }) => assert_eq!(path, class.join("1.jpg")),

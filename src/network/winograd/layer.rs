@@ -57,46 +57,52 @@ struct Block {
 }
 
 impl Layer<'_> {
+    /// The most rows of squares that are computed at once.
+    pub(super) fn rows_at_once(&self) -> usize {
+        (SQUARES / self.across().max(1)).max(1)
+    }
+
+    /// How many squares lie beside each other.
+    fn across(&self) -> usize {
+        self.source.width.div_ceil(4)
+    }
+
     /// Computes rows of squares.
     pub(super) fn run(&self, rows: &mut [Row], scratch: &mut Scratch) {
         let (inputs, outputs) = (self.source.depth, self.bias.len());
-        let across = self.source.width.div_ceil(4);
-        let at_once = (SQUARES / across.max(1)).max(1);
-        let most = (at_once.min(rows.len()) * across).next_multiple_of(ROWS);
+        let across = self.across();
+        let squares = (rows.len() * across).next_multiple_of(ROWS);
         let block = Block {
             across,
             // The places begin in different lines of the cache, or they would drive each other out of it.
-            to_taken: most * inputs + 1,
-            to_products: most * outputs + 1,
+            to_taken: squares * inputs + 1,
+            to_products: squares * outputs + 1,
         };
         let Scratch { taken, products } = scratch;
         grow(taken, PLACES * block.to_taken);
         grow(products, PLACES * block.to_products);
         let processor = pulp::Arch::new();
-        for rows in rows.chunks_mut(at_once) {
-            processor.dispatch(Take {
-                layer: self,
-                block,
-                rows,
-                taken,
-            });
-            let squares = (rows.len() * across).next_multiple_of(ROWS);
-            let kernels = self.kernel.chunks_exact(self.kernel.len() / PLACES);
-            for (place, kernel) in kernels.enumerate() {
-                processor.dispatch(Product {
-                    left: &taken[place * block.to_taken..][..squares * inputs],
-                    depth: inputs,
-                    right: kernel,
-                    sums: &mut products[place * block.to_products..][..squares * outputs],
-                });
-            }
-            processor.dispatch(Give {
-                layer: self,
-                block,
-                rows,
-                products,
+        processor.dispatch(Take {
+            layer: self,
+            block,
+            rows,
+            taken,
+        });
+        let kernels = self.kernel.chunks_exact(self.kernel.len() / PLACES);
+        for (place, kernel) in kernels.enumerate() {
+            processor.dispatch(Product {
+                left: &taken[place * block.to_taken..][..squares * inputs],
+                depth: inputs,
+                right: kernel,
+                sums: &mut products[place * block.to_products..][..squares * outputs],
             });
         }
+        processor.dispatch(Give {
+            layer: self,
+            block,
+            rows,
+            products,
+        });
     }
 
     /// Where each of the inputs of a square begins among the source's values; beyond them for the zeros around the picture.
