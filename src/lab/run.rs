@@ -61,3 +61,40 @@ impl Lab {
         self
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use std::time::Duration;
+
+    use tch::Device;
+
+    use super::*;
+    use crate::model::head::Head;
+    use crate::pictures::dataset::Dataset;
+    use crate::show::progress::Progress;
+
+    #[test]
+    fn all_that_a_lab_begins_shows_itself_as_the_lab_was_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let progress = Progress::keeping().pace(Duration::ZERO, Duration::ZERO);
+        let lab = Lab::open().unwrap().folder(folder.path()).offline();
+        let lab = lab.device(Device::Cpu).progress(progress.clone());
+        // Two small pictures, of two classes.
+        for class in ["cat", "dog"] {
+            let own = folder.path().join("pictures").join(class);
+            std::fs::create_dir_all(&own).unwrap();
+            std::fs::write(own.join("0.ppm"), b"P6 1 1 255\n\x01\x02\x03").unwrap();
+        }
+        let pictures = Dataset::open(folder.path().join("pictures")).unwrap();
+        let features = lab.vgg16(32).unwrap().extract_features(&pictures).unwrap();
+        let mut head = Head::dense(2).build(&features, 0).unwrap();
+        head.fit(&features, &features, &lab.fit().epochs(1))
+            .unwrap();
+        let lines = progress.kept();
+        for begin in ["extracting features", "Epoch 1"] {
+            let shown = lines.iter().any(|line| line.starts_with(begin));
+            assert!(shown, "{begin} is not among {lines:?}");
+        }
+    }
+}

@@ -519,6 +519,14 @@ fn completion_offers_what_a_reader_can_use() {
     ] {
         assert!(!lab.contains(&name), "{name} is offered: {lab:?}");
     }
+    // JupyterLab shows what each of them is.
+    let reply = asked("complete", 0);
+    let types = reply["metadata"]["_jupyter_types_experimental"].as_array();
+    let fit = types
+        .unwrap()
+        .iter()
+        .find(|one| one["text"].as_str().unwrap().starts_with("fit("));
+    assert_eq!(fit.unwrap()["type"], "function", "{reply}");
     // A type with public fields.
     let data = names(asked("complete", 1));
     let place = |name: &str| {
@@ -645,6 +653,7 @@ fn a_cell_behind_one_that_fails_or_is_stopped_overwrites_nothing() {
     assert_eq!(written["data"]["text/plain"], "false");
 }
 
+// A cell that never ends: github.com/evcxr/evcxr/issues/66.
 #[test]
 fn a_cell_that_reads_stdin_finds_its_end_and_loses_nothing() {
     for (step, number, value) in [

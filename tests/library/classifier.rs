@@ -682,6 +682,7 @@ fn a_run_that_diverges_leaves_the_last_good_epoch() {
     assert_eq!(model.trainable_weights().len(), 4);
 }
 
+// Weights of the epoch after the best one: github.com/keras-team/keras/issues/20323.
 #[test]
 fn early_stopping_keeps_the_best_weights() {
     let data = data();

@@ -348,6 +348,7 @@ fn checks_find_broken_files_copies_and_uneven_classes() {
     assert!(checks.table().to_string().contains("Nothing to mend"));
 }
 
+// `.DS_Store` as a class: github.com/pytorch/vision/pull/79.
 #[test]
 fn what_systems_leave_beside_pictures_is_no_class_and_no_picture() {
     let folder = tempfile::tempdir().unwrap();

@@ -478,6 +478,7 @@ fn a_pytorch_file_with_a_changed_byte_is_not_converted() {
     assert!(!target.exists());
 }
 
+// Hours of a reader who was not told: github.com/tensorflow/tfjs/issues/5373.
 #[test]
 fn weights_that_are_no_finite_numbers_are_named_by_layer_and_count() {
     let folder = written(
