@@ -20,10 +20,14 @@ pub fn missing() -> Option<&'static str> {
 
 /// Looks for it and says which it is.
 pub fn finding() -> Finding {
-    const TITLE: &str = "MPI";
     let version = programs::answer(Command::new("mpirun").arg("--version"));
-    let version = version.as_deref().and_then(|text| text.lines().next());
-    match (version, missing()) {
+    judged(version.as_deref(), missing())
+}
+
+/// What is to be said of what `mpirun --version` answers, and of what is missing.
+fn judged(version: Option<&str>, missing: Option<&str>) -> Finding {
+    const TITLE: &str = "MPI";
+    match (version.and_then(name), missing) {
         (None, _) => Finding::ok(
             TITLE,
             "none: only training on more than one machine or GPU needs it",
@@ -35,6 +39,17 @@ pub fn finding() -> Finding {
             INSTALL,
         ),
     }
+}
+
+/// The answer's first lines down to the one with the number: MPICH writes it below.
+fn name(version: &str) -> Option<String> {
+    let has_number = |line: &str| line.contains(|c: char| c.is_ascii_digit());
+    let last = version.lines().position(has_number)?;
+    let words = version
+        .lines()
+        .take(last + 1)
+        .flat_map(str::split_whitespace);
+    Some(words.collect::<Vec<_>>().join(" "))
 }
 
 /// Whether there is the library that reads MPI's headers, where it usually lies.
@@ -54,4 +69,29 @@ fn has_libclang() -> bool {
     std::env::var_os("LIBCLANG_PATH").is_some()
         || holds(Path::new("/usr/lib64"))
         || versions.any(|folder| folder.to_string_lossy().contains("llvm") && holds(&folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_doctor_names_the_mpi_that_is_there_and_what_it_lacks() {
+        // What Debian's Open MPI 4.1.4 and MPICH 4.0.2 answer.
+        let open =
+            "mpirun (Open MPI) 4.1.4\n\nReport bugs to http://www.open-mpi.org/community/help/\n";
+        let mpich = "HYDRA build details:\n    Version:                                 4.0.2\n";
+        let text = |version, missing| {
+            let finding = judged(version, missing);
+            finding.text + &finding.remedy.unwrap_or_default()
+        };
+        assert_eq!(text(Some(open), None), "mpirun (Open MPI) 4.1.4");
+        assert_eq!(
+            text(Some(mpich), None),
+            "HYDRA build details: Version: 4.0.2"
+        );
+        let lacking = text(Some(open), Some("libclang"));
+        assert!(lacking.contains("no libclang") && lacking.contains("libclang-dev"));
+        assert!(text(None, Some("mpirun")).contains("none"));
+    }
 }
