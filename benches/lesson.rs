@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! bench_lesson --data DIR --weights FILE|seed:N --network vgg16|resnet50|inception_v3 --train N --validation M --batch B --epochs E
-//!     --device cpu|cuda --precision f32|f32-winograd|bf16 --parts extraction,forward,head,frozen,tuned,decode
+//!     --device cpu|cuda --precision f32|f32-winograd|bf16 --parts extraction,forward,head,frozen,tuned,decode [--size 150]
 //! ```
 
 #![allow(
@@ -20,8 +20,8 @@ use std::time::Instant;
 use evcxr_transfer::History;
 use evcxr_transfer::prelude::*;
 
-/// The side of the pictures, in pixels: the lesson's.
-const SIZE: usize = 150;
+/// The side of the pictures, in pixels, unless `--size` says otherwise: the lesson's, and the peers'.
+const SIZE: &str = "150";
 
 fn main() -> std::process::ExitCode {
     match measure_all() {
@@ -39,7 +39,7 @@ struct Arguments(HashMap<String, String>);
 impl Arguments {
     fn parse() -> Result<Self, String> {
         let mut words = std::env::args().skip(1);
-        let mut found = HashMap::new();
+        let mut found = HashMap::from([("size".to_owned(), SIZE.to_owned())]);
         while let Some(word) = words.next() {
             let name = word.strip_prefix("--").unwrap_or_default().to_owned();
             let value = words
@@ -79,14 +79,15 @@ fn measure_all() -> Result<(), Box<dyn Error>> {
         Some(seed) => Weights::seeded(seed.parse()?),
         None => Weights::load(weights)?,
     };
+    let size = arguments.number("size")?;
     let base = match arguments.text("network")? {
         "resnet50" => {
-            Base::resnet50(SIZE, &weights, device, precision)?.pooling(Pooling::Average)?
+            Base::resnet50(size, &weights, device, precision)?.pooling(Pooling::Average)?
         }
         "inception_v3" => {
-            Base::inception_v3(SIZE, &weights, device, precision)?.pooling(Pooling::Average)?
+            Base::inception_v3(size, &weights, device, precision)?.pooling(Pooling::Average)?
         }
-        "vgg16" => Base::vgg16(SIZE, &weights, device, precision)?,
+        "vgg16" => Base::vgg16(size, &weights, device, precision)?,
         other => return Err(format!("--network is {other:?}; it is not known here").into()),
     };
     let base = base.progress(Progress::quiet());
@@ -98,10 +99,10 @@ fn measure_all() -> Result<(), Box<dyn Error>> {
     println!("version evcxr_transfer {}", env!("CARGO_PKG_VERSION"));
 
     if wants("decode") {
-        measure("decode", decoded_a_second(&data.train)?);
+        measure("decode", decoded_a_second(&data.train, size)?);
     }
     if wants("forward") {
-        let pixels = pixels_of(&data.train)?;
+        let pixels = pixels_of(&data.train, size)?;
         // The first batch pays for memory and, on a GPU, for the choice of kernels.
         let _features = base.predict(&pixels)?;
         synchronize(device);
@@ -171,10 +172,10 @@ fn epoch_seconds(history: &History) -> f64 {
 }
 
 /// How many pictures one core decodes and resizes in a second, with their files in Linux' cache.
-fn decoded_a_second(dataset: &Dataset) -> Result<f64, Box<dyn Error>> {
+fn decoded_a_second(dataset: &Dataset, size: usize) -> Result<f64, Box<dyn Error>> {
     let pass = || {
         for file in dataset.files() {
-            Photo::open(file)?.resize(SIZE, SIZE, Interpolation::Nearest)?;
+            Photo::open(file)?.resize(size, size, Interpolation::Nearest)?;
         }
         Ok::<_, evcxr_transfer::Error>(())
     };
@@ -184,14 +185,14 @@ fn decoded_a_second(dataset: &Dataset) -> Result<f64, Box<dyn Error>> {
     Ok(dataset.len() as f64 / seconds(start))
 }
 
-/// All pictures as bytes, (N, 150, 150, 3).
-fn pixels_of(dataset: &Dataset) -> Result<Tensor, Box<dyn Error>> {
+/// All pictures as bytes, (N, size, size, 3).
+fn pixels_of(dataset: &Dataset, size: usize) -> Result<Tensor, Box<dyn Error>> {
     let mut bytes = Vec::new();
     for file in dataset.files() {
-        let photo = Photo::open(file)?.resize(SIZE, SIZE, Interpolation::Nearest)?;
+        let photo = Photo::open(file)?.resize(size, size, Interpolation::Nearest)?;
         bytes.extend_from_slice(photo.bytes());
     }
-    let side = SIZE as i64;
+    let side = size as i64;
     Ok(Tensor::f_from_slice(&bytes)?.f_view([-1, side, side, 3])?)
 }
 

@@ -799,6 +799,7 @@ fn reachable_answers_quickly_with_a_reason() {
     assert!(nowhere.is_err());
 }
 
+// A client that trusted such an answer: github.com/owncloud/client/issues/756.
 #[test]
 fn the_rest_of_another_version_is_not_glued_to_what_came() {
     // Servers that pass over If-Range: with a tag of the new version, and with none at all.
