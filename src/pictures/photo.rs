@@ -49,17 +49,22 @@ impl Photo {
     /// disk does not answer.
     #[doc(alias("load_img", "Image.open", "imread"))]
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref().to_owned();
-        let doing = format!("reading {}", path.display());
-        patiently(&doing, move || Self::read(&path))
+        let path = path.as_ref();
+        let (doing, file) = (format!("reading {}", path.display()), path.to_owned());
+        // Only the disk may keep one waiting. Decoding on a thread that lives for one picture would take twice as long: all its
+        // memory is new.
+        let encoded = patiently(&doing, move || encoded(&file))?;
+        Self::decoded(path, &encoded)
     }
 
     /// The same on this thread, for who reads many and waits for them himself.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        check_is_local(path)?;
-        let encoded = disk::read(path)?;
+        Self::decoded(path, &encoded(path)?)
+    }
+
+    fn decoded(path: &Path, encoded: &[u8]) -> Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let (width, height, bytes) = decode(&encoded).map_err(|problem| unusable(path, problem))?;
+        let (width, height, bytes) = decode(encoded).map_err(|problem| unusable(path, problem))?;
         Self::from_pixels(&name, width, height, bytes)
     }
 
@@ -210,6 +215,12 @@ impl fmt::Debug for Photo {
             self.name, self.height, self.width
         )
     }
+}
+
+/// The bytes of a picture file.
+fn encoded(path: &Path) -> Result<Vec<u8>> {
+    check_is_local(path)?;
+    disk::read(path)
 }
 
 fn unusable(path: &Path, problem: impl Into<String>) -> Error {
