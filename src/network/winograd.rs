@@ -126,9 +126,9 @@ impl Winograd {
             rest = after;
         }
         // Blocks of equal size, so many that every thread gets as many as the others; whoever is done takes the next.
-        let at_once = layer.rows_at_once() * scratches.len();
-        let blocks = work.len().div_ceil(at_once.max(1)) * scratches.len();
-        let block = work.len().div_ceil(blocks.max(1)).max(1);
+        let threads = scratches.len();
+        let rounds = work.len().div_ceil(layer.rows_at_once() * threads).max(1);
+        let block = work.len().div_ceil(rounds * threads).max(1);
         let blocks = Mutex::new(work.chunks_mut(block));
         let next = || blocks.lock().unwrap_or_else(PoisonError::into_inner).next();
         let work_on = |scratch: &mut Scratch| {

@@ -51,8 +51,7 @@ impl Photo {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let (doing, file) = (format!("reading {}", path.display()), path.to_owned());
-        // Only the disk may keep one waiting. Decoding on a thread that lives for one picture would take twice as long: all its
-        // memory is new.
+        // Only the disk may keep one waiting; to decode on that thread, too, takes longer (benches/README.md).
         let encoded = patiently(&doing, move || encoded(&file))?;
         Self::decoded(path, &encoded)
     }

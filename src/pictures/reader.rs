@@ -104,7 +104,7 @@ fn start<T: Send + 'static>(
     Ok(begin)
 }
 
-/// One thread for each.
+/// How many cores there are; one thread reads for each.
 fn cores() -> usize {
     available_parallelism().map_or(1, usize::from)
 }

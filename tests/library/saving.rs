@@ -42,10 +42,13 @@ fn features() -> Features {
     Features::from_array(&values, &[0, 1, 0, 1, 0, 1, 0, 1], &["cats", "dogs"]).unwrap()
 }
 
-fn model() -> Classifier {
+fn base() -> Base {
     let base = Base::vgg16(32, &Weights::seeded(1), Device::Cpu, Precision::F32).unwrap();
-    let base = base.progress(Progress::quiet());
-    Classifier::new(&base, Head::dense(4), &["cats", "dogs"]).unwrap()
+    base.progress(Progress::quiet())
+}
+
+fn model() -> Classifier {
+    Classifier::new(&base(), Head::dense(4), &["cats", "dogs"]).unwrap()
 }
 
 fn data() -> Data {
@@ -233,13 +236,11 @@ fn the_lesson_runs_on_from_its_last_checkpoint() {
 /// Parts 1 to 3, from whatever earlier calls with this folder have left there.
 fn lesson(folder: &Path) -> Vec<(f64, f64)> {
     let (data, augment) = (data(), Augment::lesson());
-    let base = Base::vgg16(32, &Weights::seeded(1), Device::Cpu, Precision::F32).unwrap();
-    let base = base.progress(Progress::quiet());
     let [train, validation] =
         [("train", &data.train), ("validation", &data.validation)].map(|(name, pictures)| {
             let path = folder.join(name).with_extension("safetensors");
             if !path.exists() {
-                let features = base.extract_features(pictures).unwrap();
+                let features = base().extract_features(pictures).unwrap();
                 features.save(&path).unwrap();
             }
             Features::load(path, Device::Cpu).unwrap()

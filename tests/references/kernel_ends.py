@@ -21,7 +21,7 @@ from jupyter_client.manager import KernelManager
 
 KERNEL = pathlib.Path(__file__).resolve().parents[2] / ".lab/bin/kernel"
 CELL = 'println!("runs");\nloop {}'
-CELL_OF_LATER = "let few = 1;"
+SHORT_CELL = "let few = 1;"
 SERVER = "start"
 
 
@@ -83,14 +83,17 @@ def later(manager, front):
     client = manager.client()
     client.start_channels()
     client.wait_for_ready(timeout=120)
-    replies = [client.execute_interactive(CELL_OF_LATER, output_hook=lambda _: None, timeout=120)["content"]]
+
+    def reply():
+        return client.execute_interactive(SHORT_CELL, output_hook=lambda _: None, timeout=120)["content"]
+
+    first = reply()
     keeper = front.children()[0]
     keeper.children()[0].kill()
     keeper.wait(30)
     # The front has heard of it, too.
     time.sleep(1)
-    for _ in range(2):
-        replies.append(client.execute_interactive(CELL_OF_LATER, output_hook=lambda _: None, timeout=120)["content"])
+    replies = [first, reply(), reply()]
     client.stop_channels()
     return replies
 

@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_doctor_names_the_mpi_that_is_there_and_what_it_lacks() {
-        // What Debian's Open MPI 4.1.4 and MPICH 4.0.2 answer.
+        // What Debian's Open MPI answers, and MPICH, as in github.com/horovod/horovod/pull/3984.
         let open =
             "mpirun (Open MPI) 4.1.4\n\nReport bugs to http://www.open-mpi.org/community/help/\n";
         let mpich = "HYDRA build details:\n    Version:                                 4.0.2\n";
