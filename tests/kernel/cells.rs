@@ -495,6 +495,18 @@ fn fifty_cells_leave_threads_and_memory_as_they_are() {
     );
 }
 
+/// Prints how many bytes the largest library has that a cell of this session became.
+const LARGEST_CELL: &str = r#"let work = std::env::var("EVCXR_TMPDIR")?;
+let mut largest = 0;
+for target in std::fs::read_dir(work + "/target")?.flatten() {
+    for file in std::fs::read_dir(target.path().join("debug")).into_iter().flatten().flatten() {
+        if file.file_name().to_string_lossy().starts_with("libcode_") {
+            largest = largest.max(file.metadata()?.len());
+        }
+    }
+}
+println!("{largest}");"#;
+
 #[test]
 fn sessions_build_with_the_versions_of_our_lock_file_and_leave_nothing() {
     let lock = std::fs::read_to_string(crate::common::repository("Cargo.lock")).unwrap();
@@ -503,9 +515,21 @@ fn sessions_build_with_the_versions_of_our_lock_file_and_leave_nothing() {
             "use evcxr_transfer::prelude::*;",
             "println!(\"{}\", std::fs::read_to_string(std::env::var(\"EVCXR_TMPDIR\")? + \"/Cargo.lock\")?);",
             "println!(\"{}\", std::env::var(\"EVCXR_TMPDIR\")?);",
+            LARGEST_CELL,
         ]],
         "kill": true,
     }));
+    // Some 75 kB, without the crate and libtorch: linked into each cell they made 1.1 MB, and a third of its time.
+    let largest: u64 = answers[0][3]["stdout"]
+        .as_str()
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    assert!(
+        !cfg!(target_os = "linux") || (1..200_000).contains(&largest),
+        "a cell of {largest} bytes"
+    );
     let used = answers[0][1]["stdout"].as_str().unwrap();
     let ours = packages(&lock);
     let mut compared = 0;

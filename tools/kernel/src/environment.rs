@@ -8,6 +8,7 @@ use std::process::Command;
 use checkout::environment::forget_package;
 use checkout::place::Place;
 
+use crate::linker;
 use crate::rust_src;
 use crate::stop;
 use crate::view::{self, ANALYSIS};
@@ -78,6 +79,14 @@ fn surround(place: &Place, command: &mut Command) {
     if let Some(rustc) = rust_src::rustc(place) {
         // Past rustup's stand-in, which rust-analyzer's queries start a dozen times.
         command.env("RUSTC", rustc);
+    }
+    // A linker of the user's own wins.
+    let program = place.program(linker::NAME);
+    if let Some(variable) = linker::variable()
+        && std::env::var_os(&variable).is_none()
+        && program.exists()
+    {
+        command.env(variable, program);
     }
     // Each would make torch-sys or the crate build itself again, against another libtorch or in another way.
     for name in [

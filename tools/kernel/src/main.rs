@@ -23,7 +23,8 @@
 //!   [`first_cells`] there; [`compiler`] is what the reader learns of the compiler's text.
 //! - [`session`] copies that folder for one kernel, into the folder of all [`sessions`]; [`spare`] makes
 //!   the next one's copy in advance, and the [`janitor`] removes what is left at the end.
-//! - [`view`], [`rust_src`] and [`environment`] are what makes the first cell quick and the versions ours.
+//! - [`view`], [`rust_src`] and [`environment`] are what makes the first cell quick and the versions ours, [`linker`] what
+//!   makes all of them quick.
 
 #[cfg(not(unix))]
 compile_error!("the kernel works on Linux and macOS; on Windows use it inside WSL");
@@ -43,6 +44,7 @@ mod history;
 mod janitor;
 mod jupyter;
 mod keep;
+mod linker;
 mod message;
 mod outbox;
 mod publisher;
@@ -72,6 +74,9 @@ usage: kernel CONNECTION_FILE   started by Jupyter: serves one notebook
        kernel ready | keep      for the kernel's own use";
 
 fn main() -> ExitCode {
+    if linker::is_meant() {
+        return linker::run(&std::env::args_os().skip(1).collect::<Vec<_>>());
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {

@@ -16,6 +16,7 @@ use checkout::tree;
 
 use crate::environment;
 use crate::first_cells;
+use crate::linker;
 use crate::rust_src;
 use crate::view;
 
@@ -112,8 +113,15 @@ pub fn prepare(place: &Place, say: &dyn Fn(&str)) -> Result<(), String> {
     tree::remove(&temporary)
         .and_then(|()| fs::create_dir_all(&temporary))
         .and_then(|()| environment::write_configuration(place, &config))
+        .and_then(|()| linker::install(place))
         .map_err(|error| format!("cannot write into {}: {error}", config.display()))?;
     first_cells::run(place, &config, say)?;
+    // Without it cells work, if more slowly.
+    if let Err(reason) = linker::gather(&place.template().join("target")) {
+        say(&format!(
+            "cells will be linked from all archives each time: {reason}"
+        ));
+    }
     stamp
         .write(&sources)
         .map_err(|error| format!("cannot write into {}: {error}", place.lab().display()))
@@ -142,8 +150,9 @@ pub fn sources(place: &Place) -> String {
     let libtorch = place.libtorch();
     let _ = writeln!(
         text,
-        "{}\n{:?}\n{}",
+        "{}\n{:?}\n{:?}\n{}",
         environment::configuration(place),
+        linker::variable(),
         fs::canonicalize(&libtorch).unwrap_or(libtorch),
         first_cells::CELLS.join("\n")
     );

@@ -1,11 +1,15 @@
 //! MPI, by which programs of the crate's feature `mpi` work on several machines; nothing else needs it.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use crate::compiler::on_path;
+use checkout::place::Place;
+
+use crate::compiler::{self, on_path};
 use crate::finding::Finding;
 use crate::programs;
+use crate::python::Interpreter;
 
 /// What brings all of it.
 pub const INSTALL: &str =
@@ -16,6 +20,42 @@ pub fn missing() -> Option<&'static str> {
     let is_missing = |program: &&str| on_path(program).is_none();
     let program = ["mpirun", "mpicc"].into_iter().find(is_missing);
     program.or((!has_libclang()).then_some("libclang"))
+}
+
+/// The variables by which tests find an MPI: none where the machine has one, else those of the one that the tests' packages
+/// bring into `.venv`; or what is missing.
+pub fn for_tests(place: &Place) -> Result<Vec<(&'static str, OsString)>, &'static str> {
+    let Some(missing) = missing() else {
+        return Ok(Vec::new());
+    };
+    brought(place).ok_or(missing)
+}
+
+/// The MPI in `.venv`, and libclang, which comes without the compiler's own headers: the C++ compiler has them, too.
+fn brought(place: &Place) -> Option<Vec<(&'static str, OsString)>> {
+    let programs = place.venv().join("bin");
+    let libclang = Interpreter::ask(&place.python())?
+        .packages
+        .join("clang/native");
+    let is_complete = programs.join("mpicc").is_file()
+        && programs.join("mpirun").is_file()
+        && holds_libclang(&libclang);
+    if !is_complete {
+        return None;
+    }
+    let headers =
+        programs::answer(Command::new(compiler::find().ok()?).arg("-print-file-name=include"))?;
+    let before = std::env::var_os("PATH").unwrap_or_default();
+    let path =
+        std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&before)));
+    Some(vec![
+        ("PATH", path.ok()?),
+        ("LIBCLANG_PATH", libclang.into()),
+        (
+            "BINDGEN_EXTRA_CLANG_ARGS",
+            format!("-I{}", headers.trim()).into(),
+        ),
+    ])
 }
 
 /// Looks for it and says which it is.
@@ -54,12 +94,6 @@ fn name(version: &str) -> Option<String> {
 
 /// Whether there is the library that reads MPI's headers, where it usually lies.
 fn has_libclang() -> bool {
-    let holds = |folder: &Path| {
-        let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        names.map(|entry| entry.file_name()).any(|name| {
-            name.to_string_lossy().starts_with("libclang") && name.to_string_lossy().contains(".so")
-        })
-    };
     // Debian has a folder for each version of LLVM.
     let versions = std::fs::read_dir("/usr/lib")
         .into_iter()
@@ -67,8 +101,16 @@ fn has_libclang() -> bool {
         .flatten();
     let mut versions = versions.map(|entry| entry.path().join("lib"));
     std::env::var_os("LIBCLANG_PATH").is_some()
-        || holds(Path::new("/usr/lib64"))
-        || versions.any(|folder| folder.to_string_lossy().contains("llvm") && holds(&folder))
+        || holds_libclang(Path::new("/usr/lib64"))
+        || versions
+            .any(|folder| folder.to_string_lossy().contains("llvm") && holds_libclang(&folder))
+}
+
+fn holds_libclang(folder: &Path) -> bool {
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    names.map(|entry| entry.file_name()).any(|name| {
+        name.to_string_lossy().starts_with("libclang") && name.to_string_lossy().contains(".so")
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `cargo lab test`: everything that must hold, cheapest first. The tests come when all checks hold.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
@@ -139,12 +140,12 @@ pub fn command(place: &Place) -> Result<ExitCode> {
         passed_all = passed;
         counts.add(&more);
     }
-    let mut optional = |title: &str, words: &[&str], variable: Option<(&str, &PathBuf)>| {
+    let mut optional = |title: &str, words: &[&str], variables: Vec<(&str, OsString)>| {
         if !passed_all {
             return Ok(());
         }
         let mut tests = programs::cargo(place, TESTS);
-        tests.args(words).envs(variable);
+        tests.args(words).envs(variables);
         let (passed, more) = timed(title, || count(&mut tests))?;
         if passed && more.passed == 0 {
             return Err(Trouble::new(
@@ -160,7 +161,7 @@ pub fn command(place: &Place) -> Result<ExitCode> {
         Some(program) => optional(
             "tests in a browser",
             &BROWSER_TESTS,
-            Some(("CHROME", program)),
+            vec![("CHROME", program.into())],
         )?,
         None => say::line(format!(
             "skipped: the notebook in a browser (tests/browser.rs), since there is no {} on this machine\n  \
@@ -170,7 +171,7 @@ pub fn command(place: &Place) -> Result<ExitCode> {
     }
     let has = |places: [&str; 2]| places.iter().any(|path| place.root.join(path).exists());
     if has(PHOTOGRAPHS) && has(WEIGHTS) {
-        optional("the lesson with true weights", &LESSON_TESTS, None)?;
+        optional("the lesson with true weights", &LESSON_TESTS, Vec::new())?;
     } else {
         say::line(format!(
             "skipped: the lesson with true weights (tests/lesson.rs), since they or the photographs are not here\n  \
@@ -179,15 +180,15 @@ pub fn command(place: &Place) -> Result<ExitCode> {
         ));
     }
     if graphics::is_there() {
-        optional("the lesson on a GPU", &GPU_TESTS, None)?;
+        optional("the lesson on a GPU", &GPU_TESTS, Vec::new())?;
     } else {
         say::line(
             "skipped: the lesson on a GPU (tests/library/gpu.rs), since there is no NVIDIA GPU",
         );
     }
-    match mpi::missing() {
-        None => optional("the lesson as several processes", &MPI_TESTS, None)?,
-        Some(missing) => say::line(format!(
+    match mpi::for_tests(place) {
+        Ok(variables) => optional("the lesson as several processes", &MPI_TESTS, variables)?,
+        Err(missing) => say::line(format!(
             "skipped: the lesson as several processes (tests/mpi.rs), since there is no {missing} on this machine\n  \
              what to do: {}",
             mpi::INSTALL
