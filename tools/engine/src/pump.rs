@@ -29,8 +29,11 @@ use crate::wire::Note;
 /// Marks the process that holds the variables, which this one starts.
 pub const INNER: &str = "EVCXR_TRANSFER_INNER";
 
-/// The temporary folder of cells: the engine has one of its own.
-const TMPDIR: &str = "EVCXR_TRANSFER_TMPDIR";
+/// What the engine has otherwise than its cells, and where theirs stands.
+const OF_CELLS: [(&str, &str); 2] = [
+    ("TMPDIR", "EVCXR_TRANSFER_TMPDIR"),
+    ("PATH", "EVCXR_TRANSFER_PATH"),
+];
 
 /// Names the session's folder.
 const SESSION: &str = "EVCXR_TRANSFER_SESSION";
@@ -81,11 +84,13 @@ pub fn run() -> ExitCode {
 
 fn pump() -> io::Result<ExitCode> {
     let mut command = Command::new(std::env::current_exe()?);
-    match std::env::var_os(TMPDIR) {
-        Some(folder) if folder.is_empty() => command.env_remove("TMPDIR"),
-        Some(folder) => command.env("TMPDIR", folder),
-        None => &mut command,
-    };
+    for (name, of_cells) in OF_CELLS {
+        match std::env::var_os(of_cells) {
+            Some(value) if value.is_empty() => command.env_remove(name),
+            Some(value) => command.env(name, value),
+            None => &mut command,
+        };
+    }
     let mut child = command
         .env(INNER, "1")
         // The backtrace of a panic names evcxr's functions, and takes seconds with libtorch.

@@ -8,8 +8,8 @@ use std::process::Command;
 use checkout::environment::forget_package;
 use checkout::place::Place;
 
-use crate::linker;
 use crate::rust_src;
+use crate::stand_ins;
 use crate::stop;
 use crate::view::{self, ANALYSIS};
 
@@ -18,6 +18,9 @@ pub const SESSION: &str = "EVCXR_TRANSFER_SESSION";
 
 /// Where the engine finds the temporary folder of its cells; empty where nobody has set one.
 const CELLS_TMPDIR: &str = "EVCXR_TRANSFER_TMPDIR";
+
+/// Where the engine finds the search path of its cells.
+const CELLS_PATH: &str = "EVCXR_TRANSFER_PATH";
 
 /// The temporary folder of the engine that builds in `work`, which goes with it.
 pub fn temporary(work: &Path) -> PathBuf {
@@ -47,6 +50,11 @@ pub fn engine(place: &Place, work: &Path, config: &Path) -> Command {
         .env(CELLS_TMPDIR, std::env::var_os("TMPDIR").unwrap_or_default())
         // rust-analyzer allocates a gigabyte in small pieces: fewer, larger pages save 0.3 s.
         .env("MIMALLOC_ALLOW_LARGE_OS_PAGES", "1");
+    if let Some(path) = stand_ins::path(place) {
+        command
+            .env("PATH", path)
+            .env(CELLS_PATH, std::env::var_os("PATH").unwrap_or_default());
+    }
     command
 }
 
@@ -80,13 +88,9 @@ fn surround(place: &Place, command: &mut Command) {
         // Past rustup's stand-in, which rust-analyzer's queries start a dozen times.
         command.env("RUSTC", rustc);
     }
-    // A linker of the user's own wins.
-    let program = place.program(linker::NAME);
-    if let Some(variable) = linker::variable()
-        && std::env::var_os(&variable).is_none()
-        && program.exists()
-    {
-        command.env(variable, program);
+    // It adds nothing but for cells, so that no crate is built again for it.
+    if let Some(program) = stand_ins::rustc(place) {
+        command.env("RUSTC_WORKSPACE_WRAPPER", program);
     }
     // Each would make torch-sys or the crate build itself again, against another libtorch or in another way.
     for name in [

@@ -1,8 +1,5 @@
 //! The linker of cells: a cell's own few objects, against everything else as one shared library.
 //!
-//! ```text
-//! cargo -> rustc -> cell-linker (this program under that name) -> cc
-//! ```
 //! A cell stands on the crate and a hundred others. Linking their archives, and libtorch with its 200,000 names,
 //! took a third of a second of each cell. So the template has one library made of all of them, the [`LIBRARY`], which
 //! the first cell of a session loads and all others find loaded. What is not in it, such as a crate that a cell has
@@ -16,11 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::UNIX_EPOCH;
 
-use checkout::place::Place;
 use checkout::tree;
 
-/// What this program is called where it is meant as the linker.
-pub const NAME: &str = "cell-linker";
+use crate::stand_ins;
 
 /// All crates that cells stand on; it lies beside their archives.
 const LIBRARY: &str = "libevcxr_transfer_cells.so";
@@ -34,35 +29,6 @@ const CELL: &str = "libctx.so";
 /// What the last cell was linked from without the library, one argument a line.
 const RECORD: &str = "libctx.link";
 
-/// The variable by which cargo is told of a linker, on systems where this one works.
-pub fn variable() -> Option<String> {
-    let system = if cfg!(target_env = "musl") {
-        "MUSL"
-    } else {
-        "GNU"
-    };
-    let processor = std::env::consts::ARCH.to_uppercase();
-    cfg!(target_os = "linux")
-        .then(|| format!("CARGO_TARGET_{processor}_UNKNOWN_LINUX_{system}_LINKER"))
-}
-
-/// Lays this program beside itself under the linker's name.
-///
-/// # Errors
-///
-/// The system's.
-pub fn install(place: &Place) -> io::Result<()> {
-    let link = place.program(NAME);
-    tree::remove(&link)?;
-    std::os::unix::fs::symlink("kernel", link)
-}
-
-/// Whether this program was called as the linker.
-pub fn is_meant() -> bool {
-    let name = std::env::args_os().next().unwrap_or_default();
-    Path::new(&name).file_name() == Some(OsStr::new(NAME))
-}
-
 /// Links what rustc asks for.
 pub fn run(arguments: &[OsString]) -> ExitCode {
     let folder = folder_of_cell(arguments);
@@ -73,23 +39,12 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     {
         return ExitCode::SUCCESS;
     }
-    match cc(arguments).status() {
-        Ok(status) if status.success() => {
-            if let Some(folder) = folder {
-                // Without it the template gets no library, and cells are linked as a whole.
-                let _ = fs::write(folder.join(RECORD), lines(arguments));
-            }
-            ExitCode::SUCCESS
-        }
-        Ok(status) => {
-            u8::try_from(status.code().unwrap_or(1)).map_or(ExitCode::FAILURE, Into::into)
-        }
-        Err(error) => {
-            // In rustc's own words, which say what to do.
-            eprintln!("linker `cc` not found: {error}");
-            ExitCode::FAILURE
-        }
+    let outcome = stand_ins::run(&mut cc(arguments));
+    if let Some(folder) = folder.filter(|_| outcome == ExitCode::SUCCESS) {
+        // Without it the template gets no library, and cells are linked as a whole.
+        let _ = fs::write(folder.join(RECORD), lines(arguments));
     }
+    outcome
 }
 
 /// Makes the library of what the last cell in the folder `target` was linked from.

@@ -23,13 +23,14 @@
 //!   [`first_cells`] there; [`compiler`] is what the reader learns of the compiler's text.
 //! - [`session`] copies that folder for one kernel, into the folder of all [`sessions`]; [`spare`] makes
 //!   the next one's copy in advance, and the [`janitor`] removes what is left at the end.
-//! - [`view`], [`rust_src`] and [`environment`] are what makes the first cell quick and the versions ours, [`linker`] what
-//!   makes all of them quick.
+//! - [`view`], [`rust_src`] and [`environment`] are what makes the first cell quick and the versions ours. What makes all
+//!   of them quick are the [`stand_ins`] for [`cargo`] and the [`linker`], by which evcxr builds a cell.
 
 #[cfg(not(unix))]
 compile_error!("the kernel works on Linux and macOS; on Windows use it inside WSL");
 
 mod backend;
+mod cargo;
 mod cells;
 mod compiler;
 mod completeness;
@@ -52,6 +53,7 @@ mod rust_src;
 mod session;
 mod sessions;
 mod spare;
+mod stand_ins;
 mod start;
 mod stop;
 mod surroundings;
@@ -74,8 +76,8 @@ usage: kernel CONNECTION_FILE   started by Jupyter: serves one notebook
        kernel ready | keep      for the kernel's own use";
 
 fn main() -> ExitCode {
-    if linker::is_meant() {
-        return linker::run(&std::env::args_os().skip(1).collect::<Vec<_>>());
+    if let Some(outcome) = stand_ins::called(place) {
+        return outcome;
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();

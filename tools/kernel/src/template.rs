@@ -18,6 +18,7 @@ use crate::environment;
 use crate::first_cells;
 use crate::linker;
 use crate::rust_src;
+use crate::stand_ins;
 use crate::view;
 
 /// The stamp that says what the template was built from.
@@ -113,7 +114,7 @@ pub fn prepare(place: &Place, say: &dyn Fn(&str)) -> Result<(), String> {
     tree::remove(&temporary)
         .and_then(|()| fs::create_dir_all(&temporary))
         .and_then(|()| environment::write_configuration(place, &config))
-        .and_then(|()| linker::install(place))
+        .and_then(|()| stand_ins::install(place))
         .map_err(|error| format!("cannot write into {}: {error}", config.display()))?;
     first_cells::run(place, &config, say)?;
     // Without it cells work, if more slowly.
@@ -152,7 +153,7 @@ pub fn sources(place: &Place) -> String {
         text,
         "{}\n{:?}\n{:?}\n{}",
         environment::configuration(place),
-        linker::variable(),
+        stand_ins::NAMES,
         fs::canonicalize(&libtorch).unwrap_or(libtorch),
         first_cells::CELLS.join("\n")
     );

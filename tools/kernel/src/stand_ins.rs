@@ -1,0 +1,157 @@
+//! The programs that evcxr and cargo meet in place of Rust's own: this one, under other names.
+//!
+//! ```text
+//! evcxr -> rustup        says where cargo and rustc are
+//!       -> cell-cargo -> cargo -> cell-rustc -> rustc -> cell-linker -> cc
+//!                     ----------------------------^ where cargo would start the same one again
+//! ```
+//! `rustup` lies in a folder of its own, which evcxr finds first; evcxr takes its cargo from nowhere else.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use checkout::place::Place;
+use checkout::{say, tree};
+
+use crate::cargo;
+use crate::linker;
+use crate::rust_src;
+
+/// In place of cargo.
+const CARGO: &str = "cell-cargo";
+
+/// In place of rustc, where a cell is compiled and not a crate behind it.
+const RUSTC: &str = "cell-rustc";
+
+/// In place of `cc`, where a cell is linked.
+const LINKER: &str = "cell-linker";
+
+/// All that lie beside this program.
+pub const NAMES: [&str; 3] = [CARGO, RUSTC, LINKER];
+
+/// The folder with nothing but a `rustup`.
+const FOLDER: &str = "path";
+
+/// Lays this program beside itself under all names.
+///
+/// # Errors
+///
+/// The system's.
+pub fn install(place: &Place) -> io::Result<()> {
+    for name in NAMES {
+        link("kernel", &place.program(name))?;
+    }
+    std::fs::create_dir_all(place.program(FOLDER))?;
+    link("../kernel", &place.program(FOLDER).join("rustup"))
+}
+
+fn link(program: &str, name: &Path) -> io::Result<()> {
+    tree::remove(name)?;
+    std::os::unix::fs::symlink(program, name)
+}
+
+/// The search path by which evcxr finds them, where they are.
+pub fn path(place: &Place) -> Option<OsString> {
+    let before = std::env::var_os("PATH").unwrap_or_default();
+    let folder = Some(place.program(FOLDER)).filter(|folder| folder.join("rustup").exists())?;
+    std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&before))).ok()
+}
+
+/// What cargo has to call in place of rustc for cells, where it is there.
+pub fn rustc(place: &Place) -> Option<PathBuf> {
+    Some(place.program(RUSTC)).filter(|program| program.exists())
+}
+
+/// What a cell is linked with; only Linux has one.
+pub fn linker(place: &Place) -> Option<PathBuf> {
+    Some(place.program(LINKER)).filter(|program| cfg!(target_os = "linux") && program.exists())
+}
+
+/// Does what is asked of this program under another name than its own.
+pub fn called(place: impl FnOnce() -> Result<Place, String>) -> Option<ExitCode> {
+    let mut arguments = std::env::args_os();
+    let name = PathBuf::from(arguments.next()?);
+    let arguments: Vec<OsString> = arguments.collect();
+    let outcome = match name.file_name()?.to_str()? {
+        LINKER => Ok(linker::run(&arguments)),
+        CARGO => place().map(|place| cargo::run(&place, &arguments)),
+        RUSTC => place().map(|place| cargo::rustc(&place, &arguments)),
+        "rustup" => place().map(|place| rustup(&place, &arguments)),
+        _ => return None,
+    };
+    Some(outcome.unwrap_or_else(|error| {
+        say::error(&error);
+        ExitCode::FAILURE
+    }))
+}
+
+/// Answers evcxr's questions at once; what else is asked of rustup, it is asked.
+fn rustup(place: &Place, arguments: &[OsString]) -> ExitCode {
+    let words: Vec<_> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    let found = match words.as_slice() {
+        ["which", "cargo"] => Some(place.program(CARGO)),
+        ["which", "rustc"] => rust_src::rustc(place),
+        _ => None,
+    };
+    if let Some(path) = found {
+        say::line(path.display());
+        return ExitCode::SUCCESS;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let others = std::env::split_paths(&path).filter(|folder| *folder != place.program(FOLDER));
+    let mut command = Command::new("rustup");
+    command.args(arguments);
+    if let Ok(path) = std::env::join_paths(others) {
+        command.env("PATH", path);
+    }
+    run(&mut command)
+}
+
+/// Runs a program to its end, whose outcome this one's is.
+pub fn run(command: &mut Command) -> ExitCode {
+    match command.status() {
+        Ok(status) => {
+            u8::try_from(status.code().unwrap_or(1)).map_or(ExitCode::FAILURE, Into::into)
+        }
+        Err(error) => {
+            let program = command.get_program().to_string_lossy();
+            say::error(format!("cannot start `{program}`: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evcxr_finds_them_once_they_are_laid_out() {
+        let root = tempfile::tempdir().unwrap();
+        let place = Place {
+            root: root.path().to_owned(),
+        };
+        std::fs::create_dir_all(place.program("")).unwrap();
+        std::fs::write(place.program("kernel"), "this program").unwrap();
+        assert_eq!(
+            (path(&place), rustc(&place), linker(&place)),
+            (None, None, None)
+        );
+        install(&place).unwrap();
+        // Over those of an earlier set-up.
+        install(&place).unwrap();
+        let first = std::env::split_paths(&path(&place).unwrap())
+            .next()
+            .unwrap();
+        for program in [
+            first.join("rustup"),
+            rustc(&place).unwrap(),
+            place.program(CARGO),
+        ] {
+            assert_eq!(std::fs::read_to_string(program).unwrap(), "this program");
+        }
+        assert_eq!(linker(&place).is_some(), cfg!(target_os = "linux"));
+    }
+}
