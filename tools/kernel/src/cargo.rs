@@ -19,14 +19,14 @@ use crate::rust_src;
 use crate::stand_ins;
 use crate::view;
 
-/// How rustc was last started for a cell.
+/// What evcxr asked of cargo, and the state of the crate then: [`run`] writes it for [`rustc`], before cargo runs.
+const ASKED: &str = "ctx-asked";
+
+/// How cargo started rustc for a cell: [`rustc`] writes it, and [`run`] does the same again.
 const CALL: &str = "ctx-call";
 
-/// What that followed from.
+/// What that call followed from, `ASKED` and the package: while it is as it was, the call is.
 const INPUTS: &str = "ctx-inputs";
-
-/// The part of the inputs that is known before cargo runs, on its way to [`rustc`].
-const ASKED: &str = "ctx-asked";
 
 /// The file that evcxr wants to have the path of the cell's library written to.
 const PATH_FILE: &str = "EVCXR_EXECUTION_SO_PATH";
@@ -42,6 +42,10 @@ pub fn run(place: &Place, arguments: &[OsString]) -> ExitCode {
         .and_then(|(work, file)| Build::of_a_cell(place, arguments, work, file.into()));
     let mut command = Command::new(cargo(place));
     command.args(arguments);
+    if let Some(program) = stand_ins::rustc(place) {
+        // For the packages in evcxr's own folder, which are the cells: no crate is built again for it.
+        command.env("RUSTC_WORKSPACE_WRAPPER", program);
+    }
     if let Some(build) = build {
         match build.again() {
             Some(rustc) => command = rustc,
@@ -86,7 +90,11 @@ pub fn rustc(place: &Place, arguments: &[OsString]) -> ExitCode {
     let folder = after("--out-dir").map(PathBuf::from);
     let mut command = Command::new(program);
     if let Some(folder) = folder.filter(|_| is_cell && is_linked) {
-        if let Some(linker) = stand_ins::linker(place) {
+        // A linker of the reader's own wins.
+        let is_chosen = arguments
+            .iter()
+            .any(|argument| argument.to_string_lossy().contains("linker="));
+        if let Some(linker) = stand_ins::linker(place).filter(|_| !is_chosen) {
             let mut option = OsString::from("-Clinker=");
             option.push(linker);
             arguments.push(option);
@@ -153,6 +161,13 @@ fn inputs(asked: &str, work: &Path) -> Option<String> {
     Some(text + &fs::read_to_string(work.join(".cargo/config.toml")).unwrap_or_default())
 }
 
+/// The user's own settings of cargo.
+fn settings() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))?;
+    Some(home.join("config.toml"))
+}
+
 /// A build of a cell, as evcxr asks for it in the session's folder.
 struct Build {
     /// The session's folder.
@@ -181,7 +196,8 @@ impl Build {
         };
         let package = fs::read_to_string(work.join("Cargo.toml")).ok()?;
         let package: String = package.split_whitespace().collect();
-        let ours = serde_json::Value::from(view::package(place).to_string_lossy());
+        let ours = Value::from(view::package(place).to_string_lossy()).to_string();
+        let ours: String = ours.split_whitespace().collect();
         // Of the crate, of the cell's own text, and a setting of rustc's, in all of evcxr's packages.
         let known = [
             format!("path={ours}"),
@@ -193,8 +209,14 @@ impl Build {
             return None;
         }
         let mut asked = format!("{}\n", words.join(" "));
-        for name in ["Cargo.toml", "build.rs", "src"] {
+        for name in ["Cargo.toml", "build.rs", "src", ".cargo/config.toml"] {
             stamp::list(&place.root.join(name), &mut asked);
+        }
+        if let Some(rustc) = rust_src::rustc(place) {
+            stamp::list(&rustc, &mut asked);
+        }
+        if let Some(settings) = settings() {
+            stamp::list(&settings, &mut asked);
         }
         let mut variables: Vec<_> = environment().collect();
         variables.sort();
@@ -217,7 +239,13 @@ impl Build {
         let rustc = call(&fs::read_to_string(self.folder.join(CALL)).ok()?)?;
         let [before, after] = [std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX];
         let library = self.folder.join(format!("{before}ctx{after}"));
-        fs::write(&self.path_file, library.to_str()?).ok()?;
+        if fs::write(&self.path_file, library.to_str()?).is_err() {
+            // evcxr would read half a path after cargo's build.
+            let _ = fs::remove_file(&self.path_file);
+            return None;
+        }
+        // Of an earlier cell, which is loaded from the same file under another name: mold would write into it.
+        let _ = fs::remove_file(library);
         Some(rustc)
     }
 

@@ -88,10 +88,6 @@ fn surround(place: &Place, command: &mut Command) {
         // Past rustup's stand-in, which rust-analyzer's queries start a dozen times.
         command.env("RUSTC", rustc);
     }
-    // It adds nothing but for cells, so that no crate is built again for it.
-    if let Some(program) = stand_ins::rustc(place) {
-        command.env("RUSTC_WORKSPACE_WRAPPER", program);
-    }
     // Each would make torch-sys or the crate build itself again, against another libtorch or in another way.
     for name in [
         "LIBTORCH_USE_PYTORCH",

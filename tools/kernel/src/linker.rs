@@ -26,8 +26,11 @@ const CONTENTS: &str = "libevcxr_transfer_cells.list";
 /// What evcxr calls the library that a cell becomes.
 const CELL: &str = "libctx.so";
 
-/// What the last cell was linked from without the library, one argument a line.
+/// What a cell was linked from as a whole, one argument a line: what the library is made of.
 const RECORD: &str = "libctx.link";
+
+/// To be raised when the library is made in another way: templates are renewed then.
+pub const EDITION: u32 = 1;
 
 /// Links what rustc asks for.
 pub fn run(arguments: &[OsString]) -> ExitCode {
@@ -47,15 +50,28 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     outcome
 }
 
+/// Removes the library that was made in the folder `target`, and what it was made of.
+pub fn forget(target: &Path) {
+    for folder in folders(target) {
+        for name in [CONTENTS, LIBRARY, RECORD] {
+            let _ = fs::remove_file(folder.join(name));
+        }
+    }
+}
+
+/// Where cargo puts crates, for each kind of machine.
+fn folders(target: &Path) -> impl Iterator<Item = PathBuf> {
+    let folders = fs::read_dir(target).into_iter().flatten().flatten();
+    folders.map(|folder| folder.path().join("debug/deps"))
+}
+
 /// Makes the library of what the last cell in the folder `target` was linked from.
 ///
 /// # Errors
 ///
 /// One line: what is missing, or the linker's text.
 pub fn gather(target: &Path) -> Result<(), String> {
-    let folders = fs::read_dir(target).into_iter().flatten().flatten();
-    let mut folders = folders.map(|folder| folder.path().join("debug/deps"));
-    let folder = folders
+    let folder = folders(target)
         .find(|folder| folder.join(RECORD).is_file())
         .ok_or_else(|| format!("{}: no cell has been linked there", target.display()))?;
     let unwritten = |error: io::Error| format!("cannot write into {}: {error}", folder.display());
@@ -74,7 +90,12 @@ pub fn gather(target: &Path) -> Result<(), String> {
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    fs::write(folder.join(CONTENTS), contents).map_err(unwritten)
+    let list = folder.join(CONTENTS);
+    fs::write(&list, contents).map_err(|error| {
+        // Half a list would have the other half linked twice.
+        let _ = fs::remove_file(&list);
+        unwritten(error)
+    })
 }
 
 fn cc(arguments: &[OsString]) -> Command {
@@ -114,9 +135,13 @@ fn whole(archives: &[OsString], others: &[OsString], library: &Path) -> Vec<OsSt
         let text = argument.to_string_lossy();
         // Its objects, the list of what it exports, and leaving out what it does not call.
         !text.ends_with(".o")
-            && !["-version", "--gc-sections", "--strip-debug"]
-                .iter()
-                .any(|word| text.contains(word))
+            && !text.starts_with("-Wl,--version-script")
+            && ![
+                "-Wl,--no-undefined-version",
+                "-Wl,--gc-sections",
+                "-Wl,--strip-debug",
+            ]
+            .contains(&text.as_ref())
     };
     let mut others: Vec<OsString> = others.iter().filter(of_the_cell).cloned().collect();
     if let Some(place) = others.iter().position(|argument| argument == "-o")
@@ -126,8 +151,13 @@ fn whole(archives: &[OsString], others: &[OsString], library: &Path) -> Vec<OsSt
     }
     let mut arguments = vec!["-Wl,--whole-archive".into()];
     arguments.extend_from_slice(archives);
-    // Names of functions that no cell can call, a fifth of the file.
-    arguments.extend(["-Wl,--no-whole-archive".into(), "-Wl,--strip-all".into()]);
+    arguments.extend([
+        "-Wl,--no-whole-archive".into(),
+        // Names of functions that no cell can call, a fifth of the file.
+        "-Wl,--strip-all".into(),
+        // Its own functions call its own, whatever the first cell brings under the same names.
+        "-Wl,-Bsymbolic-functions".into(),
+    ]);
     arguments.append(&mut others);
     arguments
 }
@@ -148,11 +178,10 @@ fn against_library(arguments: &[OsString], folder: &Path) -> Option<Vec<OsString
             .iter()
             .any(|start| text.starts_with(start))
     });
-    for argument in &mut short {
-        // The list of what is exported has the C functions of crates, too, which the library has.
-        if argument == "-Wl,--no-undefined-version" {
-            *argument = "-Wl,--undefined-version".into();
-        }
+    // The list of what is exported has the C functions of crates, too, which the library has. GNU's linker minds only when told to.
+    short.retain(|argument| argument != "-Wl,--no-undefined-version");
+    if short.iter().any(|argument| argument == "-fuse-ld=lld") {
+        short.push("-Wl,--undefined-version".into());
     }
     let mut added = Vec::new();
     for archive in archives {

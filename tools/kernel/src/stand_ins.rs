@@ -47,9 +47,15 @@ pub fn install(place: &Place) -> io::Result<()> {
     link("../kernel", &place.program(FOLDER).join("rustup"))
 }
 
+/// Links whole at any time: cells of other notebooks are being compiled by that name.
 fn link(program: &str, name: &Path) -> io::Result<()> {
-    tree::remove(name)?;
-    std::os::unix::fs::symlink(program, name)
+    if std::fs::read_link(name).is_ok_and(|present| present == Path::new(program)) {
+        return Ok(());
+    }
+    let new = name.with_extension("new");
+    tree::remove(&new)?;
+    std::os::unix::fs::symlink(program, &new)?;
+    std::fs::rename(new, name)
 }
 
 /// The search path by which evcxr finds them, where they are.

@@ -116,9 +116,12 @@ pub fn prepare(place: &Place, say: &dyn Fn(&str)) -> Result<(), String> {
         .and_then(|()| environment::write_configuration(place, &config))
         .and_then(|()| stand_ins::install(place))
         .map_err(|error| format!("cannot write into {}: {error}", config.display()))?;
+    let target = place.template().join("target");
+    // One of an earlier build would serve the first cells, and none would be made of what has changed.
+    linker::forget(&target);
     first_cells::run(place, &config, say)?;
     // Without it cells work, if more slowly.
-    if let Err(reason) = linker::gather(&place.template().join("target")) {
+    if let Err(reason) = linker::gather(&target) {
         say(&format!(
             "cells will be linked from all archives each time: {reason}"
         ));
@@ -151,9 +154,10 @@ pub fn sources(place: &Place) -> String {
     let libtorch = place.libtorch();
     let _ = writeln!(
         text,
-        "{}\n{:?}\n{:?}\n{}",
+        "{}\n{:?} {}\n{:?}\n{}",
         environment::configuration(place),
         stand_ins::NAMES,
+        linker::EDITION,
         fs::canonicalize(&libtorch).unwrap_or(libtorch),
         first_cells::CELLS.join("\n")
     );
