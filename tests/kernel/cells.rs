@@ -485,7 +485,7 @@ fn fifty_cells_leave_threads_and_memory_as_they_are() {
     let (early, late) = (11, answers.len() - 1);
     assert!(of(early, "threads") > 0, "the process was not found");
     assert_eq!(of(early, "threads"), of(late, "threads"), "threads pile up");
-    // Each cell is a library that stays loaded: 64 MB for 40 cells, measured. The limit is 6 MB a cell;
+    // Each cell is a library that stays loaded: 26 MB for 200 plain cells, measured. The limit is 6 MB a cell;
     // activations that are not freed would be 46 MB (8 pictures, 150 x 150 x 64 numbers).
     let grown = of(late, "memory").saturating_sub(of(early, "memory"));
     assert!(
