@@ -1,7 +1,7 @@
 //! MPI, by which programs of the crate's feature `mpi` work on several machines; nothing else needs it.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use checkout::place::Place;
@@ -45,11 +45,18 @@ fn brought(place: &Place) -> Option<Vec<(&'static str, OsString)>> {
     }
     let headers =
         programs::answer(Command::new(compiler::find().ok()?).arg("-print-file-name=include"))?;
-    let before = std::env::var_os("PATH").unwrap_or_default();
-    let path =
-        std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&before)));
+    // Programs that are built with it find it nowhere else.
+    let libraries = place.venv().join("lib");
+    let before = |name| std::env::var_os(name).unwrap_or_default();
+    let joined = |folder: PathBuf, name| {
+        let others = std::env::split_paths(&before(name))
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .collect::<Vec<_>>();
+        std::env::join_paths(std::iter::once(folder).chain(others)).ok()
+    };
     Some(vec![
-        ("PATH", path.ok()?),
+        ("PATH", joined(programs, "PATH")?),
+        ("LD_LIBRARY_PATH", joined(libraries, "LD_LIBRARY_PATH")?),
         ("LIBCLANG_PATH", libclang.into()),
         (
             "BINDGEN_EXTRA_CLANG_ARGS",
