@@ -61,11 +61,14 @@ mod template;
 mod view;
 mod zmtp;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
 use checkout::place::Place;
 use checkout::say;
+
+use crate::stand_ins::StandIn;
 
 const USAGE: &str = "\
 usage: kernel CONNECTION_FILE   started by Jupyter: serves one notebook
@@ -76,8 +79,8 @@ usage: kernel CONNECTION_FILE   started by Jupyter: serves one notebook
        kernel ready | keep      for the kernel's own use";
 
 fn main() -> ExitCode {
-    if let Some(outcome) = stand_ins::called(place) {
-        return outcome;
+    if let Some((stand_in, arguments)) = stand_ins::called() {
+        return stand_in_for(stand_in, &arguments);
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -113,6 +116,20 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Does what evcxr, cargo or rustc asks of the program that this one stands in for.
+fn stand_in_for(stand_in: StandIn, arguments: &[OsString]) -> ExitCode {
+    let outcome = match stand_in {
+        StandIn::Linker => Ok(linker::run(arguments)),
+        StandIn::Cargo => place().map(|place| cargo::run(&place, arguments)),
+        StandIn::Rustc => place().map(|place| cargo::rustc(&place, arguments)),
+        StandIn::Rustup => place().map(|place| stand_ins::rustup(&place, arguments)),
+    };
+    outcome.unwrap_or_else(|error| {
+        say::error(&error);
+        ExitCode::FAILURE
+    })
 }
 
 /// The repository that this program was installed into, as `.lab/bin/kernel`.

@@ -15,8 +15,6 @@ use std::process::{Command, ExitCode};
 use checkout::place::Place;
 use checkout::{say, tree};
 
-use crate::cargo;
-use crate::linker;
 use crate::rust_src;
 
 /// In place of cargo.
@@ -75,26 +73,35 @@ pub fn linker(place: &Place) -> Option<PathBuf> {
     Some(place.program(LINKER)).filter(|program| cfg!(target_os = "linux") && program.exists())
 }
 
-/// Does what is asked of this program under another name than its own.
-pub fn called(place: impl FnOnce() -> Result<Place, String>) -> Option<ExitCode> {
+/// Which of them this program was called as.
+#[derive(Clone, Copy, Debug)]
+pub enum StandIn {
+    /// In place of rustup.
+    Rustup,
+    /// In place of cargo.
+    Cargo,
+    /// In place of rustc.
+    Rustc,
+    /// In place of `cc`.
+    Linker,
+}
+
+/// Which of them this program was called as, and with what; nothing under its own name.
+pub fn called() -> Option<(StandIn, Vec<OsString>)> {
     let mut arguments = std::env::args_os();
     let name = PathBuf::from(arguments.next()?);
-    let arguments: Vec<OsString> = arguments.collect();
-    let outcome = match name.file_name()?.to_str()? {
-        LINKER => Ok(linker::run(&arguments)),
-        CARGO => place().map(|place| cargo::run(&place, &arguments)),
-        RUSTC => place().map(|place| cargo::rustc(&place, &arguments)),
-        "rustup" => place().map(|place| rustup(&place, &arguments)),
+    let stand_in = match name.file_name()?.to_str()? {
+        "rustup" => StandIn::Rustup,
+        CARGO => StandIn::Cargo,
+        RUSTC => StandIn::Rustc,
+        LINKER => StandIn::Linker,
         _ => return None,
     };
-    Some(outcome.unwrap_or_else(|error| {
-        say::error(&error);
-        ExitCode::FAILURE
-    }))
+    Some((stand_in, arguments.collect()))
 }
 
 /// Answers evcxr's questions at once; what else is asked of rustup, it is asked.
-fn rustup(place: &Place, arguments: &[OsString]) -> ExitCode {
+pub fn rustup(place: &Place, arguments: &[OsString]) -> ExitCode {
     let words: Vec<_> = arguments.iter().filter_map(|word| word.to_str()).collect();
     let found = match words.as_slice() {
         ["which", "cargo"] => Some(place.program(CARGO)),
