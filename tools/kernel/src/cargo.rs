@@ -7,12 +7,11 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use checkout::place::Place;
-use checkout::{say, stamp};
+use checkout::stamp;
 use serde_json::{Value, json};
 
 use crate::rust_src;
@@ -52,7 +51,7 @@ pub fn run(place: &Place, arguments: &[OsString]) -> ExitCode {
             None => build.ask(),
         }
     }
-    start(&mut command)
+    stand_ins::become_program(&mut command)
 }
 
 fn cargo(place: &Place) -> PathBuf {
@@ -60,14 +59,6 @@ fn cargo(place: &Place) -> PathBuf {
     beside
         .filter(|cargo| cargo.is_file())
         .unwrap_or_else(|| "cargo".into())
-}
-
-/// Becomes that program.
-fn start(command: &mut Command) -> ExitCode {
-    let error = command.exec();
-    let program = command.get_program().to_string_lossy();
-    say::error(format!("cannot start `{program}`: {error}"));
-    ExitCode::FAILURE
 }
 
 /// Starts rustc for cargo, and remembers how.
@@ -82,11 +73,10 @@ pub fn rustc(place: &Place, arguments: &[OsString]) -> ExitCode {
     };
     let is_cell = after("--crate-name").is_some_and(|name| name == "ctx");
     // Where nothing is linked, nothing is to be remembered: `cargo check`.
-    let is_linked = after("--crate-type").is_some_and(|kind| kind == "cdylib")
-        && arguments.iter().any(|argument| {
-            let text = argument.to_string_lossy();
-            text.starts_with("--emit") && text.contains("link")
-        });
+    let is_linked = arguments.iter().any(|argument| {
+        let text = argument.to_string_lossy();
+        text.starts_with("--emit") && text.contains("link")
+    });
     let folder = after("--out-dir").map(PathBuf::from);
     let mut command = Command::new(program);
     if let Some(folder) = folder.filter(|_| is_cell && is_linked) {
@@ -103,7 +93,7 @@ pub fn rustc(place: &Place, arguments: &[OsString]) -> ExitCode {
         let work = std::env::current_dir().unwrap_or_default();
         remember(&folder, &work, program.into(), &arguments);
     }
-    start(command.args(&arguments))
+    stand_ins::become_program(command.args(&arguments))
 }
 
 /// Remembers a call of rustc that cargo makes: all crates behind the cell are built then. Without the files the next cell is cargo's again.

@@ -13,9 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::UNIX_EPOCH;
 
-use checkout::tree;
-
-use crate::stand_ins;
+use checkout::{say, tree};
 
 /// All crates that cells stand on; it lies beside their archives.
 const LIBRARY: &str = "libevcxr_transfer_cells.so";
@@ -42,12 +40,18 @@ pub fn run(arguments: &[OsString]) -> ExitCode {
     {
         return ExitCode::SUCCESS;
     }
-    let outcome = stand_ins::run(&mut cc(arguments));
-    if let Some(folder) = folder.filter(|_| outcome == ExitCode::SUCCESS) {
+    let status = match cc(arguments).status() {
+        Ok(status) => status,
+        Err(error) => {
+            say::error(format!("cannot start `cc`: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Some(folder) = folder.filter(|_| status.success()) {
         // Without it the template gets no library, and cells are linked as a whole.
         let _ = fs::write(folder.join(RECORD), lines(arguments));
     }
-    outcome
+    u8::try_from(status.code().unwrap_or(1)).map_or(ExitCode::FAILURE, Into::into)
 }
 
 /// Removes the library that was made in the folder `target`, and what it was made of.

@@ -9,6 +9,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -119,21 +120,15 @@ pub fn rustup(place: &Place, arguments: &[OsString]) -> ExitCode {
     if let Ok(path) = std::env::join_paths(others) {
         command.env("PATH", path);
     }
-    run(&mut command)
+    become_program(&mut command)
 }
 
-/// Runs a program to its end, whose outcome this one's is.
-pub fn run(command: &mut Command) -> ExitCode {
-    match command.status() {
-        Ok(status) => {
-            u8::try_from(status.code().unwrap_or(1)).map_or(ExitCode::FAILURE, Into::into)
-        }
-        Err(error) => {
-            let program = command.get_program().to_string_lossy();
-            say::error(format!("cannot start `{program}`: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+/// Goes on as another program; comes back only where that cannot be started.
+pub fn become_program(command: &mut Command) -> ExitCode {
+    let error = command.exec();
+    let program = command.get_program().to_string_lossy();
+    say::error(format!("cannot start `{program}`: {error}"));
+    ExitCode::FAILURE
 }
 
 #[cfg(test)]

@@ -114,8 +114,9 @@ pub fn prepare(place: &Place, say: &dyn Fn(&str)) -> Result<(), String> {
     tree::remove(&temporary)
         .and_then(|()| fs::create_dir_all(&temporary))
         .and_then(|()| environment::write_configuration(place, &config))
-        .and_then(|()| stand_ins::install(place))
         .map_err(|error| format!("cannot write into {}: {error}", config.display()))?;
+    stand_ins::install(place)
+        .map_err(|error| format!("cannot write into {}: {error}", place.program("").display()))?;
     let target = place.template().join("target");
     // One of an earlier build would serve the first cells, and none would be made of what has changed.
     linker::forget(&target);
