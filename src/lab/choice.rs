@@ -67,7 +67,7 @@ pub(crate) fn precision_for(device: Device) -> Choice<Precision> {
             ),
             None if device::gains_by_winograd(device) => Choice::new(
                 Precision::F32Winograd,
-                "the processor has no bf16 instructions; f32 by the fastest way for AVX2",
+                "the processor has no bf16 instructions; f32 by the way with a quarter of the multiplications",
             ),
             None => Choice::new(Precision::F32, "the processor has no bf16 instructions"),
         },

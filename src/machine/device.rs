@@ -46,15 +46,13 @@ pub(crate) fn cpu_has_bf16() -> Option<String> {
     None
 }
 
-/// Whether convolutions Winograd's way are faster here than libtorch's. With AVX-512 libtorch's are twice as fast, and
-/// the products of matrices that the others are made of are not.
+/// Whether convolutions Winograd's way are faster here than libtorch's: 1.35 to 1.6 times with AVX2, 1.4 times with AVX-512.
 pub(crate) fn gains_by_winograd(device: Device) -> bool {
     #[cfg(target_arch = "x86_64")]
     {
         device == Device::Cpu
             && std::arch::is_x86_feature_detected!("avx2")
             && std::arch::is_x86_feature_detected!("fma")
-            && !std::arch::is_x86_feature_detected!("avx512f")
     }
     #[cfg(not(target_arch = "x86_64"))]
     {

@@ -18,8 +18,8 @@ pub enum Precision {
     #[serde(rename = "f32")]
     F32,
     /// f32, with the frozen layers' 3 x 3 convolutions Winograd's way: a quarter of the multiplications, on processors
-    /// with AVX2 and without AVX-512, where [`Lab`](crate::Lab) chooses it. VGG16 then extracts 1.35 to 1.6 times as many
-    /// pictures a second (measured on two cores of an AMD EPYC: 15.1 instead of 10.9) and takes 235 MB more. Each
+    /// with AVX2 or AVX-512, where [`Lab`](crate::Lab) chooses it if there is no bf16. VGG16 then extracts 1.35 to 1.6 times as
+    /// many pictures a second (measured on two cores of an AMD EPYC: 15.1 instead of 10.9) and takes 235 MB more. Each
     /// number is rounded a little differently, some 5e-6 of the largest after VGG16's convolutions, which a training
     /// run makes larger. Elsewhere it is the same as `F32`.
     #[serde(rename = "f32-winograd")]

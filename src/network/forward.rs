@@ -191,7 +191,7 @@ impl<'a, 'g> Way<'a, 'g> {
     fn go_in_a_chain(&mut self, first: usize, x: &Tensor) -> Result<bool> {
         let mut steps = Vec::new();
         let (mut next, mut last, mut passed) = (Some(first), first, Vec::new());
-        let halves = Operation::MaxPooling2D(Window::new(2, 2).stride(2));
+        let halves = Operation::MaxPooling2D(Window::HALVES);
         while let Some(number) = next {
             match (self.weights)(number).and_then(LayerWeights::fast) {
                 Some(FastConvolution::Winograd(convolution)) => {

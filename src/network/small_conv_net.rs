@@ -13,7 +13,7 @@ pub(crate) fn small_conv_net(size: usize) -> Graph {
     for filters in [32, 64, 128, 128] {
         let convolution = Convolution::new(filters, Window::new(3, 3)).relu();
         x = graph.conv(&graph.automatic("conv2d"), x, convolution);
-        let window = Window::new(2, 2).stride(2);
+        let window = Window::HALVES;
         x = graph.max_pool(&graph.automatic("max_pooling2d"), x, window);
     }
     graph

@@ -28,11 +28,7 @@ fn vgg(size: usize, with_top: bool, convolutions: [usize; 5]) -> Graph {
             graph.stored_as(x, format!("features.{place}"));
             place += 2;
         }
-        x = graph.max_pool(
-            &format!("block{block}_pool"),
-            x,
-            Window::new(2, 2).stride(2),
-        );
+        x = graph.max_pool(&format!("block{block}_pool"), x, Window::HALVES);
         place += 1;
     }
     if with_top {

@@ -29,6 +29,13 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// Squares of two rows and two columns side by side: halves a picture.
+    pub(crate) const HALVES: Self = Self {
+        size: [2, 2],
+        strides: [2, 2],
+        padding: Padding::Valid,
+    };
+
     /// `rows` x `columns`, one step at a time, without padding.
     pub(crate) fn new(rows: usize, columns: usize) -> Self {
         Self {
@@ -104,7 +111,7 @@ mod tests {
             (Window::new(3, 3), 150, 148),
             (Window::new(3, 3), 2, 0),
             (Window::new(3, 3).same(), 150, 150),
-            (Window::new(2, 2).stride(2), 37, 18),
+            (Window::HALVES, 37, 18),
             (Window::new(3, 3).stride(2), 299, 149),
             (Window::new(3, 3).stride(2).same(), 8, 4),
             (Window::new(1, 1).stride(2).same(), 7, 4),

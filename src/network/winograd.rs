@@ -2,7 +2,7 @@
 //! Algorithms for Convolutional Neural Networks" (2015), F(4x4, 3x3).
 //!
 //! A square of 4 x 4 outputs comes from 6 x 6 inputs. Both are transformed, the kernels too, and what was a
-//! convolution is 36 products of matrices. In f32 on processors with AVX2 that takes less time than libtorch's
+//! convolution is 36 products of matrices. In f32 on processors with AVX2 or AVX-512 that takes less time than libtorch's
 //! convolution; each number is rounded a little differently (some 5e-6 of the largest after VGG16's 13
 //! convolutions). A chain of layers runs without going back to tensors in between, and poolings happen while the
 //! outputs are still at hand.

@@ -124,8 +124,9 @@ pub(crate) struct OptimizerState {
 }
 
 impl OptimizerState {
-    /// On the CPU a step works through pieces of this many values, which stay in a core's cache
-    /// between its operations; whole tensors would travel to memory and back each time.
+    /// On the CPU a step works through pieces of so many values for each of libtorch's threads, which stay in its core's
+    /// cache between the operations; whole tensors would travel to memory and back each time. libtorch gives no thread
+    /// fewer (`at::internal::GRAIN_SIZE`).
     const PIECE: i64 = 32_768;
 
     pub(crate) fn new(
@@ -239,6 +240,7 @@ impl OptimizerState {
         gradients: &[Tensor],
         rates: &[f64],
     ) -> std::result::Result<(), TchError> {
+        let piece = Self::PIECE * i64::from(tch::get_num_threads()).max(1);
         let all = variables.iter().zip(gradients).zip(rates);
         for (((variable, gradient), &rate), memory) in all.zip(&self.memory) {
             let variable = variable.f_detach()?.f_view(-1)?;
@@ -246,7 +248,7 @@ impl OptimizerState {
             let total = variable.numel() as i64;
             let mut start = 0;
             while start < total {
-                let length = Self::PIECE.min(total - start);
+                let length = piece.min(total - start);
                 let part = |tensor: &Tensor| tensor.f_narrow(0, start, length);
                 let slots = memory
                     .iter()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evcxr_transfer::{
     Augment, Base, Classifier, Data, Device, Epoch, Error, Features, Fit, Head, HeadModel, History,
-    Precision, Progress, Weights, histogram,
+    Precision, Progress, Weights, World, histogram,
 };
 use ndarray::Array4;
 
@@ -130,6 +130,16 @@ fn everything_is_saved_where_there_is_no_room() {
             assert_eq!(found, old, "{name}");
         }
     }
+    // Features of many pictures, in files of their own: none of them stays.
+    let shards = folder.join("shards");
+    let world = World::open().unwrap();
+    let error = base().extract_shards(&data.train, &shards, &world);
+    let text = error.unwrap_err().to_string();
+    assert!(
+        text.contains("shard-0") && text.contains("ulimit -f"),
+        "{text}"
+    );
+    assert!(std::fs::read_dir(&shards).unwrap().next().is_none());
     // A run of hours does not end because its checkpoint cannot be written; it says so.
     let path = folder.join("run.safetensors");
     let progress = Progress::quiet();
@@ -154,6 +164,12 @@ fn a_full_disk_costs_no_file_and_no_run() {
     assert!(names.contains(&"model.onnx".to_owned()), "{names:?}");
     let left = names.iter().find(|name| name.ends_with(".part"));
     assert_eq!(left, None, "half-written files stay");
+    // With room again, the same call does what it could not do before.
+    let world = World::open().unwrap();
+    let shards = folder.path().join("shards");
+    let found = base().extract_shards(&data().train, &shards, &world);
+    let expected = base().extract_features(&data().train).unwrap();
+    assert_eq!(found.unwrap().array().unwrap(), expected.array().unwrap());
 }
 
 #[cfg(target_os = "linux")]
