@@ -95,7 +95,7 @@ pub(crate) fn compute(
         ),
         Operation::Activation(Activation::Relu) => x.f_relu(),
         Operation::Activation(Activation::Softmax) => x.f_softmax(-1, Kind::Float),
-        Operation::MaxPooling2D(Window::HALVES) if is_halved_by_pairs(&x)? => halved(&x),
+        Operation::MaxPooling2D(Window::HALVES) if is_halved_by_pairs(x)? => halved(x),
         Operation::MaxPooling2D(window) => {
             let (x, padding) = padded(x, window, f64::NEG_INFINITY)?;
             let [size, strides] = [window.size, window.strides].map(|both| both.map(|n| n as i64));
