@@ -1,39 +1,84 @@
 //! Runs the reference programs (Keras, PyTorch, Pillow) that tests compare with, and Jupyter's clients.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Runs `tests/references/SCRIPT` with the project's Python and returns what it prints.
 ///
 /// A missing reference fails the test: none passes by not running.
 #[allow(dead_code, reason = "not every test file needs it")]
 pub fn python(script: &str, arguments: &[&Path]) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let interpreter = root.join(".venv/bin/python");
-    let output = Command::new(&interpreter)
-        .arg(root.join("tests/references").join(script))
-        .args(arguments)
-        // Deterministic and quiet: one thread, no compiled files in the tree, PyTorch below Keras.
-        .envs([("KERAS_BACKEND", "torch"), ("PYTHONDONTWRITEBYTECODE", "1")])
-        // No engine for a next notebook outlives a test.
-        .env("EVCXR_TRANSFER_SPARE", "0")
-        .output()
-        .unwrap_or_else(|error| {
-            panic!(
-                "{} does not start ({error}); `cargo lab test` installs the references",
-                interpreter.display()
-            )
-        });
+    let mut connection =
+        UnixStream::connect(references()).expect("the references' Python has ended");
+    let arguments = arguments
+        .iter()
+        .map(|path| path.to_str().expect("UTF-8"))
+        .collect::<Vec<_>>();
+    let order = json!({ "script": script, "arguments": arguments });
+    writeln!(connection, "{order}").expect("the references' Python reads its order");
+    let mut answer = String::new();
+    BufReader::new(connection)
+        .read_line(&mut answer)
+        .expect("an answer");
+    let answer: Value = serde_json::from_str(&answer)
+        .unwrap_or_else(|error| panic!("{script} has ended without an answer ({error})"));
     assert!(
-        output.status.success(),
+        answer["status"] == 0,
         "{script} failed; `cargo lab test` installs what it needs\n{}",
-        String::from_utf8_lossy(&output.stderr)
+        answer["stderr"].as_str().unwrap_or_default()
     );
-    String::from_utf8(output.stdout).expect("the references print UTF-8")
+    answer["stdout"].as_str().expect("text").to_owned()
+}
+
+/// Where the references' Python listens, which is started when it is first needed and ends with this program: its stdin
+/// ends then. Each reference runs in a copy of it, so that Keras and PyTorch are loaded once.
+#[allow(dead_code, reason = "not every test file needs it")]
+fn references() -> &'static Path {
+    static PYTHON: OnceLock<(PathBuf, Child)> = OnceLock::new();
+    let (socket, _) = PYTHON.get_or_init(|| {
+        let socket = tempfile::tempdir()
+            .expect("a temporary folder")
+            // Removed by the program that listens there.
+            .keep()
+            .join("socket");
+        let interpreter = repository(".venv/bin/python");
+        let mut child = Command::new(&interpreter)
+            .arg(repository("tests/references/forked.py"))
+            .arg(&socket)
+            // One thread: deterministic, and the copies of a process have none of its others. No compiled files in the tree,
+            // PyTorch below Keras.
+            .envs([
+                ("KERAS_BACKEND", "torch"),
+                ("OMP_NUM_THREADS", "1"),
+                ("PYTHONDONTWRITEBYTECODE", "1"),
+                // No engine for a next notebook outlives a test.
+                ("EVCXR_TRANSFER_SPARE", "0"),
+            ])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!(
+                    "{} does not start ({error}); `cargo lab test` installs the references",
+                    interpreter.display()
+                )
+            });
+        while !socket.exists() {
+            let ended = child.try_wait().expect("it has been started");
+            assert!(
+                ended.is_none(),
+                "the references do not load; `cargo lab test` installs what they need"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        (socket, child)
+    });
+    socket
 }
 
 /// How many tests of a program have kernels at the same time: each kernel has a libtorch in it, which needs 2 GB, and
