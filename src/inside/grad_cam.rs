@@ -338,3 +338,18 @@ fn scaled(map: &Tensor) -> std::result::Result<Array2<f32>, TchError> {
     }
     Ok(values)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_that_are_no_numbers_say_nothing() {
+        let map = Tensor::from_slice(&[f32::NAN, 2.0, f32::INFINITY, 1.0]).view([2, 2]);
+        let heat = scaled(&map).unwrap();
+        assert_eq!(heat, ndarray::arr2(&[[0.0, 1.0], [0.0, 0.5]]));
+        let none = Tensor::from_slice(&[f32::NAN; 4]).view([2, 2]);
+        assert_eq!(scaled(&none).unwrap(), ndarray::Array2::zeros((2, 2)));
+    }
+}

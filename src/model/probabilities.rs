@@ -88,3 +88,21 @@ pub(crate) fn most_probable(probabilities: &[f64]) -> usize {
 pub(crate) fn percent(probability: f64) -> String {
     format!("{:.1} %", 100.0 * probability)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_no_number_names_no_class() {
+        check_numbers(&[0.25, 0.75]).unwrap();
+        for none in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let text = check_numbers(&[0.25, none]).unwrap_err().to_string();
+            assert!(
+                text.contains("not a number") && text.contains("Precision::F32"),
+                "{text}"
+            );
+        }
+    }
+}

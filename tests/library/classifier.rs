@@ -429,12 +429,14 @@ fn checkpoints_of_other_versions_can_be_read() {
     let note = history.notes().last().unwrap();
     assert!(note.contains("does not tell which pictures"), "{note}");
     // What is written otherwise cannot be understood, and says so.
-    let error = rewritten(&|metadata| metadata["format"] = "99".into()).unwrap_err();
-    let text = error.to_string();
-    assert!(
-        text.contains("format 99") && text.contains("newer version"),
-        "{text}"
-    );
+    let error = rewritten(&|metadata| {
+        metadata["format"] = "99".into();
+        metadata["written_by"] = "\"evcxr_transfer 7.1.0\"".into();
+    });
+    let text = error.unwrap_err().to_string();
+    for part in ["format 99", "newer version", "evcxr_transfer 7.1.0"] {
+        assert!(text.contains(part), "{part:?} is missing: {text}");
+    }
 }
 
 #[test]
