@@ -127,6 +127,15 @@ mod tests {
         );
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_an_error_before_anything_is_mapped() {
+        // Linux' own disk without room.
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let error = filled(&full, 3 * AT_ONCE).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+
     #[test]
     fn what_fits_lies_in_memory_and_a_folder_without_room_is_named() {
         let small = room_for(&[2, 3], (Kind::Float, Device::Cpu), "numbers").unwrap();
