@@ -28,8 +28,9 @@ impl Frame<'_> {
         let value = self.total.map_or_else(String::new, |total| {
             format!(" value=\"{}\" max=\"{}\"", self.done, total.max(1))
         });
+        // Jupyter's own style would break a long line within a number.
         let html = format!(
-            "<pre style=\"margin:0\">{}<progress{value} style=\"width:16em\"></progress> {}</pre>",
+            "<pre style=\"margin:0;word-break:normal\">{}<progress{value} style=\"width:12em\"></progress> {}</pre>",
             escaped(&above),
             escaped(self.text)
         );
