@@ -231,5 +231,7 @@ pub(crate) mod tests {
             "{html}"
         );
         assert!(html.contains("a&amp;b</pre>"), "{html}");
+        // Looked at in JupyterLab: "loss: 0.781" and "6" in the next line.
+        assert!(html.contains("word-break:normal"), "{html}");
     }
 }
