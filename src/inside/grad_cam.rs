@@ -350,6 +350,6 @@ mod tests {
         let heat = scaled(&map).unwrap();
         assert_eq!(heat, ndarray::arr2(&[[0.0, 1.0], [0.0, 0.5]]));
         let none = Tensor::from_slice(&[f32::NAN; 4]).view([2, 2]);
-        assert_eq!(scaled(&none).unwrap(), ndarray::Array2::zeros((2, 2)));
+        assert_eq!(scaled(&none).unwrap(), Array2::<f32>::zeros((2, 2)));
     }
 }
