@@ -64,8 +64,15 @@ pub(crate) fn decode(encoded: &[u8]) -> Result<Pixels, String> {
         }
         _ => decode_other(encoded),
     };
-    std::panic::catch_unwind(decode)
-        .unwrap_or_else(|_| Err("the file is damaged: its decoder gave up".into()))
+    let pixels = std::panic::catch_unwind(decode)
+        .unwrap_or_else(|_| Err("the file is damaged: its decoder gave up".into()))?;
+    match pixels {
+        // A damaged JPEG may say so of its height.
+        (width, height, _) if width == 0 || height == 0 => Err(format!(
+            "the file is damaged: a picture of {width} x {height} has no pixels"
+        )),
+        pixels => Ok(pixels),
+    }
 }
 
 /// Every other format by the `image` crate. Alpha is dropped, not blended, as in Pillow.

@@ -239,6 +239,28 @@ fn damage_is_told_in_words() {
     }
 }
 
+/// Found by damaging files for five minutes: case 3,739,567 on a grey one came out as a picture of 123 x 0. Pillow cannot
+/// identify such a file.
+#[test]
+fn a_jpeg_without_rows_or_columns_is_no_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    crate::common::python("pixels.py", &[folder.path()]);
+    let grey = folder.path().join("gray.jpg");
+    let colours = crate::common::repository("data/samples/train/cats/cat.0.jpg");
+    for path in [grey, colours] {
+        let whole = std::fs::read(&path).unwrap();
+        // The frame's header: its mark, length and precision, then height and width (ITU T.81, B.2.2).
+        let frame = whole.windows(2).position(|pair| pair == [0xff, 0xc0]);
+        let height = frame.unwrap() + 5;
+        for place in [height, height + 2] {
+            let mut none = whole.clone();
+            none[place..place + 2].fill(0);
+            let error = Photo::from_bytes("none.jpg", &none).unwrap_err();
+            assert!(matches!(error, Error::Picture { .. }), "{error:?}");
+        }
+    }
+}
+
 /// How damaged JPEGs end that Pillow reads otherwise, at most so many of 1,000, each with the reason.
 const OTHERWISE: [(&str, usize, &str); 4] = [
     (
