@@ -316,7 +316,7 @@ fn at_once(architecture: Architecture, device: Device, precision: Precision) -> 
             PICTURES_AT_ONCE
         }
         // The later layers of the others have so few places in a picture that AMX waits with fewer pictures: 64 of them give
-        // ResNet50 1.15 and InceptionV3 1.3 times the rate of 16, in no more memory than 16 take in f32.
+        // ResNet50 1.15 and InceptionV3 1.3 times the rate of 16, in about the memory that 16 take in f32.
         (.., Precision::BFloat16) => 64,
         _ => PICTURES_AT_ONCE,
     }

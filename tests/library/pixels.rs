@@ -239,7 +239,7 @@ fn damage_is_told_in_words() {
     }
 }
 
-/// Found by damaging files for five minutes: case 3,739,567 on a grey one came out as a picture of 123 x 0. Pillow cannot
+/// Found by damaging files for two minutes: case 3,739,567 on a grey one came out as a picture of 123 x 0. Pillow cannot
 /// identify such a file.
 #[test]
 fn a_jpeg_without_rows_or_columns_is_no_picture() {

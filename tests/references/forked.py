@@ -13,8 +13,7 @@ import pathlib
 import runpy
 import select
 import shutil
-import signal
-import socket
+import socketserver
 import sys
 import tempfile
 import traceback
@@ -65,30 +64,31 @@ def run(order):
     return {"status": status, "stdout": printed[0], "stderr": printed[1]}
 
 
+class Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
+    """A copy of this process for each request."""
+
+    # How long it takes at most until the end of stdin is seen.
+    timeout = 0.2
+    request_queue_size = 64
+
+
+class Request(socketserver.StreamRequestHandler):
+    """Answers in the copy."""
+
+    def handle(self):
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        answer = run(json.loads(self.rfile.readline()))
+        self.wfile.write((json.dumps(answer) + "\n").encode())
+
+
 def main():
-    path = sys.argv[1]
-    listener = socket.socket(socket.AF_UNIX)
-    # Seen only once it is listened to.
-    listener.bind(path + ".new")
-    listener.listen(64)
-    os.rename(path + ".new", path)
-    # Nobody waits for the copies.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    while True:
-        ready, _, _ = select.select([listener, sys.stdin], [], [])
-        if sys.stdin in ready:
-            break
-        connection, _ = listener.accept()
-        if os.fork() == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            listener.close()
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            with connection, connection.makefile("rw") as lines:
-                answer = run(json.loads(lines.readline()))
-                lines.write(json.dumps(answer) + "\n")
-            os._exit(0)
-        connection.close()
-    shutil.rmtree(pathlib.Path(path).parent, ignore_errors=True)
+    path = pathlib.Path(sys.argv[1])
+    with Server(f"{path}.new", Request) as server:
+        # Seen only once it is listened to.
+        os.rename(f"{path}.new", path)
+        while not select.select([sys.stdin], [], [], 0)[0]:
+            server.handle_request()
+    shutil.rmtree(path.parent, ignore_errors=True)
 
 
 if __name__ == "__main__":
