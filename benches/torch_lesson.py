@@ -160,6 +160,8 @@ class Lesson:
 
     def input(self, pixels):
         """Bytes or f32 [n, 3, H, W] as the base takes them."""
+        if self.device.type == "cuda" and pixels.device.type == "cpu":
+            pixels = pixels.pin_memory()
         pixels = pixels.to(self.device, non_blocking=True, memory_format=torch.channels_last)
         return pixels.float().div_(255)
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use tch::{TchError, Tensor};
 
 use crate::error::{Error, Result};
+use crate::machine::device::sent;
 use crate::machine::fitting_batch::FittingBatch;
 use crate::machine::memory::has_room;
 use crate::machine::scratch;
@@ -129,7 +130,7 @@ impl Source for Stored {
         let device = self.targets.device();
         let inputs = self.inputs.iter().map(|input| {
             // They lie elsewhere where they did not fit on the device.
-            let some = self.epoch.rows(input, first, count)?.f_to_device(device)?;
+            let some = sent(&self.epoch.rows(input, first, count)?, device)?;
             match some.dim() {
                 // Seen as [N, C, H, W] this is libtorch's channels_last.
                 4 => some.f_permute([0, 3, 1, 2]),
@@ -212,7 +213,7 @@ impl Pictures<'_> {
     fn pass(&mut self, first: usize, count: usize) -> std::result::Result<(), Failure> {
         let bytes = match &mut self.pixels {
             Pixels::Kept(all) => self.epoch.rows(all, first, count)?,
-            Pixels::Streamed(stream) => stream.next(count)?.f_to_device(self.base.device())?,
+            Pixels::Streamed(stream) => sent(&stream.next(count)?, self.base.device())?,
         };
         let pixels = match &self.plan {
             Some(plan) => plan.apply(&bytes, first)?,

@@ -1,4 +1,4 @@
-//! How the convolutions of frozen layers are computed on the CPU, where nobody asks for gradients.
+//! How the convolutions of frozen layers are computed, where nobody asks for gradients.
 //!
 //! Winograd's way where it is asked for and pays, in one pass with bias and ReLU otherwise, and as libtorch computes
 //! all others where neither can be done.

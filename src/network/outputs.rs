@@ -9,6 +9,7 @@
 
 use tch::{Kind, TchError, Tensor};
 
+use crate::machine::device::sent;
 use crate::network::base::Base;
 use crate::network::compute::compute;
 use crate::network::forward;
@@ -26,7 +27,7 @@ impl Base {
     /// What the first layer takes: (N, H, W, 3), bytes or f32 from 0 to 255, to scaled [N, 3, H, W].
     pub(crate) fn input(&self, pixels: &Tensor) -> Result<Tensor> {
         let scaling = self.origin().scaling;
-        let scaled = scaling.apply(&pixels.f_to_device(self.device())?)?;
+        let scaled = scaling.apply(&sent(pixels, self.device())?)?;
         // (N, H, W, C) memory seen as [N, C, H, W] is exactly libtorch's channels_last.
         scaled
             .f_permute([0, 3, 1, 2])?
