@@ -147,7 +147,11 @@ fn sizes_that_make_no_sense_are_refused() {
 }
 
 /// Kinds that Pillow reads and this crate does not, each with the reason.
-const NOT_READ: [(&str, &str); 6] = [
+const NOT_READ: [(&str, &str); 7] = [
+    (
+        "cmyk_subsampled.jpg",
+        "the JPEG library leaves the fourth component at its smaller size",
+    ),
     (
         "group3.tif",
         "the `tiff` crate has no decoder of fax group 3",

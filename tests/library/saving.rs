@@ -172,6 +172,43 @@ fn a_full_disk_costs_no_file_and_no_run() {
     assert_eq!(found.unwrap().array().unwrap(), expected.array().unwrap());
 }
 
+/// The file without what later versions say of themselves: the version of the format, and who wrote it.
+fn without_format(path: &Path) {
+    let bytes = std::fs::read(path).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let mut words = header.metadata().clone().unwrap();
+    for key in ["format", "written_by"] {
+        assert!(words.remove(key).is_some(), "{key}");
+    }
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let older = safetensors::serialize(tensors.tensors(), Some(words)).unwrap();
+    std::fs::write(path, older).unwrap();
+}
+
+#[test]
+fn files_from_before_the_format_had_a_version_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("older.safetensors");
+    let features = features();
+    features.save(&path).unwrap();
+    without_format(&path);
+    let found = Features::load(&path, Device::Cpu).unwrap();
+    assert_eq!(found.array().unwrap(), features.array().unwrap());
+    let head = Head::dense(4).build(&features, 0).unwrap();
+    head.save(&path).unwrap();
+    without_format(&path);
+    let found = HeadModel::load(&path, Device::Cpu).unwrap();
+    let answers = |head: &HeadModel| head.predict(&features).unwrap();
+    assert_eq!(answers(&found), answers(&head));
+    let model = model();
+    model.save(&path).unwrap();
+    without_format(&path);
+    let found = Classifier::load(&path, Device::Cpu).unwrap();
+    let pictures = data().validation;
+    let answers = |model: &Classifier| model.predict(&pictures.files()[0]).unwrap().probability();
+    assert_eq!(answers(&found), answers(&model));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_disk_that_can_only_be_read_is_told_with_its_file() {

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use evcxr_transfer::tch::Kind;
 use evcxr_transfer::{
-    Architecture, Base, Classifier, Device, Error, Features, Head, HeadModel, LayerWeights,
-    Normalization, Photo, Precision, Scaling, Tensor, Weights, ndarray,
+    Architecture, Base, Classifier, Device, Error, Features, Fit, Head, HeadModel, LayerWeights,
+    Normalization, Photo, Precision, Progress, Scaling, Tensor, Weights, ndarray,
 };
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -447,35 +447,69 @@ fn a_file_of_terabytes_is_refused_for_want_of_memory() {
 }
 
 #[test]
-fn a_pytorch_file_with_a_changed_byte_is_not_converted() {
+fn a_pytorch_file_is_not_converted_with_a_changed_byte_or_without_room() {
     let folder = written(&["torchvision.pth"], &[]);
     let [source, target] =
         ["torchvision.pth", "converted.safetensors"].map(|name| folder.path().join(name));
-    let convert = || {
-        let program = crate::common::repository("tools/lab/convert.py");
-        let mut python = Command::new(crate::common::repository(".venv/bin/python"));
-        python
-            .arg(program)
+    let convert = |limits: &str| {
+        Command::new("sh")
+            .args(["-c", &format!("{limits} exec \"$0\" \"$@\"")])
+            .arg(crate::common::repository(".venv/bin/python"))
+            .arg(crate::common::repository("tools/lab/convert.py"))
             .args([&source, &target])
             .output()
             .unwrap()
     };
-    assert!(convert().status.success());
+    assert!(convert("").status.success());
     let converted = base(&Weights::load(&target).unwrap()).unwrap();
     assert_base_is(&seeded(), &converted, Kind::Float, "converted");
+    // A disk that is full: no file may be longer than a block, and the shell's signal for it says nothing.
+    let output = convert("trap '' XFSZ; ulimit -f 1;");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && text.contains("has room"),
+        "{text}"
+    );
+    let names = std::fs::read_dir(folder.path()).unwrap();
+    let names = names.map(|file| file.unwrap().file_name());
+    assert!(
+        !names
+            .into_iter()
+            .any(|name| name.to_string_lossy().ends_with(".part"))
+    );
+    assert!(target.exists(), "what was there is still there");
     std::fs::remove_file(&target).unwrap();
     // Numbers lie in the middle. `torch.load` reads them as they are, whatever the archive's checksums say.
     let mut bytes = std::fs::read(&source).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x40;
     std::fs::write(&source, bytes).unwrap();
-    let output = convert();
+    let output = convert("");
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(
         !output.status.success() && text.contains("checksum"),
         "{text}"
     );
     assert!(!target.exists());
+}
+
+/// Found by damaging archives for three minutes: libtorch read behind the end of such a part.
+#[test]
+fn an_archive_with_a_part_that_is_shorter_than_its_tensor_is_refused() {
+    let folder = written(&["torchvision.ot"], &[]);
+    let path = folder.path().join("torchvision.ot");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // An entry of the central directory: mark, 12 bytes, then checksum and both lengths; its name begins at byte 46
+    // (PKWARE's APPNOTE, 4.3.12). A part of no bytes has the checksum 0.
+    let places = 0..bytes.len() - 46;
+    let is_entry = |&place: &usize| {
+        let name = &bytes[place + 46..bytes.len().min(place + 90)];
+        bytes[place..].starts_with(b"PK\x01\x02") && name.windows(7).any(|some| some == b"/data/3")
+    };
+    let entry = places.clone().find(is_entry).unwrap();
+    bytes[entry + 16..entry + 28].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    assert_says(&path, &["damaged", "shorter than the tensors"]);
 }
 
 // Hours of a reader who was not told: github.com/tensorflow/tfjs/issues/5373.
@@ -541,4 +575,16 @@ fn weights_that_are_no_finite_numbers_are_named_by_layer_and_count() {
     let error = Features::load(spoiled(&of_features, "features", f32::NAN), Device::Cpu);
     let error = error.unwrap_err().to_string();
     assert!(error.contains("1 value (of 16)"), "{error}");
+    // What a run with early stopping would go back to.
+    let run = folder.path().join("run.safetensors");
+    let fit = Fit::default().epochs(2).early_stopping(1).checkpoint(&run);
+    let mut head = head;
+    head.fit(&features, &features, &fit.progress(Progress::quiet()))
+        .unwrap();
+    let error = HeadModel::load(spoiled(&run, "best.dense.bias", f32::NAN), Device::Cpu);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("best.dense.bias has 1 value (of 4)"),
+        "{error}"
+    );
 }

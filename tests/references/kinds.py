@@ -196,6 +196,7 @@ def by_pillow(folder):
         ("lossy.webp", picture, {"quality": 70}),
         ("alpha.webp", picture.convert("RGBA"), {"quality": 70}),
         ("cmyk.jpg", cmyk, {"quality": 90}),
+        ("cmyk_subsampled.jpg", cmyk, {"quality": 90, "subsampling": "4:2:0"}),
         ("rgb.jpg", picture, {"keep_rgb": True}),
     ]:
         image.save(folder / name, **options)

@@ -39,12 +39,13 @@ pub(crate) fn read(path: &Path) -> Result<Vec<StoredLayer>> {
     if !has("/code/") {
         return Err(needs_conversion(path));
     }
-    check_entries(path, &mut archive, bytes)?;
+    let parts = check_entries(path, &mut archive, bytes)?;
     let room = usize::try_from(bytes).unwrap_or(usize::MAX);
     let what = path.display().to_string();
     check_room(Device::Cpu, room, &what, CLOSE_OTHERS)?;
     let named = Tensor::load_multi_with_device(path, Device::Cpu)
         .map_err(Error::compute(format!("reading {}", path.display())))?;
+    check_lengths(path, parts, &named)?;
     let mut tensors = BTreeMap::new();
     for (name, tensor) in named {
         let tensor = tensor
@@ -59,17 +60,18 @@ pub(crate) fn read(path: &Path) -> Result<Vec<StoredLayer>> {
 }
 
 /// Compares every part of the archive with its checksum: libtorch would take a changed size for what to
-/// allocate. PyTorch stores its parts as they are, so that together they are no longer than the file.
+/// allocate. PyTorch stores its parts as they are, so that together they are no longer than the file. The lengths of those
+/// that have numbers in them.
 fn check_entries(
     path: &Path,
     archive: &mut zip::ZipArchive<BufReader<File>>,
     bytes: u64,
-) -> Result<()> {
+) -> Result<Vec<u64>> {
     let damaged = |name: &str, problem: &dyn fmt::Display| {
         let problem = format!("the archive is damaged: {name} in it {problem}");
         unusable(path, problem, "Download it again")
     };
-    let mut left = bytes;
+    let (mut left, mut parts) = (bytes, Vec::new());
     for index in 0..archive.len() {
         let unreadable = |error: String| format!("cannot be read ({error})");
         let mut entry = archive.by_index(index).map_err(|error| {
@@ -82,8 +84,37 @@ fn check_entries(
             .ok_or_else(|| damaged(&name, &"is longer than the file"))?;
         io::copy(&mut entry, &mut io::sink())
             .map_err(|error| damaged(&name, &unreadable(error.to_string())))?;
+        if name.contains("/data/") {
+            parts.push(entry.size());
+        }
     }
-    Ok(())
+    Ok(parts)
+}
+
+/// Makes sure that each tensor has a part of its own that is as long as it is: libtorch goes by what the archive's
+/// description says, and reads on behind a part that is shorter.
+fn check_lengths(path: &Path, mut parts: Vec<u64>, named: &[(String, Tensor)]) -> Result<()> {
+    let bytes = |(_, tensor): &(String, Tensor)| {
+        let of_each = tensor.f_kind()?.elt_size_in_bytes();
+        Ok((tensor.numel() * of_each) as u64)
+    };
+    let tensors = named
+        .iter()
+        .map(bytes)
+        .collect::<std::result::Result<_, _>>();
+    let mut tensors: Vec<u64> =
+        tensors.map_err(Error::compute(format!("reading {}", path.display())))?;
+    tensors.sort_unstable();
+    parts.sort_unstable();
+    let mut longest = tensors.iter().rev().zip(parts.iter().rev());
+    if tensors.len() <= parts.len() && longest.all(|(tensor, part)| tensor <= part) {
+        return Ok(());
+    }
+    Err(unusable(
+        path,
+        "the archive is damaged: its parts are shorter than the tensors that it describes",
+        "Download it again",
+    ))
 }
 
 /// The error for a pickled state dictionary: reading one means running a pickle.

@@ -42,13 +42,38 @@ fn check_none(running: &[String]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::process::Command;
+
     use super::*;
 
     #[test]
     fn nothing_is_removed_below_running_kernels() {
-        assert!(check_none(&[]).is_ok());
-        let running = ["lesson.ipynb", "own.ipynb"].map(str::to_owned);
-        let text = format!("{:?}", check_none(&running).unwrap_err());
+        let root = std::env::temp_dir().join(format!("lab-clean-{}", std::process::id()));
+        let place = Place { root };
+        let kept = [".venv/bin", "target", ".lab/bin", "data"].map(|name| place.root.join(name));
+        for folder in &kept {
+            fs::create_dir_all(folder).unwrap();
+        }
+        // In the kernel's place what tells the notebooks that are written here. The shell writes it: a program that
+        // this process has open for writing cannot be started.
+        let notebooks = place.root.join("data/running");
+        fs::write(&notebooks, "lesson.ipynb\nown.ipynb\n").unwrap();
+        let made = Command::new("sh")
+            .args([
+                "-c",
+                "printf '#!/bin/sh\\ncat \"%s\"\\n' \"$0\" > \"$1\"; chmod +x \"$1\"",
+            ])
+            .args([&notebooks, &place.program("kernel")])
+            .status();
+        assert!(made.unwrap().success());
+        let text = command(&place).unwrap_err().to_string();
         assert!(text.contains("lesson.ipynb, own.ipynb"), "{text}");
+        assert!(kept.iter().all(|folder| folder.is_dir()));
+        fs::write(&notebooks, "").unwrap();
+        command(&place).unwrap();
+        let left = kept.map(|folder| folder.is_dir());
+        fs::remove_dir_all(&place.root).unwrap();
+        assert_eq!(left, [false, false, false, true]);
     }
 }

@@ -244,6 +244,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_path_that_cannot_be_built_in_is_missing_something_essential() {
+        let finding = checkout(&Place {
+            root: "/with a/blank".into(),
+        });
+        assert!(matches!(finding.state, State::Missing), "{}", finding.text);
+        assert!(finding.text.contains("a blank"), "{}", finding.text);
+    }
+
+    #[test]
     fn the_version_of_rust_is_read() {
         assert_eq!(
             rust_version("rustc 1.95.0 (59807616e 2026-04-14)"),

@@ -166,3 +166,17 @@ fn make_environment(plan: &Plan) -> Result<()> {
     packages::remove_stamps(plan)?;
     venv::make(plan.place, &plan.lock, &plan.choice)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_cannot_be_built_in_is_refused_before_anything_is_begun() {
+        let place = Place {
+            root: "/with a/blank".into(),
+        };
+        let trouble = run(&place, None, |_| panic!("begun"), &[]).unwrap_err();
+        assert!(trouble.what.contains("a blank"), "{trouble}");
+    }
+}
