@@ -56,8 +56,10 @@ fn files_in(folder: &Path, most: u64) -> Vec<(String, Vec<u8>)> {
 fn assert_words(error: &Error) {
     let text = error.to_string();
     assert!(text.len() < 2000, "{} letters: {:.300}", text.len(), text);
+    // What a reader is to write may have such signs.
+    let own = text.split('`').step_by(2).collect::<String>();
     let is_debug = ["Error {", "Err(", "Some(", "::", "panicked"];
-    assert!(!is_debug.iter().any(|part| text.contains(part)), "{text}");
+    assert!(!is_debug.iter().any(|part| own.contains(part)), "{text}");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use tch::{TchError, Tensor};
 
-use crate::network::compute::{compute, may_change, padded};
+use crate::network::compute::{Known, compute, may_change, padded};
 use crate::network::fast_convolution::FastConvolution;
 use crate::network::folding;
 use crate::network::fused_convolution::Moves;
@@ -140,6 +140,22 @@ impl<'a, 'g> Way<'a, 'g> {
         is_free.then_some((taker, other))
     }
 
+    /// Whether a layer's output comes from oneDNN's ReLU, which makes 0 of what is no number, too.
+    fn is_rectified(&self, number: usize) -> bool {
+        let is_relu = matches!(
+            self.graph.layers()[number].operation,
+            Operation::Conv2D {
+                activation: Some(Activation::Relu),
+                ..
+            }
+        );
+        let is_fused = || {
+            let fast = (self.weights)(number).and_then(LayerWeights::fast);
+            matches!(fast, Some(FastConvolution::Fused(_)))
+        };
+        is_relu && !self.given.contains(&number) && is_fused()
+    }
+
     /// The output of a layer for one that takes it.
     fn take(&mut self, number: usize) -> Result<Tensor> {
         self.left[number] -= 1;
@@ -173,16 +189,17 @@ impl<'a, 'g> Way<'a, 'g> {
         {
             return Ok(());
         }
-        let is_free = match layer.inputs[..] {
-            [input] => {
-                self.left[input] == 0
+        let known = match layer.inputs[..] {
+            [input] => Known {
+                is_free: self.left[input] == 0
                     && !self.given.contains(&input)
-                    && may_change(&layers[input].operation)
-            }
-            _ => false,
+                    && may_change(&layers[input].operation),
+                has_no_signs: self.is_rectified(input),
+            },
+            _ => Known::default(),
         };
         let own = (self.weights)(number).ok_or_else(|| missing(&layer.name))?;
-        self.values[number] = Some(compute(&operation, taken, is_free, own)?);
+        self.values[number] = Some(compute(&operation, taken, known, own)?);
         Ok(())
     }
 

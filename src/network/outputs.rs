@@ -11,7 +11,7 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::machine::device::sent;
 use crate::network::base::Base;
-use crate::network::compute::compute;
+use crate::network::compute::{Known, compute};
 use crate::network::forward;
 use crate::network::weights::layer_weights::LayerWeights;
 
@@ -103,7 +103,8 @@ impl Base {
         let layer = self.layers().get(number).zip(own);
         let (layer, own) = layer.ok_or_else(|| TchError::Shape("there is no layer".into()))?;
         let inputs = outputs(&layer.inputs)?;
-        compute(&layer.operation.without_activation(), inputs, false, own)
+        let operation = layer.operation.without_activation();
+        compute(&operation, inputs, Known::default(), own)
     }
 
     fn past_border(
