@@ -117,7 +117,7 @@ impl Base {
     ) -> Result<Self> {
         crate::machine::device::check(device)?;
         let computing = computing(&graph, &loaded, 0, device, precision)?;
-        Ok(Self {
+        let base = Self {
             architecture,
             graph,
             computing,
@@ -126,9 +126,10 @@ impl Base {
             precision,
             origin,
             class_names: Vec::new(),
-            batch_size: at_once(architecture, device, precision),
+            batch_size: 1,
             progress: Progress::default(),
-        })
+        };
+        Ok(base.batch_size(at_once(architecture, device, precision)))
     }
 
     /// The same base once more, in the same memory: no weights are copied, and none is ever changed
@@ -201,10 +202,16 @@ impl Base {
         self
     }
 
-    /// How many pictures go through at once, 1 at least. By default 250 on a GPU and 16 on a CPU, which more do not
-    /// outrun; 64 in bf16 on a CPU, unless it is a VGG. Where they do not fit into memory they go through in halves.
+    /// How many pictures go through at once, 1 at least, and at most as many as have 2^31 values in a layer's output: 1,491
+    /// of 150 pixels in VGG16. By default 250 on a GPU and 16 on a CPU, which more do not outrun; 64 in bf16 on a CPU,
+    /// unless it is a VGG. Where they do not fit into memory they go through in halves.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
-        self.batch_size = batch_size.max(1);
+        // Some of the libraries below libtorch count in 32 bits. On an H200, where 40,000 pictures of 64 pixels fit at once,
+        // the last of them had other features than by themselves.
+        let values = |layer: &Layer| layer.output_shape.iter().product();
+        let longest = self.layers().iter().map(values).max();
+        let most = i32::MAX as usize / longest.unwrap_or(1).max(1);
+        self.batch_size = batch_size.min(most).max(1);
         self
     }
 
@@ -340,5 +347,22 @@ impl fmt::Display for Base {
 impl fmt::Debug for Base {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Base({self})")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failing test may stop")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_layer_has_more_values_than_32_bits_count() {
+        let base = Base::vgg16(150, &Weights::seeded(0), Device::Cpu, Precision::F32).unwrap();
+        assert_eq!(base.pictures_at_once(), PICTURES_AT_ONCE);
+        let base = base.batch_size(0);
+        assert_eq!(base.pictures_at_once(), 1);
+        // The first block's outputs are the longest, 150 x 150 x 64.
+        let base = base.batch_size(usize::MAX);
+        assert_eq!(base.pictures_at_once(), 1_491);
     }
 }
