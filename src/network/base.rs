@@ -206,8 +206,8 @@ impl Base {
     /// of 150 pixels in VGG16. By default 250 on a GPU and 16 on a CPU, which more do not outrun; 64 in bf16 on a CPU,
     /// unless it is a VGG. Where they do not fit into memory they go through in halves.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
-        // Some of the libraries below libtorch count in 32 bits. On an H200, where 40,000 pictures of 64 pixels fit at once,
-        // the last of them had other features than by themselves.
+        // On an H200, where 40,000 pictures of 64 pixels fit at once, the last of them had other features than by themselves.
+        // Which kernel does it is not known; nothing needs more values in a tensor than 32 bits count.
         let values = |layer: &Layer| layer.output_shape.iter().product();
         let longest = self.layers().iter().map(values).max();
         let most = i32::MAX as usize / longest.unwrap_or(1).max(1);

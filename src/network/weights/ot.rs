@@ -84,7 +84,8 @@ fn check_entries(
             .ok_or_else(|| damaged(&name, &"is longer than the file"))?;
         io::copy(&mut entry, &mut io::sink())
             .map_err(|error| damaged(&name, &unreadable(error.to_string())))?;
-        if name.contains("/data/") {
+        // The latter in archives of PyTorch's first years.
+        if name.contains("/data/") || name.contains("/tensors/") {
             parts.push(entry.size());
         }
     }
